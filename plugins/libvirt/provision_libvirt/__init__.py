@@ -1,0 +1,1 @@
+"""The local hypervisor: libvirt and QEMU."""

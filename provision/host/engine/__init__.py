@@ -1,0 +1,34 @@
+"""The Pulumi engine: found on this machine, or installed once into the user's cache.
+
+Looked for on PATH, then in the Pulumi home, then in our own cache; installed from Pulumi's official download
+and, where that is not reachable, built from Pulumi's published Go modules. Nothing outside the cache is ever
+changed.
+"""
+
+from provision.host.engine.environment import engine_environment
+from provision.host.engine.find import (
+    Engine,
+    EngineFinding,
+    EngineSource,
+    EngineSurvey,
+    find_engine,
+    survey_engines,
+)
+from provision.host.engine.install import ensure_engine
+from provision.host.engine.places import engine_cache, pulumi_home
+from provision.host.engine.release import ENGINE_VERSION, MINIMUM_VERSION
+
+__all__ = [
+    "ENGINE_VERSION",
+    "MINIMUM_VERSION",
+    "Engine",
+    "EngineFinding",
+    "EngineSource",
+    "EngineSurvey",
+    "engine_cache",
+    "engine_environment",
+    "ensure_engine",
+    "find_engine",
+    "pulumi_home",
+    "survey_engines",
+]

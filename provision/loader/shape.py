@@ -1,0 +1,128 @@
+"""The shape of the stack file, derived from the models: which keys a place has, and what its value may be."""
+
+import types
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Annotated, Any, Literal, TypeAlias, Union, get_args, get_origin
+
+from pydantic import BaseModel
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """A scalar, or anything at all; `types` are the Python types it may have, as far as they matter here."""
+
+    types: tuple[Any, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Items:
+    """A list."""
+
+    item: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A map whose keys a person chooses."""
+
+    value: Any
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Fixed:
+    """A map with the keys of a model; `x-` keys besides are free."""
+
+    model: type[BaseModel]
+    fields: Mapping[str, Any]
+
+    def child(self, key: str) -> "Shape":
+        """The shape under `key`."""
+        return shape_of(self.fields[key]) if key in self.fields else ANYTHING
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Tagged:
+    """One of several maps with fixed keys, told apart by `kind`."""
+
+    kinds: Mapping[str, Fixed]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Either:
+    """One of several shapes, told apart by what was written."""
+
+    options: tuple[Any, ...]
+
+
+Shape: TypeAlias = Leaf | Items | Named | Fixed | Tagged | Either
+ANYTHING = Leaf()
+
+
+@cache
+def fixed(model: type[BaseModel]) -> Fixed:
+    """The shape of a model."""
+    fields = {
+        field.alias or name: Annotated[field.annotation, field]  # type: ignore[valid-type]
+        for name, field in model.model_fields.items()
+    }
+    return Fixed(model, fields)
+
+
+def shape_of(annotation: Any) -> Shape:
+    """The shape that a type annotation stands for."""
+    try:
+        return _shape_of(annotation)
+    except TypeError:  # an annotation that cannot be hashed
+        return _shape_of.__wrapped__(annotation)
+
+
+@cache
+def _shape_of(annotation: Any) -> Shape:
+    while get_origin(annotation) is Annotated:
+        annotation = get_args(annotation)[0]
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return fixed(annotation)
+    if origin is dict:
+        return Named(arguments[1])
+    if origin is list:
+        return Items(arguments[0])
+    if origin is tuple:
+        return Items(arguments[0])
+    if origin in (Union, types.UnionType):
+        options = [shape_of(option) for option in arguments if option is not type(None)]
+        models = [option for option in options if isinstance(option, Fixed)]
+        if len(models) > 1 and len(models) == len(options):
+            return Tagged({tag_of(option): option for option in models})
+        if len(options) == 1:
+            return options[0]
+        if all(isinstance(option, Leaf) for option in options):
+            return Leaf(tuple(kind for option in options if isinstance(option, Leaf) for kind in option.types))
+        return Either(tuple(options))
+    if origin is Literal:
+        return Leaf((annotation,))
+    return ANYTHING if annotation is Any else Leaf((annotation,))
+
+
+def tag_of(shape: Fixed) -> str:
+    """The `kind` of a model in a tagged union."""
+    annotation = shape.model.model_fields["kind"].annotation
+    return str(get_args(annotation)[0])
+
+
+def choose(shape: Shape, value: object) -> Shape:
+    """The shape that is meant by a value: the option of a union that fits what was written."""
+    if isinstance(shape, Tagged):
+        kind = value.get("kind") if isinstance(value, dict) else None
+        return shape.kinds.get(kind, ANYTHING) if isinstance(kind, str) else ANYTHING
+    if isinstance(shape, Either):
+        for option in shape.options:
+            if isinstance(value, dict) and isinstance(option, Fixed | Named):
+                return option  # type: ignore[no-any-return]
+            if isinstance(value, list) and isinstance(option, Items):
+                return option
+            if not isinstance(value, dict | list) and isinstance(option, Leaf):
+                return option
+    return shape

@@ -1,0 +1,116 @@
+"""A provider: what one plugin brings."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Generic, Protocol, TypeVar, runtime_checkable
+
+from provision.spi.graph import ResourceGraph
+from provision.spi.properties import Properties
+from provision.spi.resource import ResourceType
+from provision.spi.support import Capabilities, FeatureUse, Support, TranslationRequest
+
+C = TypeVar("C", bound=Properties)
+S = TypeVar("S")
+
+API_VERSION = 1
+"""Version of this interface; a plugin made for another one is refused when it is loaded."""
+
+
+class Provider(ABC, Generic[C, S]):
+    """One platform.
+
+    Attributes:
+        name: of the platform, as in `platform: NAME`; the Pulumi package is `provision-NAME`.
+        version: of the plugin distribution.
+        api_version: version of the interface that it was written for.
+        Config: configuration; each field is `pulumi config set provision-NAME:field VALUE`.
+        resource_types: every kind of native object.
+    """
+
+    name: ClassVar[str]
+    version: ClassVar[str]
+    api_version: ClassVar[int] = API_VERSION
+    Config: ClassVar[type[Properties]]
+    resource_types: ClassVar[Sequence[type[ResourceType[Any, Any, Any]]]]
+
+    @abstractmethod
+    def connect(self, config: C) -> S:
+        """Open a session; it is used from several threads at once.
+
+        Raises:
+            provision.errors.EnvironmentProblem: the platform cannot be reached; the message says what to do.
+        """
+
+    def disconnect(self, session: S) -> None:
+        """Close the session."""
+
+    @abstractmethod
+    def capabilities(self, session: S) -> Capabilities:
+        """Ask the live platform, once per run, everything that negotiation and translation need."""
+
+    @abstractmethod
+    def supports(self, use: FeatureUse, capabilities: Capabilities) -> Support:
+        """Whether the platform does what one field asks; pure. What is unknown must be answered as unsupported."""
+
+    @abstractmethod
+    def translate(self, request: TranslationRequest) -> ResourceGraph:
+        """Turn the stack into native resources; pure: no clock, no randomness, no network."""
+
+    def builtin_images(self) -> Sequence[str]:
+        """Names of images that the plugin makes by itself."""
+        return ()
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of `provision doctor`: `ok` None means a warning; `fix` says how to get what is missing."""
+
+    subject: str
+    ok: bool | None
+    detail: str
+    fix: str = ""
+
+
+@runtime_checkable
+class HasDoctor(Protocol):
+    """Without it `provision doctor` only tries to connect."""
+
+    def diagnose(self, config: Any) -> Sequence[Finding]:
+        """Look at everything that the platform needs on this machine; never raises."""
+
+
+@runtime_checkable
+class HasSetup(Protocol):
+    """Without it `provision setup` has nothing to prepare for the platform."""
+
+    def prepare(self, progress: Callable[[str], None]) -> None:
+        """Build or fetch, once, what the platform needs on this machine, such as built-in images.
+
+        Raises:
+            provision.errors.EnvironmentProblem: something is missing; the message says how to get it.
+        """
+
+
+@dataclass(frozen=True)
+class LabInfo:
+    """A running private platform: set `config` as `provision-NAME:key` to use it."""
+
+    directory: Path
+    config: Mapping[str, str]
+    description: str
+
+
+@runtime_checkable
+class HasLab(Protocol):
+    """A private, disposable instance of the platform on this machine, for demos and tests."""
+
+    def lab_start(self, directory: Path | None, progress: Callable[[str], None]) -> LabInfo:
+        """Start it, or return the one that is running."""
+
+    def lab_stop(self, directory: Path | None, progress: Callable[[str], None]) -> bool:
+        """Stop it and leave nothing behind; False when none was running."""
+
+    def lab_status(self, directory: Path | None) -> LabInfo | None:
+        """The running one, or None."""

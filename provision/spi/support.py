@@ -1,0 +1,130 @@
+"""What a platform can enforce: the questions that negotiation asks, and the answers a plugin gives.
+
+Every field that a stack file sets is a *feature use*. A plugin answers for each whether it is enforced; what it does
+not know is unsupported, so that nothing which a person wrote is ever ignored.
+"""
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from provision.diagnostics import Path
+from provision.models import Stack
+
+
+class Evidence(enum.StrEnum):
+    """Kinds of evidence that a policy holds."""
+
+    TRANSLATED = "translated"
+    ACCEPTED = "accepted"
+    EFFECTIVE = "effective"
+    PROBED = "probed"
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureUse:
+    """One thing that the stack file asks for.
+
+    Attributes:
+        feature: its kind: field names joined by dots, names of maps and list positions left out, the kind of a policy
+            or image put in: `machines.disks.encrypted`, `isolation.policies.traffic.allow`.
+        path: where it stands in the file.
+        value: the validated value.
+        owner: the model that holds the field.
+    """
+
+    feature: str
+    path: Path
+    value: Any
+    owner: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Support:
+    """The answer for one feature use.
+
+    Attributes:
+        enforced: whether the platform does what is asked.
+        reason: why not, in words for the author of the file.
+        fix: what to write instead.
+        evidence: kinds of evidence that can be had when it is enforced.
+    """
+
+    enforced: bool
+    reason: str = ""
+    fix: str = ""
+    evidence: frozenset[Evidence] = frozenset()
+
+
+ENFORCED = Support(True)
+
+
+def unsupported(reason: str, fix: str = "") -> Support:
+    """The platform cannot do it."""
+    return Support(False, reason, fix)
+
+
+class Verdict(enum.StrEnum):
+    """What becomes of a policy."""
+
+    ENFORCE = "enforce"
+    DOWNGRADE = "downgrade"
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The outcome of negotiation for one policy."""
+
+    policy: str
+    kind: str
+    verdict: Verdict
+    reason: str = ""
+    evidence: frozenset[Evidence] = frozenset()
+
+
+@dataclass(frozen=True)
+class NicAddress:
+    """The addresses of one NIC, fixed by the file or derived once and kept."""
+
+    network: str
+    mac: str
+    ipv4: str | None = None
+    ipv6: str | None = None
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """What the live platform said it can do, asked once per run; plain data, so that it can be recorded and replayed.
+
+    Attributes:
+        platform: name of the plugin.
+        facts: answers by a name of the plugin's choice.
+    """
+
+    platform: str
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class TranslationRequest:
+    """All that a translation may depend on: the same request gives the same graph.
+
+    Attributes:
+        stack: the stack file, with parameters filled in.
+        project: Pulumi project.
+        stack_name: Pulumi stack; `project-stack-machine[-part]` are the native names.
+        capabilities: what the platform can do.
+        decisions: by name of policy; a downgraded policy is not to be emitted.
+        addresses: per machine instance (`web-0`), its NICs in order.
+        directory: folder of the stack file, for files that it names.
+    """
+
+    stack: Stack
+    project: str
+    stack_name: str
+    capabilities: Capabilities
+    decisions: Mapping[str, Decision]
+    addresses: Mapping[str, tuple[NicAddress, ...]]
+    directory: str = "."
+    user_data: Mapping[str, Any] = field(default_factory=dict)
