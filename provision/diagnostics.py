@@ -5,8 +5,10 @@ owns the sink raises a single `provision.errors.StackFileError` with them.
 """
 
 import enum
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TypeAlias
 
 Path: TypeAlias = tuple[str | int, ...]
@@ -59,6 +61,12 @@ def format_path(path: Path) -> str:
     return text
 
 
+@lru_cache(maxsize=8)
+def _lines(source: str) -> tuple[str, ...]:
+    """Split as YAML does, which knows fewer line ends than `str.splitlines`; cached for files with many mistakes."""
+    return tuple(re.split("\r\n|[\n\r\x85\u2028\u2029]", source))
+
+
 @dataclass(frozen=True, slots=True)
 class SourceMap:
     """Where each path of the loaded document was written, so that later stages can point at the file.
@@ -84,15 +92,17 @@ class SourceMap:
                 return found
         return None
 
+    def line(self, position: Position) -> str | None:
+        """The source line of `position`, or None when the text is not at hand."""
+        source = self.sources.get(position.file)
+        lines = _lines(source) if source is not None else ()
+        return lines[position.line - 1] if 0 < position.line <= len(lines) else None
+
     def excerpt(self, position: Position) -> str | None:
         """The source line of `position` with a caret line below it, or None when the text is not at hand."""
-        source = self.sources.get(position.file)
-        if source is None:
+        line = self.line(position)
+        if line is None:
             return None
-        lines = source.splitlines()
-        if not 0 < position.line <= len(lines):
-            return None
-        line = lines[position.line - 1]
         start, window = max(0, position.column - 61), 120
         shown = line[start : start + window].expandtabs(1)
         carets = "^" * max(1, min(position.length, len(shown) - (position.column - 1 - start)))

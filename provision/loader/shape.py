@@ -6,14 +6,21 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Any, Literal, TypeAlias, Union, get_args, get_origin
 
-from pydantic import BaseModel
+from pydantic import BaseModel, BeforeValidator
+from pydantic.fields import FieldInfo
 
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
-    """A scalar, or anything at all; `types` are the Python types it may have, as far as they matter here."""
+    """A scalar, or anything at all (no `types`).
+
+    Attributes:
+        types: the Python types that it becomes.
+        measured: whether it is written as a number with a unit, though it becomes a number.
+    """
 
     types: tuple[Any, ...] = ()
+    measured: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +87,10 @@ def shape_of(annotation: Any) -> Shape:
 
 @cache
 def _shape_of(annotation: Any) -> Shape:
+    measured = False
     while get_origin(annotation) is Annotated:
-        annotation = get_args(annotation)[0]
+        annotation, *metadata = get_args(annotation)
+        measured = measured or any(_is_measured(item) for item in metadata)
     origin, arguments = get_origin(annotation), get_args(annotation)
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return fixed(annotation)
@@ -99,11 +108,17 @@ def _shape_of(annotation: Any) -> Shape:
         if len(options) == 1:
             return options[0]
         if all(isinstance(option, Leaf) for option in options):
-            return Leaf(tuple(kind for option in options if isinstance(option, Leaf) for kind in option.types))
+            leaves = [option for option in options if isinstance(option, Leaf)]
+            return Leaf(tuple(kind for leaf in leaves for kind in leaf.types), any(leaf.measured for leaf in leaves))
         return Either(tuple(options))
     if origin is Literal:
         return Leaf((annotation,))
-    return ANYTHING if annotation is Any else Leaf((annotation,))
+    return ANYTHING if annotation is Any else Leaf((annotation,), measured)
+
+
+def _is_measured(metadata: Any) -> bool:
+    inner = metadata.metadata if isinstance(metadata, FieldInfo) else [metadata]
+    return any(isinstance(item, BeforeValidator) for item in inner)
 
 
 def tag_of(shape: Fixed) -> str:

@@ -99,6 +99,9 @@ def explain(error: yaml.MarkedYAMLError, text: str) -> tuple[str, str, int, int]
         if re.search(pattern, problem):
             if began and error.context_mark:
                 line, column = error.context_mark.line, error.context_mark.column
+                bare = _bare_expression(text, error.problem_mark)
+                if bare:
+                    return bare
             elif tab := _tab(text, line):
                 return tab
             return summary, fix, line, column
@@ -124,3 +127,17 @@ def _tab(text: str, line: int) -> tuple[str, str, int, int] | None:
     if column < 0:
         return None
     return "a tab in the indentation", "indent with spaces", line, column
+
+
+def _bare_expression(text: str, mark: yaml.Mark | None) -> tuple[str, str, int, int] | None:
+    """An unquoted `${…}` inside `[…]` or `{…}`, where its braces are YAML's."""
+    line = text.splitlines()[mark.line] if mark and mark.line < text.count("\n") + 1 else ""
+    found = re.search(r"\$\{[^}]*\}", line)
+    if mark is None or found is None or not found.start() <= mark.column <= found.end():
+        return None
+    return (
+        f"'{found[0]}' must be quoted inside '[…]' and '{{…}}'",
+        f'write "{found[0]}" with its quotes',
+        mark.line,
+        found.start(),
+    )

@@ -95,10 +95,18 @@ class HasSetup(Protocol):
 
 @dataclass(frozen=True)
 class LabInfo:
-    """A running private platform: set `config` as `provision-NAME:key` to use it."""
+    """A running private platform.
+
+    Attributes:
+        directory: where it lives.
+        config: what to set as `provision-NAME:key` to use it.
+        environment: variables that make it the default of a shell.
+        description: one line for a person.
+    """
 
     directory: Path
     config: Mapping[str, str]
+    environment: Mapping[str, str]
     description: str
 
 

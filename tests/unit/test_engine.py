@@ -3,13 +3,17 @@ import http.server
 import io
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import tarfile
 import threading
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
+from http.client import HTTPMessage
 from pathlib import Path
 
 import pytest
@@ -359,9 +363,9 @@ def test_an_unreachable_site_is_noticed_in_seconds(tmp_path: Path, site: Site, m
 
 def test_a_redirect_never_leaves_https() -> None:
     redirects = download._SafeRedirects()
-    request = download.urllib.request.Request("https://get.pulumi.com/x")
-    headers = download.HTTPMessage()
-    with pytest.raises(download.urllib.error.HTTPError, match="unprotected"):
+    request = urllib.request.Request("https://get.pulumi.com/x")
+    headers = HTTPMessage()
+    with pytest.raises(urllib.error.HTTPError, match="unprotected"):
         redirects.redirect_request(request, io.BytesIO(), 302, "Found", headers, "http://get.pulumi.com/x")
     assert redirects.redirect_request(request, io.BytesIO(), 302, "Found", headers, "https://a.example/x") is not None
 
@@ -570,7 +574,7 @@ def test_a_full_disk_during_the_download_is_said_plainly(
     def full(*args: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(download.shutil, "copyfileobj", full)
+    monkeypatch.setattr(shutil, "copyfileobj", full)
     with pytest.raises(EnvironmentProblem, match="the disk is full"):
         ensure_engine(env=env, recipes=from_site(site))
     assert left_in_cache(env) == ["install.lock"]

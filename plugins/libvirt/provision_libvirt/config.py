@@ -1,0 +1,34 @@
+"""Configuration of the plugin: `pulumi config set provision-libvirt:FIELD VALUE`."""
+
+import os
+from typing import Annotated
+
+from pydantic import Field
+
+from provision.spi import Properties
+
+DEFAULT_URI = "qemu:///system"
+
+
+def _default_uri() -> str:
+    return os.environ.get("LIBVIRT_DEFAULT_URI") or DEFAULT_URI
+
+
+class LibvirtConfig(Properties):
+    """Which hypervisor, and where on it."""
+
+    uri: Annotated[
+        str,
+        Field(
+            default_factory=_default_uri,
+            description="Connection URI of the hypervisor. Default: LIBVIRT_DEFAULT_URI, else qemu:///system.",
+        ),
+    ]
+    pool_path: Annotated[
+        str,
+        Field(description="Directory on the hypervisor under which each stack gets a directory for its volumes."),
+    ] = "/var/lib/libvirt/images"
+    outside_socket: Annotated[
+        str | None,
+        Field(description="Unix socket of a probing peer beyond the stack's networks, when there is one."),
+    ] = None

@@ -1,0 +1,115 @@
+"""What storage pools, volumes and cloud-init seeds are made from."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, SecretStr
+
+from provision.spi import DESTROYS_DATA, IMMUTABLE, Computed, OwnedInputs, Properties
+
+Format = Literal["qcow2", "raw"]
+VolumeName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$", max_length=200)]
+
+
+class PoolInputs(OwnedInputs):
+    """Inputs of `storage:Pool`."""
+
+    name: Annotated[str, Field(description="Name on the hypervisor.", pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$"), IMMUTABLE]
+    disposable: Annotated[
+        list[str],
+        Field(
+            description="Volumes with data that need not outlive the pool. Any other volume with data that is still "
+            "there when the pool is removed stays on the hypervisor's disk."
+        ),
+    ] = []  # fmt: skip
+
+
+class PoolOutputs(Properties):
+    """Outputs of `storage:Pool`; its id is the UUID."""
+
+    name: str
+    path: Annotated[str, Field(description="Directory on the hypervisor."), Computed()]
+    uuid: Annotated[str, Field(description="Derived from the stack's identity and the URN."), Computed()]
+
+
+class MicroSource(Properties):
+    """A part of the built-in micro image."""
+
+    kind: Literal["micro-kernel", "micro-initrd"]
+    digest: Annotated[str, Field(description="Digest of the image (sha256 of kernel and initramfs together).")]
+
+
+class FileSource(Properties):
+    """A file on the machine that runs `provision`."""
+
+    kind: Literal["file"] = "file"
+    path: Annotated[str, Field(description="Path of the file.")]
+    digest: Annotated[str, Field(description="SHA-256 of its content.", pattern=r"^[0-9a-f]{64}$")]
+
+
+class BackingSource(Properties):
+    """Another volume, of which this one keeps only the differences."""
+
+    kind: Literal["backing"] = "backing"
+    path: Annotated[str, Field(description="Path of the other volume.")]
+    format: Annotated[Format, Field(description="Format of the other volume.")]
+
+
+Source = Annotated[MicroSource | FileSource | BackingSource, Field(discriminator="kind")]
+
+
+class VolumeInputs(OwnedInputs):
+    """Inputs of `storage:Volume`."""
+
+    pool: Annotated[str, Field(description="Name of the stack's pool."), DESTROYS_DATA]
+    name: Annotated[VolumeName, Field(description="Name in the pool."), DESTROYS_DATA]
+    format: Annotated[Format, Field(description="Format on the hypervisor's disk."), DESTROYS_DATA] = "qcow2"
+    capacity_bytes: Annotated[
+        int | None,
+        Field(description="Size that a guest sees; none: that of the source. Grows in place.", gt=0),
+    ] = None
+    source: Annotated[Source | None, Field(description="First content; none: empty."), DESTROYS_DATA] = None
+    cache: Annotated[
+        bool,
+        Field(description="The content can be made again from the source, and guests do not write to it."),
+        IMMUTABLE,
+    ] = False
+
+
+class VolumeOutputs(Properties):
+    """Outputs of `storage:Volume`; its id is `POOL/VOLUME`."""
+
+    pool: str
+    name: str
+    format: Format
+    volume_name: Annotated[str, Field(description="Name in the pool (of a cache: with digest)."), Computed()]
+    path: Annotated[str, Field(description="Path on the hypervisor."), Computed()]
+    key: Annotated[str, Field(description="Libvirt's key of the volume."), Computed()]
+    generation: Annotated[
+        str, Field(description="New each time the volume is made: whatever uses it must open it anew."), Computed()
+    ]
+
+
+class SeedInputs(OwnedInputs):
+    """Inputs of `storage:Seed`: a NoCloud seed for cloud-init."""
+
+    pool: Annotated[str, Field(description="Name of the stack's pool."), IMMUTABLE]
+    name: Annotated[VolumeName, Field(description="Name in the pool, to which `.seed.iso` is added."), IMMUTABLE]
+    meta_data: Annotated[str, Field(description="Content of `meta-data`.")]
+    network_config: Annotated[str | None, Field(description="Content of `network-config` (version 2).")] = None
+    user_data: Annotated[SecretStr | None, Field(description="Content of `user-data`.")] = None
+
+
+class SeedOutputs(Properties):
+    """Outputs of `storage:Seed`; its id is `POOL/VOLUME`."""
+
+    pool: str
+    name: str
+    volume_name: Annotated[str, Field(description="Name in the pool."), Computed()]
+    path: Annotated[str, Field(description="Path on the hypervisor."), Computed()]
+    size: Annotated[
+        int, Field(description="Size in bytes."), Computed(depends_on=("meta_data", "network_config", "user_data"))
+    ]
+    generation: Annotated[
+        str, Field(description="New each time the content is written."),
+        Computed(depends_on=("meta_data", "network_config", "user_data")),
+    ]  # fmt: skip

@@ -1,0 +1,206 @@
+"""The connection to the hypervisor, and libvirt's errors in the words of `provision.errors`."""
+
+import contextlib
+import errno
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import libvirt
+
+from provision.errors import EnvironmentProblem, NotFound, PlatformError, ProvisionError, RetriableError
+from provision_libvirt.config import LibvirtConfig
+
+_KEEPALIVE_SECONDS = 10
+_KEEPALIVE_COUNT = 6
+_CHUNK = 262_120  # the largest payload that every libvirt takes in one stream packet (VIR_NET_MESSAGE_LEGACY_PAYLOAD_MAX)
+
+_ABSENT = {
+    libvirt.VIR_ERR_NO_DOMAIN,
+    libvirt.VIR_ERR_NO_NETWORK,
+    libvirt.VIR_ERR_NO_NWFILTER,
+    libvirt.VIR_ERR_NO_STORAGE_POOL,
+    libvirt.VIR_ERR_NO_STORAGE_VOL,
+    libvirt.VIR_ERR_NO_DOMAIN_METADATA,
+}
+_DENIED = {
+    libvirt.VIR_ERR_AUTH_FAILED,
+    libvirt.VIR_ERR_AUTH_CANCELLED,
+    libvirt.VIR_ERR_AUTH_UNAVAILABLE,
+    libvirt.VIR_ERR_ACCESS_DENIED,
+}
+_PASSING = {libvirt.VIR_ERR_OPERATION_TIMEOUT, libvirt.VIR_ERR_RESOURCE_BUSY, libvirt.VIR_ERR_AGENT_UNRESPONSIVE}
+_LOST = ("client socket is closed", "end of file", "connection reset", "broken pipe", "keepalive", "connection closed")
+
+_event_loop_started = False
+_event_loop_lock = threading.Lock()
+
+
+def _start_event_loop() -> None:
+    """Run libvirt's event loop in a thread, once per process: keep-alive and console streams need it."""
+    global _event_loop_started
+    with _event_loop_lock:
+        if _event_loop_started:
+            return
+        libvirt.registerErrorHandler(lambda context, error: None, None)  # errors are raised, not printed as well
+        libvirt.virEventRegisterDefaultImpl()
+        threading.Thread(target=_turn_events, name="libvirt-events", daemon=True).start()
+        _event_loop_started = True
+
+
+def _turn_events() -> None:
+    while True:
+        try:
+            libvirt.virEventRunDefaultImpl()
+        except libvirt.libvirtError:
+            time.sleep(0.1)
+
+
+class Session:
+    """One connection to a hypervisor, shared by all threads and opened again after it broke."""
+
+    def __init__(self, config: LibvirtConfig) -> None:
+        """Connect.
+
+        Raises:
+            EnvironmentProblem: the hypervisor cannot be reached.
+        """
+        self.config = config
+        self._lock = threading.Lock()
+        self._connection: Any = None
+        self.connection()
+
+    def connection(self) -> Any:
+        """The live `virConnect`; a broken one is replaced.
+
+        Raises:
+            EnvironmentProblem: the hypervisor cannot be reached.
+        """
+        with self._lock:
+            if self._connection is not None and _alive(self._connection):
+                return self._connection
+            self._forget()
+            self._connection = self.open()
+            return self._connection
+
+    def open(self) -> Any:
+        """A further connection of one's own, to be closed by the caller.
+
+        Raises:
+            EnvironmentProblem: the hypervisor cannot be reached.
+        """
+        _start_event_loop()
+        try:
+            made = libvirt.open(self.config.uri)
+        except libvirt.libvirtError as error:
+            raise _unreachable(self.config.uri, error) from None
+        with contextlib.suppress(libvirt.libvirtError):  # drivers inside this process (test:///) have no keep-alive
+            made.setKeepAlive(_KEEPALIVE_SECONDS, _KEEPALIVE_COUNT)
+        return made
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        with self._lock:
+            self._forget()
+
+    def upload(self, volume: Any, chunks: Iterable[bytes], connection: Any) -> None:
+        """Write `chunks` into `volume` from its start.
+
+        Raises:
+            libvirt.libvirtError: the hypervisor refused or ran out of space.
+        """
+        stream = connection.newStream(0)
+        volume.upload(stream, 0, 0, 0)
+        try:
+            for chunk in chunks:
+                view = memoryview(chunk)
+                while view:
+                    view = view[stream.send(bytes(view[:_CHUNK])) :]
+            stream.finish()
+        except BaseException:
+            with contextlib.suppress(libvirt.libvirtError):
+                stream.abort()
+            raise
+
+    def download(self, volume: Any, offset: int, length: int, connection: Any) -> bytes:
+        """Read at most `length` bytes of `volume` from `offset`.
+
+        Raises:
+            libvirt.libvirtError: the hypervisor refused.
+        """
+        stream = connection.newStream(0)
+        volume.download(stream, offset, length, 0)
+        parts: list[bytes] = []
+        try:
+            while data := stream.recv(_CHUNK):
+                parts.append(data)
+            stream.finish()
+        except BaseException:
+            with contextlib.suppress(libvirt.libvirtError):
+                stream.abort()
+            raise
+        return b"".join(parts)
+
+    def _forget(self) -> None:
+        if self._connection is not None:
+            with contextlib.suppress(libvirt.libvirtError):
+                self._connection.close()
+            self._connection = None
+
+
+@contextlib.contextmanager
+def explained(doing: str) -> Iterator[None]:
+    """Turn a `libvirtError` inside into the class of `provision.errors` that says what to do; `doing` begins it."""
+    try:
+        yield
+    except libvirt.libvirtError as error:
+        raise explain(doing, error) from None
+
+
+def explain(doing: str, error: libvirt.libvirtError) -> ProvisionError:
+    """What `error` means, while `doing`."""
+    code, text = error.get_error_code(), str(error).strip()
+    message = f"{doing}: {text}"
+    if code in _ABSENT:
+        return NotFound(message)
+    if code in _DENIED:
+        return EnvironmentProblem(message, "give this user the right to manage the hypervisor (group `libvirt`)")
+    if error.get_int1() == errno.ENOSPC or "no space left on device" in text.lower():
+        return PlatformError(
+            f"{doing}: the hypervisor's disk is full ({text})", "free space in the pool's directory, then run again"
+        )
+    if error.get_error_domain() == libvirt.VIR_FROM_RPC or any(words in text.lower() for words in _LOST):
+        return RetriableError(f"{doing}: the connection to the hypervisor broke ({text})")
+    if code in _PASSING:
+        return RetriableError(message)
+    return PlatformError(message)
+
+
+def is_absent(error: libvirt.libvirtError) -> bool:
+    """Whether `error` says that the object does not exist."""
+    return error.get_error_code() in _ABSENT
+
+
+def _alive(connection: Any) -> bool:
+    try:
+        return bool(connection.isAlive() == 1)
+    except libvirt.libvirtError:
+        return False
+
+
+def _unreachable(uri: str, error: libvirt.libvirtError) -> EnvironmentProblem:
+    text = str(error).strip()
+    lowered = text.lower()
+    summary = f"the hypervisor at {uri} cannot be reached: {text}"
+    if error.get_error_code() in _DENIED or "permission denied" in lowered:
+        return EnvironmentProblem(summary, "add this user to the group `libvirt`, or run as root")
+    if "no such file" in lowered or "connection refused" in lowered:
+        return EnvironmentProblem(
+            summary,
+            "start libvirt (`systemctl start libvirtd`), or a private hypervisor with `provision lab start`, or set "
+            "`pulumi config set provision-libvirt:uri URI`",
+        )
+    if "no connection driver" in lowered or "unsupported" in lowered or "invalid" in lowered:
+        return EnvironmentProblem(summary, "write a libvirt connection URI, such as qemu:///system")
+    return EnvironmentProblem(summary, "check `virsh -c URI version` by hand; `provision doctor` says what is missing")

@@ -1,0 +1,18 @@
+"""`provision preview`."""
+
+from pathlib import Path
+
+import click
+
+from provision.cli import options
+
+
+@click.command()
+@options.run_options
+def command(directory: Path, stack: str | None, output: str, parallel: int | None, detailed_exitcode: bool) -> int:
+    """Show what `up` would change in the stack in DIRECTORY; nothing is changed."""
+    from provision.cli.run import finish, run, workspace_for
+
+    workspace = workspace_for(directory, stack, create=True)
+    result = run(workspace, "preview", output=output, parallel=parallel)
+    return finish(workspace, "preview", result, output=output, detailed_exitcode=detailed_exitcode)

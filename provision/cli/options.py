@@ -1,0 +1,40 @@
+"""Options that several commands share."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def directory(function: F) -> F:
+    """`[DIRECTORY]`: folder of the stack."""
+    return click.argument(
+        "directory", type=click.Path(path_type=Path, file_okay=False, exists=True), default=".", required=False
+    )(function)
+
+
+def stack(function: F) -> F:
+    """`--stack NAME`."""
+    return click.option("-s", "--stack", help="Pulumi stack [default: $PULUMI_STACK, else dev].")(function)
+
+
+def output_format(*formats: str) -> Callable[[F], F]:
+    """`--format`."""
+    return click.option(
+        "--format",
+        "output",
+        type=click.Choice(formats),
+        default=formats[0],
+        show_default=True,
+        help="Form of the output.",
+    )
+
+
+def run_options(function: F) -> F:
+    """Options of every command that runs the engine."""
+    function = click.option("--parallel", type=click.IntRange(1), help="Most operations at the same time.")(function)
+    function = click.option("--detailed-exitcode", is_flag=True, help="Exit with 2 when there are changes.")(function)
+    return output_format("human", "json")(stack(directory(function)))

@@ -1,0 +1,6 @@
+"""From YAML to a validated `Stack`, with the place of every value kept, and every mistake reported in one run."""
+
+from provision.loader.load import Loaded, load, reference_stacks
+from provision.loader.render import render
+
+__all__ = ["Loaded", "load", "reference_stacks", "render"]

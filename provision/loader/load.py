@@ -1,0 +1,168 @@
+"""Loading a stack file: read, overlay, substitute, validate, check; all mistakes of a run come together."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import SecretStr
+
+from provision.diagnostics import Diagnostic, DiagnosticSink, Position, Severity, SourceMap
+from provision.diagnostics import Path as DataPath
+from provision.errors import StackFileError
+from provision.loader.checks import check
+from provision.loader.files import read_text, shown, stack_path
+from provision.loader.nodes import Node, Places
+from provision.loader.overlay import merge, overlay_path
+from provision.loader.parameters import Parameters, read_parameters
+from provision.loader.reader import read
+from provision.loader.render import in_order
+from provision.loader.substitute import Substitution
+from provision.loader.validate import validate
+from provision.models import Stack
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A stack file that is fit to go on with.
+
+    Attributes:
+        stack: what it says. Files of user data are read into their `text`; strings in `outputs` and in user data with
+            `template: true` may still hold `${machine…}`, for `expressions.evaluate`.
+        source_map: where everything was written.
+        diagnostics: warnings and notes, in the order of the file.
+        directory: the directory of the stack file; paths in the stack are relative to it.
+        unknown: paths that hold a sample, because outputs of other stacks were not looked up.
+    """
+
+    stack: Stack
+    source_map: SourceMap
+    diagnostics: tuple[Diagnostic, ...]
+    directory: Path
+    unknown: frozenset[DataPath] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class _Document:
+    root: Node
+    source_map: SourceMap
+    diagnostics: list[Diagnostic]
+
+
+def load(
+    path: Path,
+    *,
+    overlay: str | None = None,
+    values: Mapping[str, str | SecretStr] = {},
+    references: Mapping[str, Mapping[str, Any]] | None = None,
+    platform: str | None = None,
+) -> Loaded:
+    """Load a stack file.
+
+    Args:
+        path: the file, or the directory that holds `stack.yaml`.
+        overlay: name of the Pulumi stack, whose `stack.NAME.yaml` is laid over the file if it exists.
+        values: the configured values of parameters, as text.
+        references: outputs of the stacks under `references:`; None when they are not looked up in this run.
+        platform: the platform that the configuration chooses; it overrides the file's.
+
+    Raises:
+        StackFileError: with every diagnostic of the run, when one of them is an error.
+        UserError: when the file cannot be read.
+    """
+    file = stack_path(path)
+    document = _read(file, overlay)
+    sink = DiagnosticSink(document.source_map)
+    for item in document.diagnostics:
+        sink.add(item)
+    parameters = read_parameters(document.root, values, sink)
+    substitution = _substitution(document.root, parameters, references, sink)
+    root = substitution.document(document.root)
+    given = set(substitution.holes)
+    stack, holes = validate(root, given, sink)
+    if stack is not None:
+        if platform is not None:
+            stack = stack.model_copy(update={"platform": platform})
+        stack = check(stack, holes, substitution.later, sink, file.absolute().parent)
+    found = tuple(in_order(sink))
+    if stack is None or sink.has_errors:
+        raise StackFileError(found, document.source_map)
+    return Loaded(stack, document.source_map, found, file.absolute().parent, frozenset(holes))
+
+
+def reference_stacks(
+    path: Path, overlay: str | None = None, *, values: Mapping[str, str | SecretStr] = {}
+) -> dict[str, str]:
+    """The full stack names under `references:` by reference name, to be looked up before `load`.
+
+    Entries with mistakes are left out: `load` reports them.
+
+    Raises:
+        StackFileError: when the file is not YAML.
+        UserError: when it cannot be read.
+    """
+    document = _read(stack_path(path), overlay)
+    sink = DiagnosticSink(document.source_map)
+    parameters = read_parameters(document.root, values, sink)
+    root = _substitution(document.root, parameters, None, sink).document(document.root)
+    block = root.get("references")
+    found = {}
+    for name, node in block.items() if block else []:
+        stack = node.get("stack")
+        if stack is not None and isinstance(stack.value, str):
+            found[name] = stack.value
+    return found
+
+
+def _substitution(
+    root: Node, parameters: Parameters, references: Mapping[str, Mapping[str, Any]] | None, sink: DiagnosticSink
+) -> Substitution:
+    block = root.get("references")
+    return Substitution(parameters, references, [name for name, _ in block.items()] if block else [], sink)
+
+
+def _read(file: Path, overlay: str | None) -> _Document:
+    """Read the file and its overlay.
+
+    Raises:
+        StackFileError: when they are not YAML documents to go on with.
+    """
+    text, name = read_text(file), shown(file)
+    root, found = read(text, name)
+    sources = {name: text}
+    over = None
+    over_file = overlay_path(file, overlay) if overlay else None
+    if over_file is not None and over_file.exists():
+        over_text, over_name = read_text(over_file), shown(over_file)
+        over, over_found = read(over_text, over_name)
+        sources[over_name] = over_text
+        found = [*found, *over_found]
+        if over is not None and over.value is not None and not isinstance(over.value, dict):
+            found.append(_not_a_map(over, "the overlay"))
+            over = None
+    if root is not None and not isinstance(root.value, dict):
+        empty = root.value is None
+        if not found:
+            found.append(_empty(name) if empty else _not_a_map(root, "the stack file"))
+        root = None
+    elif root is None and not found:
+        found.append(_empty(name))
+    if root is None or found:
+        raise StackFileError(in_order(found), SourceMap(sources=sources))
+    merged = root
+    if over is not None and isinstance(over.value, dict):
+        merged = merge(root, over)
+    source_map = SourceMap(Places(merged, keys=True), Places(merged, keys=False), sources)
+    return _Document(merged, source_map, found)
+
+
+def _empty(name: str) -> Diagnostic:
+    return Diagnostic(
+        Severity.ERROR, "the stack file is empty", "begin it with 'version: 1'", (), Position(name, 1, 1)
+    )
+
+
+def _not_a_map(node: Node, what: str) -> Diagnostic:
+    return Diagnostic(
+        Severity.ERROR, f"{what} must be a map", "begin it with 'version: 1'", (), Position(*node.place)
+    )

@@ -1,0 +1,157 @@
+"""Negotiation: what the platform says to everything that the stack file asks, and what becomes of each policy.
+
+Nothing is ever dropped: a feature that the platform does not enforce is an error, unless the author of the file wrote
+`level: preferred` on its policy; then the policy as a whole is downgraded, which the state and every report repeat.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from typing import Any
+
+from provision.diagnostics import DiagnosticSink, Path
+from provision.errors import PolicyRefused, StackFileError
+from provision.models import Level, Policy, Stack
+from provision.spi import Capabilities, Decision, Evidence, FeatureUse, Provider, Support, Verdict
+from provision.translate.features import features
+
+
+@dataclass
+class _PolicyAnswers:
+    """What the platform said about one policy and its parts."""
+
+    policy: Policy
+    refused: list[tuple[FeatureUse, Support]] = field(default_factory=list)
+    evidence: frozenset[Evidence] = frozenset()
+
+
+def negotiate(
+    stack: Stack, provider: Provider[Any, Any], capabilities: Capabilities, sink: DiagnosticSink
+) -> Mapping[str, Decision]:
+    """Decide, for every policy by name, whether it is enforced or downgraded.
+
+    Downgrades are reported to `sink` as warnings.
+
+    Raises:
+        PolicyRefused: the platform cannot enforce a required policy; carries everything found.
+        StackFileError: it cannot do something else that the file asks for; carries everything found.
+    """
+    answers = {name: _PolicyAnswers(policy) for name, policy in stack.isolation.policies.items()}
+    for use in features(stack, provider.name):
+        support = provider.supports(use, capabilities)
+        owner = _policy_of(use.path)
+        if owner is not None:
+            if use.path == ("isolation", "policies", owner):
+                answers[owner].evidence = support.evidence
+            if not support.enforced:
+                answers[owner].refused.append((use, support))
+        elif not support.enforced:
+            sink.error(use.path, *_message(use, support, provider.name, _subject(use)))
+    refused = False
+    decisions: dict[str, Decision] = {}
+    for name, found in answers.items():
+        decision = _decide(name, found, provider.name, sink)
+        refused = refused or decision is None
+        if decision is not None:
+            decisions[name] = decision
+    _images(stack, provider, sink)
+    if refused:
+        raise PolicyRefused(tuple(sink), sink.source_map)
+    if sink.has_errors:
+        raise StackFileError(tuple(sink), sink.source_map)
+    return decisions
+
+
+def _policy_of(path: Path) -> str | None:
+    return str(path[2]) if len(path) >= 3 and path[:2] == ("isolation", "policies") else None
+
+
+def _decide(name: str, found: _PolicyAnswers, platform: str, sink: DiagnosticSink) -> Decision | None:
+    kind = found.policy.kind
+    if not found.refused:
+        return Decision(name, kind, Verdict.ENFORCE, evidence=found.evidence)
+    # A refusal of the whole says it all: repeating it for each field would bury the reason.
+    whole = [item for item in found.refused if len(item[0].path) == 3]
+    said = whole or found.refused
+    if found.policy.level is Level.PREFERRED:
+        reason = "; ".join(dict.fromkeys(_reason(support, platform) for _, support in said))
+        sink.warning(
+            ("isolation", "policies", name),
+            f"policy '{name}' is not enforced: {reason}",
+            "it is 'preferred', so this is recorded as a downgrade; write 'level: required' to refuse instead",
+            key=True,
+        )
+        return Decision(name, kind, Verdict.DOWNGRADE, reason)
+    for use, support in said:
+        part = "" if len(use.path) == 3 else f" ('{use.path[-1]}')"
+        summary, fix = _message(use, support, platform, f"policy '{name}'{part}")
+        alternative = "write 'level: preferred' to go on without it, reported as a downgrade"
+        sink.error(use.path, summary, f"{fix}; or {alternative}" if fix else alternative, key=len(use.path) == 3)
+    return None
+
+
+def _reason(support: Support, platform: str) -> str:
+    return support.reason or f"'{platform}' does not support it"
+
+
+def _message(use: FeatureUse, support: Support, platform: str, subject: str) -> tuple[str, str]:
+    return f"{subject} cannot be enforced on '{platform}': {_reason(support, platform)}", support.fix
+
+
+def _subject(use: FeatureUse) -> str:
+    text = str(use.value) if isinstance(use.value, str | int | float) else ""
+    name = next((str(part) for part in reversed(use.path) if isinstance(part, str)), use.feature)
+    return f"'{name}: {text}'" if text and len(text) <= 40 else f"'{name}'"
+
+
+def _images(stack: Stack, provider: Provider[Any, Any], sink: DiagnosticSink) -> None:
+    """Report images that are neither in the file, for this platform, nor built into the platform."""
+    builtin = provider.builtin_images()
+    known = sorted({*stack.images, *builtin})
+    checked: dict[str, tuple[str, str] | None] = {}
+    for path, name in _image_names(stack):
+        if name not in checked:
+            checked[name] = _image_problem(stack, provider.name, name, builtin, known)
+        problem = checked[name]
+        if problem is not None:
+            sink.error(path, *problem)
+    for image_name, image in stack.images.items():
+        for key, source in image.sources.items():
+            wrong = source.kind == "builtin" and key in (provider.name, "any") and source.name not in builtin
+            if wrong and source.kind == "builtin":
+                sink.error(
+                    ("images", image_name, "sources", key, "name"),
+                    f"'{provider.name}' has no built-in image '{source.name}'",
+                    _meant(source.name, sorted(builtin)),
+                )
+
+
+def _image_names(stack: Stack) -> Iterator[tuple[Path, str]]:
+    for entry, machine in stack.machines.items():
+        yield ("machines", entry, "image"), machine.image
+        for name, disk in machine.disks.items():
+            if disk.image is not None:
+                yield ("machines", entry, "disks", name, "image"), disk.image
+
+
+def _image_problem(
+    stack: Stack, platform: str, name: str, builtin: Sequence[str], known: Sequence[str]
+) -> tuple[str, str] | None:
+    image = stack.images.get(name)
+    if image is not None:
+        if platform in image.sources or "any" in image.sources:
+            return None
+        return (
+            f"image '{name}' has no source for '{platform}'",
+            f"add '{platform}:' or 'any:' under images.{name}.sources",
+        )
+    if name in builtin:
+        return None
+    return f"there is no image called '{name}'", _meant(name, known)
+
+
+def _meant(name: str, known: Sequence[str]) -> str:
+    close = get_close_matches(name, known, 1)
+    if close:
+        return f"did you mean '{close[0]}'?"
+    return f"known images: {', '.join(known)}" if known else "describe it under 'images:'"
