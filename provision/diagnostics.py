@@ -62,7 +62,7 @@ def format_path(path: Path) -> str:
 
 
 @lru_cache(maxsize=8)
-def _lines(source: str) -> tuple[str, ...]:
+def source_lines(source: str) -> tuple[str, ...]:
     """Split as YAML does, which knows fewer line ends than `str.splitlines`; cached for files with many mistakes."""
     return tuple(re.split("\r\n|[\n\r\x85\u2028\u2029]", source))
 
@@ -95,7 +95,7 @@ class SourceMap:
     def line(self, position: Position) -> str | None:
         """The source line of `position`, or None when the text is not at hand."""
         source = self.sources.get(position.file)
-        lines = _lines(source) if source is not None else ()
+        lines = source_lines(source) if source is not None else ()
         return lines[position.line - 1] if 0 < position.line <= len(lines) else None
 
     def excerpt(self, position: Position) -> str | None:

@@ -20,6 +20,9 @@ from typing import Any
 
 from provision.diagnostics import Diagnostic, Severity, SourceMap
 
+POLICY_REFUSED = "policy refused"
+"""How the message of a run begins that was stopped because a policy cannot be enforced."""
+
 
 class ProvisionError(Exception):
     """Base of every failure that the product explains; `fix` says what a person can do about it."""
@@ -56,6 +59,11 @@ class PolicyRefused(StackFileError):
     """The platform cannot enforce what a policy requires; nothing has been changed."""
 
     exit_code = 3
+
+    def __init__(self, diagnostics: Sequence[Diagnostic], source_map: SourceMap | None = None) -> None:
+        """As `StackFileError`; the summary begins with `POLICY_REFUSED`, by which a pipeline can tell."""
+        super().__init__(diagnostics, source_map)
+        self.summary = f"{POLICY_REFUSED}: {self.summary}"
 
 
 class EnvironmentProblem(ProvisionError):

@@ -1,14 +1,11 @@
 """Run one engine command and report it; shared by preview, up, down and refresh."""
 
 import json
-from pathlib import Path
 
 import click
 
-from provision.host.automation import Command, Message, ResourceStep, RunResult, Workspace
-
-REFUSED = "policy refused"
-"""How the language host begins the message of a run that it stopped because a policy cannot be enforced."""
+from provision.errors import POLICY_REFUSED
+from provision.host.automation import UNCHANGED_OPS, Command, Message, ResourceStep, RunResult, Workspace
 
 
 def run(workspace: Workspace, command: Command, *, output: str, parallel: int | None = None) -> RunResult:
@@ -33,13 +30,11 @@ def finish(workspace: Workspace, command: Command, result: RunResult, *, output:
             for name, value in workspace.outputs().items():
                 click.echo(f"  {name}: {value if isinstance(value, str) else json.dumps(value)}")
     else:
-        click.secho(
-            f"{command} failed; what was finished is recorded, and running it again goes on from there.",
-            bold=True,
-            err=True,
-        )
+        done = any(step.phase == "done" and step.op not in UNCHANGED_OPS for step in result.steps)
+        kept = "what was finished is recorded; run it again to go on from there" if done else "nothing was changed"
+        click.secho(f"{command} failed: {kept}.", bold=True, err=True)
     if not result.succeeded:
-        return 3 if any(REFUSED in m.text for m in result.messages) else 1
+        return 3 if any(POLICY_REFUSED in m.text for m in result.messages) else 1
     return 2 if detailed_exitcode and result.changed else 0
 
 
@@ -72,10 +67,3 @@ def _step(step: ResourceStep) -> dict[str, object]:
 
 def _message(message: Message) -> dict[str, str]:
     return {"severity": message.severity, "text": message.text, "urn": message.urn}
-
-
-def workspace_for(directory: Path, stack: str | None, *, create: bool) -> Workspace:
-    """Open the workspace; a small indirection so that commands need one import."""
-    from provision.host.automation import open_workspace
-
-    return open_workspace(directory.resolve(), stack, create=create)

@@ -6,7 +6,9 @@ so both can be mixed freely.
 
 import json
 import os
+import re
 import signal
+import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -154,25 +156,50 @@ class Workspace:
         options: dict[str, Any] = {"on_event": take, "suppress_outputs": True, "parallel": parallel}
         try:
             with _interrupts_go_to_the_engine():
-                match command:
-                    case "preview":
-                        self._stack.preview(**options)
-                    case "up":
-                        self._stack.up(**options, show_secrets=False)
-                    case "refresh":
-                        self._stack.refresh(**options, show_secrets=False)
-                    case "destroy":
-                        self._stack.destroy(**options, show_secrets=False)
-        except auto.ConcurrentUpdateError as error:
-            raise UserError(
-                "another run holds the lock of this stack",
-                "wait for it; if it was killed, `pulumi cancel` removes its lock",
-            ) from error
+                try:
+                    self._operate(command, options)
+                except auto.ConcurrentUpdateError as error:
+                    self._remove_stale_lock(error)
+                    on_event(Message("warning", "removed the lock of an earlier run that was killed on this machine"))
+                    self._operate(command, options)
         except auto.CommandError as error:
             result.succeeded = False
             if not any(m.severity == "error" for m in result.messages):
                 result.messages.append(Message("error", _last_line(str(error))))
+                on_event(result.messages[-1])
         return result
+
+    def _operate(self, command: Command, options: Mapping[str, Any]) -> None:
+        match command:
+            case "preview":
+                self._stack.preview(**options)
+            case "up":
+                self._stack.up(**options, show_secrets=False)
+            case "refresh":
+                self._stack.refresh(**options, show_secrets=False)
+            case "destroy":
+                self._stack.destroy(**options, show_secrets=False)
+
+    def _remove_stale_lock(self, error: auto.ConcurrentUpdateError) -> None:
+        """Remove the locks of the stack when every one is of a process of this machine that no longer runs.
+
+        Raises:
+            UserError: a lock may be in use.
+        """
+        holders = _LOCK.findall(str(error))
+        stale = bool(holders) and all(
+            host == socket.gethostname() and not Path(f"/proc/{pid}").exists() for _, host, pid in holders
+        )
+        if not stale:
+            who = ", ".join(f"{user}@{host}, process {pid}" for user, host, pid in holders) or "another run"
+            raise UserError(
+                f"the stack is locked by {who}",
+                "wait for that run to end; if it is gone for good, `pulumi cancel` removes its lock",
+            ) from error
+        self._stack.cancel()
+
+
+_LOCK = re.compile(r"created by (\S+)@(\S+) \(pid (\d+)\)")
 
 
 def require_engine() -> Engine:
@@ -246,8 +273,6 @@ def _translate(event: EngineEvent) -> Iterator[ResourceStep | Message]:
 
 def _plain(text: str) -> str:
     """Without the engine's colour marks."""
-    import re
-
     return re.sub(r"<\{%[^%]*%\}>", "", text)
 
 

@@ -2,5 +2,6 @@
 
 from provision.loader.load import Loaded, load, reference_stacks
 from provision.loader.render import render
+from provision.loader.schema import json_schema
 
-__all__ = ["Loaded", "load", "reference_stacks", "render"]
+__all__ = ["Loaded", "json_schema", "load", "reference_stacks", "render"]

@@ -15,7 +15,18 @@ from pydantic.fields import FieldInfo
 from provision.diagnostics import DiagnosticSink, Path
 from provision.loader.expressions import closest
 from provision.loader.nodes import Node, plain
-from provision.loader.shape import ANYTHING, Either, Fixed, Items, Leaf, Named, Shape, Tagged, choose, shape_of
+from provision.loader.shape import (
+    ANYTHING,
+    Either,
+    Fixed,
+    Items,
+    Leaf,
+    Named,
+    Shape,
+    Tagged,
+    choose,
+    shape_of,
+)
 
 _RESERVED = ("include", "modules")
 _TEXTUAL = (str, IPv4Address, IPv4Network, IPv6Address, IPv6Network, SecretStr)
@@ -57,8 +68,8 @@ class Converter:
         if isinstance(shape, Named):
             return self._named(value, shape, path)
         if isinstance(shape, Tagged):
-            picked = self._tagged(value, shape, path)
-            return _DROP if picked is None else self._fixed(value, picked, path)
+            tagged = self._tagged(value, shape, path)
+            return _DROP if tagged is None else self._fixed(value, tagged, path)
         return self._fixed(value, shape, path)
 
     def _wrong(self, path: Path, summary: str, fix: str) -> Any:
@@ -73,8 +84,6 @@ class Converter:
             item = self.convert(child, inner, (*path, key))
             if item is not _DROP:
                 done[key] = item
-            elif len(path) > 1 or isinstance(inner, Leaf):
-                self.holes.add((*path, key))
         return done
 
     def _items(self, node: Node, shape: Items, path: Path) -> Any:
@@ -114,25 +123,25 @@ class Converter:
             if key in shape.fields:
                 if key in _RESERVED and not path:
                     if child.value is not None:
-                        self._sink.error(
-                            (key,), f"'{key}' is reserved for a later version", "remove it", key=True
-                        )
+                        self._sink.error((key,), f"'{key}' is reserved for a later version", "remove it", key=True)
                 elif child.value is not None or (*path, key) in self._given:
                     item = self.convert(child, shape.child(key), (*path, key))
                     if item is not _DROP:
                         done[key] = item
             elif not key.startswith("x-"):
                 self._unknown(key, shape, path)
-        for key, annotation in shape.fields.items():
-            if key not in done and is_required(annotation):
+        for key in shape.required:
+            if key not in done:
                 if (*path, key) not in self.holes:
-                    self._missing(key, annotation, path)
-                done[key] = sample(annotation)
+                    self._missing(key, shape.fields[key], path)
+                done[key] = sample(shape.fields[key])
         return done
 
     def _unknown(self, key: str, shape: Fixed, path: Path) -> None:
         known = [name for name in shape.fields if not (name in _RESERVED and not path)]
         hint = closest(key, known)
+        if hint.startswith("did you mean"):
+            self.holes.add((*path, hint.split("'")[1]))  # what was meant there is not known
         if not hint or (hint.startswith("one of") and len(known) > 12):
             hint = f"one of: {', '.join(known)}"
         elif hint.startswith("did you mean") and len(known) <= 12:
@@ -173,6 +182,8 @@ class Converter:
         if wanted == "true or false":
             meant = {"yes": "true", "on": "true", "no": "false", "off": "false"}.get(str(value).lower())
             fix = f"write {meant}" if meant else "write true or false, without quotes"
+        elif wanted == "text" and value is None:
+            fix = 'write a value, or "" for an empty one'
         elif wanted == "text":
             fix = f'put it in quotes: "{str(value).lower() if isinstance(value, bool) else value}"'
         elif isinstance(value, str):
@@ -190,6 +201,9 @@ def _fits(value: object, shape: Leaf) -> bool:
         return True
     if float in kinds and isinstance(value, int | float):
         return True
+    literals = [type(item) for kind in kinds if _is_literal(kind) for item in kind.__args__]
+    if literals:
+        return type(value) in literals
     if isinstance(value, str):
         return not any(kind in (int, float, bool) for kind in kinds) or any(kind in _TEXTUAL for kind in kinds)
     return not any(kind in (int, float, bool, *_TEXTUAL) for kind in kinds)
@@ -285,11 +299,6 @@ def _field(annotation: Any) -> FieldInfo:
     return next(item for item in annotation.__metadata__ if isinstance(item, FieldInfo))
 
 
-def is_required(annotation: Any) -> bool:
-    """Whether a field of a `Fixed` shape must be written."""
-    return _field(annotation).is_required()
-
-
 def sample(annotation: Any) -> Any:
     """A valid value of a field, to go on with the rest of a file that has mistakes."""
     return _sample(shape_of(annotation))
@@ -297,7 +306,7 @@ def sample(annotation: Any) -> Any:
 
 def _sample(shape: Shape) -> Any:
     if isinstance(shape, Fixed):
-        return {key: sample(inner) for key, inner in shape.fields.items() if is_required(inner)}
+        return {key: sample(shape.fields[key]) for key in shape.required}
     if isinstance(shape, Tagged):
         kind, picked = next(iter(shape.kinds.items()))
         return _sample(picked) | {"kind": kind}

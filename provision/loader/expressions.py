@@ -1,4 +1,7 @@
-"""Expressions in strings: `${param.size}`, `${machine.db.address}`, `${ref.net.cidr}`; `$${` stands for `${`."""
+"""Expressions in strings: `${param.size}`, `${machine.db.address}`, `${ref.net.cidr}`; `$${` stands for `${`.
+
+Every package may use this module: what is left of a string after `load` is evaluated by whoever knows the machines.
+"""
 
 import difflib
 import re
@@ -12,7 +15,9 @@ ROOTS = ("param", "machine", "ref")
 MACHINE_ATTRIBUTES = ("address", "address6", "name")
 NIC_ATTRIBUTES = ("address", "address6")
 
+_USAGE = "write ${param.NAME}, ${machine.NAME.address} or ${ref.NAME.OUTPUT}"
 _STEP = re.compile(r"\.([A-Za-z_][A-Za-z0-9_-]*)|\[([0-9]{1,6})\]")
+_DOLLARS = re.compile(r"\$+(?=\{)")
 _ROOT = re.compile(r"\s*([A-Za-z_][A-Za-z0-9_-]*)")
 
 
@@ -92,36 +97,47 @@ def closest(name: str, known: Sequence[str]) -> str:
     return ""
 
 
+class Suggester:
+    """`closest` for long lists: after some seconds' worth of comparisons it offers nothing more."""
+
+    def __init__(self, comparisons: int = 300_000) -> None:
+        """Compare at most so many names."""
+        self._left = comparisons
+
+    def __call__(self, name: str, known: Sequence[str]) -> str:
+        """Offer a name as `closest` does."""
+        self._left -= len(known)
+        return closest(name, known) if self._left > 0 else ""
+
+
 def escape(text: str) -> str:
     """Write `text` so that it evaluates to itself."""
-    return text.replace("${", "$${")
+    return _DOLLARS.sub(lambda run: run[0] * 2, text)
 
 
 def parse(text: str) -> list[Part]:
     """Split a string into literal text and expressions.
+
+    Of the dollars in front of a `{`, each pair stands for one dollar; one that is left begins an expression.
 
     Raises:
         ExpressionError: when an expression is not closed or not well formed.
     """
     parts: list[Part] = []
     literal, literal_at, at = "", 0, 0
-
-    while True:
-        dollar = text.find("${", at)
-        if dollar < 0:
-            literal += text[at:]
-            break
-        if dollar > at and text[dollar - 1] == "$":
-            literal += text[at : dollar - 1] + "${"
-            at = dollar + 2
+    while run := _DOLLARS.search(text, at):
+        pairs, begins = divmod(len(run[0]), 2)
+        literal += text[at : run.start()] + "$" * pairs
+        at = run.end()
+        if not begins:
             continue
-        literal += text[at:dollar]
         if literal:
             parts.append(Literal(literal, literal_at))
-        expression = _expression(text, dollar)
+        expression = _expression(text, at - 1)
         parts.append(expression)
-        at = literal_at = dollar + expression.length
+        at = literal_at = expression.offset + expression.length
         literal = ""
+    literal += text[at:]
     if literal or not parts:
         parts.append(Literal(literal, literal_at))
     return parts
@@ -137,16 +153,12 @@ def _expression(text: str, start: int) -> Expression:
     shown = inner if len(inner) <= 60 else inner[:57] + "…"
     root = _ROOT.match(inner)
     if root is None:
-        raise ExpressionError(
-            f"'${{{shown}}}' is not an expression", "write ${param.NAME}, ${machine.NAME.address} or ${ref.NAME.OUTPUT}",
-            start, length,
-        )  # fmt: skip
+        raise ExpressionError(f"'${{{shown}}}' is not an expression", _USAGE, start, length)
     if root[1] not in ROOTS:
         hint = difflib.get_close_matches(root[1], ROOTS, 1, 0.5)
         raise ExpressionError(
             f"'{root[1]}' is not known in '${{{shown}}}'",
-            (f"did you mean '{hint[0]}'? " if hint else "")
-            + "write ${param.NAME}, ${machine.NAME.address} or ${ref.NAME.OUTPUT}; '$${' means '${' itself",
+            (f"did you mean '{hint[0]}'? " if hint else "") + f"{_USAGE}; '$${{' means '${{' itself",
             start,
             length,
         )
@@ -158,7 +170,7 @@ def _expression(text: str, start: int) -> Expression:
         if step is None:
             raise ExpressionError(
                 f"'{rest[at:][:40]}' cannot stand in '${{{shown}}}'",
-                "names follow each other with '.', and an index stands in brackets, as in ${machine.db.nics[0].address}",
+                "separate names with '.', and put an index in brackets, as in ${machine.db.nics[0].address}",
                 start + 2 + at,
                 len(rest) - at,
             )
@@ -222,14 +234,24 @@ def evaluate_now(text: str, resolver: Resolver) -> Any:
     if len(parts) == 1 and isinstance(parts[0], Expression):
         value = resolver(parts[0])
         return str(parts[0]) if value is LATER else _escaped(value)
-    return _join([(part, _now(part, resolver)) for part in parts])
+    done, known = "", []
+    secret = False
+    for part in parts:
+        value = part.text if isinstance(part, Literal) else resolver(part)
+        if value is not LATER:
+            known.append((part, value))
+            continue
+        joined = _join(known)
+        secret = secret or isinstance(joined, SecretStr)
+        done += escape(_clear(joined) + "{")[:-1] + str(part)  # the "{" makes dollars at the end count as well
+        known = []
+    joined = _join(known)
+    done += escape(_clear(joined))
+    return SecretStr(done) if secret or isinstance(joined, SecretStr) else done
 
 
-def _now(part: Part, resolver: Resolver) -> Any:
-    if isinstance(part, Literal):
-        return escape(part.text)
-    value = resolver(part)
-    return str(part) if value is LATER else _escaped(value)
+def _clear(text: "str | SecretStr") -> str:
+    return text.get_secret_value() if isinstance(text, SecretStr) else text
 
 
 def _escaped(value: Any) -> Any:
@@ -256,7 +278,10 @@ def _join(values: list[tuple[Part, Any]]) -> "str | SecretStr":
             kind = "nothing" if value is None else "a list" if isinstance(value, list) else "a map"
             length = part.length if isinstance(part, Expression) else 1
             raise ExpressionError(
-                f"'{part}' is {kind}, and cannot be a part of a text", "use it as a whole value", part.offset, length
+                f"'{part}' is {kind}, and cannot be a part of a text",
+                "use it as a whole value",
+                part.offset,
+                length,
             )
         else:
             text += str(value)

@@ -1,6 +1,8 @@
 """Loading a stack file: read, overlay, substitute, validate, check; all mistakes of a run come together."""
 
-from collections.abc import Mapping
+import gc
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,15 @@ from pydantic import SecretStr
 from provision.diagnostics import Diagnostic, DiagnosticSink, Position, Severity, SourceMap
 from provision.diagnostics import Path as DataPath
 from provision.errors import StackFileError
-from provision.loader.checks import check
+from provision.loader.checks import (
+    Context,
+    UserDataFiles,
+    check_addresses,
+    check_expressions,
+    check_names,
+    check_places,
+    check_policies,
+)
 from provision.loader.files import read_text, shown, stack_path
 from provision.loader.nodes import Node, Places
 from provision.loader.overlay import merge, overlay_path
@@ -19,6 +29,7 @@ from provision.loader.reader import read
 from provision.loader.render import in_order
 from provision.loader.substitute import Substitution
 from provision.loader.validate import validate
+from provision.loader.weakening import check_weakening
 from provision.models import Stack
 
 
@@ -46,6 +57,7 @@ class Loaded:
 class _Document:
     root: Node
     source_map: SourceMap
+    sources: dict[str, str]
     diagnostics: list[Diagnostic]
 
 
@@ -70,6 +82,29 @@ def load(
         StackFileError: with every diagnostic of the run, when one of them is an error.
         UserError: when the file cannot be read.
     """
+    with _collector_paused():
+        return _load(path, overlay, values, references, platform)
+
+
+@contextmanager
+def _collector_paused() -> Iterator[None]:
+    """Nothing that is read here is garbage, and looking for it takes half of the time of a large file."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def _load(
+    path: Path,
+    overlay: str | None,
+    values: Mapping[str, str | SecretStr],
+    references: Mapping[str, Mapping[str, Any]] | None,
+    platform: str | None,
+) -> Loaded:
     file = stack_path(path)
     document = _read(file, overlay)
     sink = DiagnosticSink(document.source_map)
@@ -78,16 +113,36 @@ def load(
     parameters = read_parameters(document.root, values, sink)
     substitution = _substitution(document.root, parameters, references, sink)
     root = substitution.document(document.root)
-    given = set(substitution.holes)
-    stack, holes = validate(root, given, sink)
+    source_map = SourceMap(Places(root, keys=True), Places(root, keys=False), document.sources)
+    sink.source_map = source_map  # a reference among peers may have become several: indexes are those of the new tree
+    stack, holes = validate(root, substitution.holes, sink)
+    directory = file.absolute().parent
     if stack is not None:
         if platform is not None:
             stack = stack.model_copy(update={"platform": platform})
-        stack = check(stack, holes, substitution.later, sink, file.absolute().parent)
+        stack = _check(stack, holes, substitution, sink, directory, document.sources)
     found = tuple(in_order(sink))
     if stack is None or sink.has_errors:
-        raise StackFileError(found, document.source_map)
-    return Loaded(stack, document.source_map, found, file.absolute().parent, frozenset(holes))
+        raise StackFileError(found, source_map)
+    return Loaded(stack, source_map, found, directory, frozenset(holes | substitution.holes))
+
+
+def _check(
+    stack: Stack,
+    holes: set[DataPath],
+    substitution: Substitution,
+    sink: DiagnosticSink,
+    directory: Path,
+    sources: dict[str, str],
+) -> Stack:
+    context = Context(stack, sink, holes)
+    check_names(context)
+    check_places(context)
+    check_addresses(context)
+    check_policies(context)
+    stack = UserDataFiles(context, directory, substitution.expand, sources).fill(stack)
+    check_expressions(context, substitution.later)
+    return stack
 
 
 def reference_stacks(
@@ -115,7 +170,10 @@ def reference_stacks(
 
 
 def _substitution(
-    root: Node, parameters: Parameters, references: Mapping[str, Mapping[str, Any]] | None, sink: DiagnosticSink
+    root: Node,
+    parameters: Parameters,
+    references: Mapping[str, Mapping[str, Any]] | None,
+    sink: DiagnosticSink,
 ) -> Substitution:
     block = root.get("references")
     return Substitution(parameters, references, [name for name, _ in block.items()] if block else [], sink)
@@ -130,7 +188,7 @@ def _read(file: Path, overlay: str | None) -> _Document:
     text, name = read_text(file), shown(file)
     root, found = read(text, name)
     sources = {name: text}
-    over = None
+    over, over_name = None, ""
     over_file = overlay_path(file, overlay) if overlay else None
     if over_file is not None and over_file.exists():
         over_text, over_name = read_text(over_file), shown(over_file)
@@ -138,31 +196,28 @@ def _read(file: Path, overlay: str | None) -> _Document:
         sources[over_name] = over_text
         found = [*found, *over_found]
         if over is not None and over.value is not None and not isinstance(over.value, dict):
-            found.append(_not_a_map(over, "the overlay"))
-            over = None
+            found.append(_not_a_map(over, "the overlay", "write only what is to change, below the same keys"))
+            over, over_name = None, ""
     if root is not None and not isinstance(root.value, dict):
         empty = root.value is None
         if not found:
-            found.append(_empty(name) if empty else _not_a_map(root, "the stack file"))
+            found.append(_empty(name) if empty else _not_a_map(root, "the stack file", "begin it with 'version: 1'"))
         root = None
     elif root is None and not found:
         found.append(_empty(name))
     if root is None or found:
         raise StackFileError(in_order(found), SourceMap(sources=sources))
-    merged = root
-    if over is not None and isinstance(over.value, dict):
-        merged = merge(root, over)
+    merged = merge(root, over) if over is not None and isinstance(over.value, dict) else root
     source_map = SourceMap(Places(merged, keys=True), Places(merged, keys=False), sources)
-    return _Document(merged, source_map, found)
+    sink = DiagnosticSink(source_map)
+    if over is not None and merged is not root:
+        check_weakening(root, merged, over, sink)
+    return _Document(merged, source_map, sources, list(sink))
 
 
 def _empty(name: str) -> Diagnostic:
-    return Diagnostic(
-        Severity.ERROR, "the stack file is empty", "begin it with 'version: 1'", (), Position(name, 1, 1)
-    )
+    return Diagnostic(Severity.ERROR, "the stack file is empty", "begin it with 'version: 1'", (), Position(name, 1, 1))
 
 
-def _not_a_map(node: Node, what: str) -> Diagnostic:
-    return Diagnostic(
-        Severity.ERROR, f"{what} must be a map", "begin it with 'version: 1'", (), Position(*node.place)
-    )
+def _not_a_map(node: Node, what: str, fix: str) -> Diagnostic:
+    return Diagnostic(Severity.ERROR, f"{what} must be a map", fix, (), Position(*node.place))

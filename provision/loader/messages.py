@@ -72,7 +72,7 @@ def _is_option(part: str | int, picked: Shape) -> bool:
         return text.startswith("list[")
     if isinstance(picked, Fixed):
         return text == picked.model.__name__
-    return not text.startswith("list[") and not text.isidentifier() or text == "str"
+    return text == "str" or not (text.startswith("list[") or text.isidentifier())
 
 
 def _child(shape: Fixed | Items | Named, part: str | int) -> Shape:
@@ -113,10 +113,14 @@ def sentence(error: Mapping[str, Any], path: Path, value: object, *, key: bool) 
     kind, context = str(error["type"]), error.get("ctx", {})
     shown = f"'{value}'" if isinstance(value, str | int | float) and len(str(value)) <= 80 else "this value"
     if key:
-        return f"'{path[-1]}' cannot be the name of a {_noun(path)}", f"use {_NAME_RULE}{_name_hint(str(path[-1]))}"
+        return (
+            f"'{path[-1]}' cannot be the name of a {_noun(path)}",
+            f"use {_NAME_RULE}{_name_hint(str(path[-1]))}",
+        )
     if kind in _BOUNDS:
         bound, word = _BOUNDS[kind]
-        return f"{_name(path)} must be {word} {context[bound]}, and is {value}", f"write a number {word} {context[bound]}"
+        limit = f"{word} {context[bound]}"
+        return f"{_name(path)} must be {limit}, and is {value}", f"write {limit}"
     if kind in _IP:
         return _address(kind, path, value, shown)
     if kind in ("enum", "literal_error"):
@@ -129,7 +133,10 @@ def sentence(error: Mapping[str, Any], path: Path, value: object, *, key: bool) 
     if kind == "too_short":
         return f"{_name(path)} is empty", "write at least one entry"
     if kind in ("too_long", "missing") and isinstance(path[-1], int | str):
-        return f"{_name(path[:-1] if kind == 'missing' else path)} needs another number of entries", "write exactly two"
+        return (
+            f"{_name(path[:-1] if kind == 'missing' else path)} needs another number of entries",
+            "write exactly two",
+        )
     if kind == "value_error":
         return _own(str(context.get("error", "")), path, value, shown)
     message = str(error.get("msg", "not valid")).removeprefix("Input should be ")
@@ -144,6 +151,8 @@ def _name_hint(name: str) -> str:
 
 def _address(kind: str, path: Path, value: object, shown: str) -> tuple[str, str]:
     noun, fix = _IP[kind]
+    if len(path) > 1 and path[-2] == "dns":
+        noun, fix = "an address", "write it as in 10.20.1.5 or fd00:20:1::5"
     if kind.endswith("network") and isinstance(value, str):
         from ipaddress import ip_interface, ip_network
 
@@ -187,6 +196,10 @@ def _own(message: str, path: Path, value: object, shown: str) -> tuple[str, str]
         units = re.findall(r"\((.*?)\)", message)[0].split(", ")
         return f"{_name(path)}: {shown} has no unit that is known", _unit_fix(message, units, value, path)
     summary, _, fix = message.partition("; ")
+    if summary == "not a service" and isinstance(value, int) and 0 < value < 65536:
+        return f"{shown} is {summary}", f"write tcp/{value} or udp/{value}"
+    if summary.startswith("not a "):
+        return f"{shown} is {summary}", fix
     if fix:
         wanted = _peer_hint(value) if " peer" in summary or "select" in summary else ""
         return summary, wanted + fix
@@ -194,6 +207,8 @@ def _own(message: str, path: Path, value: object, shown: str) -> tuple[str, str]
         return f"{_name(path)} {summary}", "write another number"
     if " is not a CIDR: " in summary:
         return _address("ip_v6_network" if ":" in str(value) else "ip_v4_network", path, value, shown)
+    if quoted := re.match(r"('.*?'): (.*)\Z", summary):
+        return f"{quoted[1]} is not possible", quoted[2]
     if isinstance(value, str) and value and value in summary:
         return summary, "write another value"
     return f"{_name(path)}: {summary}", "add what is missing"

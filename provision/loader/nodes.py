@@ -7,7 +7,7 @@ from pydantic import SecretStr
 
 from provision.diagnostics import Path, Position
 
-Scalar: TypeAlias = None | bool | int | float | str | SecretStr
+Scalar: TypeAlias = bool | int | float | str | SecretStr | None
 Place: TypeAlias = tuple[str, int, int, int]
 """File, line, column and length, all as in `Position`; a tuple because there is one for every key and value."""
 
@@ -50,17 +50,17 @@ class Node:
 
     def get(self, *path: str | int) -> "Node | None":
         """The node at `path` below this one."""
-        node: Node | None = self
+        node = self
         for part in path:
             inner = node.value
+            found = None
             if isinstance(inner, dict) and isinstance(part, str):
-                node = inner.get(part)
+                found = inner.get(part)
             elif isinstance(inner, list) and isinstance(part, int) and 0 <= part < len(inner):
-                node = inner[part]
-            else:
+                found = inner[part]
+            if found is None:
                 return None
-            if node is None:
-                return None
+            node = found
         return node
 
     def items(self) -> "list[tuple[str, Node]]":

@@ -60,7 +60,9 @@ def read_parameters(root: Node, configured: Mapping[str, str | SecretStr], sink:
     for name in configured:
         if name not in found.names:
             sink.warning(
-                ("parameters",), f"'{name}' is configured, but no parameter has that name", closest(name, found.names)
+                ("parameters",),
+                f"'{name}' is configured, but no parameter has that name",
+                closest(name, found.names),
             )
     return found
 

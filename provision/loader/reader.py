@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from provision.diagnostics import Diagnostic, Position, Severity
+from provision.diagnostics import Diagnostic, Position, Severity, source_lines
 from provision.loader.nodes import Node, Place
 from provision.loader.scalars import resolve
 from provision.loader.syntax import explain
@@ -18,7 +18,7 @@ MAX_BYTES = 10 * 1000 * 1000
 MAX_DEPTH = 50
 MAX_NODES = 2_000_000
 
-_PARSER: Any = getattr(yaml, "CParser", None) or yaml.SafeLoader  # libyaml's is ten times as fast
+_PARSER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml is ten times as fast
 _STRING_TAGS = (None, "!", "tag:yaml.org,2002:str")
 _TO_LINE_END = 1 << 20
 
@@ -77,7 +77,9 @@ class _Reader:
                     documents += 1
                     if documents > 1:
                         self.error(
-                            self.place(event), "a second document begins here", "keep one document per file: remove '---'"
+                            self.place(event),
+                            "a second document begins here",
+                            "keep one document per file: remove '---'",
                         )
                         raise _Stop
                 elif kind is yaml.StreamEndEvent:
@@ -101,7 +103,8 @@ class _Reader:
             value = resolve(value)
         if event.style in ("|", ">"):
             place = (place[0], place[1], place[2], 1)
-        self.put(Node(value, place), event.anchor, style=event.style)
+        empty = value is None and event.start_mark.index == event.end_mark.index  # its key shows its place better
+        self.put(Node(value, place, block=empty), event.anchor, style=event.style)
 
     def tag(self, event: Any, place: Place) -> None:
         name = event.tag.replace("tag:yaml.org,2002:", "!!")
@@ -110,7 +113,9 @@ class _Reader:
     def start(self, event: Any, value: Any) -> None:
         if len(self.stack) >= MAX_DEPTH:
             self.error(
-                self.place(event), f"nested more than {MAX_DEPTH} levels deep", "no stack file needs that: flatten it"
+                self.place(event),
+                f"nested more than {MAX_DEPTH} levels deep",
+                "no stack file needs that: flatten it",
             )
             raise _Stop
         place = self.place(event)
@@ -185,22 +190,32 @@ class _Reader:
         holder.skip = True
         if not isinstance(name, str):
             shown = "a list or map" if isinstance(name, dict | list) else self.written(node.place)
-            self.error(node.place, f"a key must be text, not {shown}", f'quote it: "{shown}"' if shown[0] != "a" else
-                       "write 'key: value'")
-        elif name == "<<" and style is None:
-            self.error(node.place, "the merge key '<<' is not supported", "write the keys out, or alias a whole value")
+            self.error(
+                node.place,
+                f"a key must be text, not {shown}",
+                f'quote it: "{shown}"' if shown[0] != "a" else "write 'key: value'",
+            )
+        elif name == "<<" and not style:
+            self.error(
+                node.place,
+                "the merge key '<<' is not supported",
+                "write the keys out, or alias a whole value",
+            )
         elif isinstance(inner, dict) and name in inner:
             first = inner[name].key
             line = first[1] if first else 0
             self.error(
-                node.place, f"'{name}' is given twice; the first is on line {line}", "keep one of them, or merge the two"
+                node.place,
+                f"'{name}' is given twice; the first is on line {line}",
+                "keep one of them, or merge the two",
             )
         else:
             holder.skip = False
             holder.waiting = (name, node.place)
 
     def written(self, place: Place) -> str:
-        line = self.text.splitlines()[place[1] - 1] if place[1] <= len(self.text.splitlines()) else ""
+        lines = source_lines(self.text)
+        line = lines[place[1] - 1] if place[1] <= len(lines) else ""
         return line[place[2] - 1 : place[2] - 1 + place[3]] or "nothing"
 
 

@@ -28,8 +28,14 @@ def render(
 def in_order(diagnostics: Iterable[Diagnostic]) -> list[Diagnostic]:
     """By file and place; those without a place last; each only once."""
     unique = dict.fromkeys(diagnostics)
-    return sorted(unique, key=lambda d: (d.position is None, d.position.file if d.position else "",
-                                         (d.position.line, d.position.column) if d.position else (0, 0)))
+    return sorted(
+        unique,
+        key=lambda d: (
+            d.position is None,
+            d.position.file if d.position else "",
+            (d.position.line, d.position.column) if d.position else (0, 0),
+        ),
+    )
 
 
 def _block(item: Diagnostic, source_map: SourceMap, color: bool) -> str:

@@ -6,7 +6,7 @@ _INTEGER = re.compile(r"[-+]?(?:0|[1-9][0-9]{0,39})\Z")
 _OCTAL = re.compile(r"0o[0-7]{1,40}\Z")
 _HEX = re.compile(r"0x[0-9a-fA-F]{1,40}\Z")
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|(?:0|[1-9][0-9]*)(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?\Z")
-_WORDS: dict[str, None | bool | float] = {
+_WORDS: dict[str, bool | float | None] = {
     "": None,
     "~": None,
     "null": None,
@@ -25,7 +25,7 @@ _WORDS |= {word: float("nan") for word in (".nan", ".NaN", ".NAN")}
 _NUMBER_STARTS = frozenset("+-.0123456789")
 
 
-def resolve(text: str) -> None | bool | int | float | str:
+def resolve(text: str) -> bool | int | float | str | None:
     """The value of an unquoted scalar.
 
     A number with leading zeros (`012`) stays text: YAML 1.1 reads it as octal and 1.2 as decimal, so no reader can

@@ -39,10 +39,17 @@ class Named:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Fixed:
-    """A map with the keys of a model; `x-` keys besides are free."""
+    """A map with the keys of a model; `x-` keys besides are free.
+
+    Attributes:
+        model: the model.
+        fields: the annotation of each key.
+        required: the keys that must be written.
+    """
 
     model: type[BaseModel]
     fields: Mapping[str, Any]
+    required: tuple[str, ...]
 
     def child(self, key: str) -> "Shape":
         """The shape under `key`."""
@@ -70,11 +77,9 @@ ANYTHING = Leaf()
 @cache
 def fixed(model: type[BaseModel]) -> Fixed:
     """The shape of a model."""
-    fields = {
-        field.alias or name: Annotated[field.annotation, field]  # type: ignore[valid-type]
-        for name, field in model.model_fields.items()
-    }
-    return Fixed(model, fields)
+    fields = {field.alias or name: Annotated[field.annotation, field] for name, field in model.model_fields.items()}
+    required = tuple(field.alias or name for name, field in model.model_fields.items() if field.is_required())
+    return Fixed(model, fields, required)
 
 
 def shape_of(annotation: Any) -> Shape:
@@ -135,7 +140,7 @@ def choose(shape: Shape, value: object) -> Shape:
     if isinstance(shape, Either):
         for option in shape.options:
             if isinstance(value, dict) and isinstance(option, Fixed | Named):
-                return option  # type: ignore[no-any-return]
+                return option
             if isinstance(value, list) and isinstance(option, Items):
                 return option
             if not isinstance(value, dict | list) and isinstance(option, Leaf):

@@ -1,6 +1,8 @@
 """Putting values in place of expressions, before anything is validated."""
 
+import re
 from collections.abc import Callable, Mapping
+from ipaddress import ip_network
 from typing import Any
 
 from pydantic import SecretStr
@@ -10,7 +12,7 @@ from provision.loader.expressions import (
     LATER,
     Expression,
     ExpressionError,
-    closest,
+    Suggester,
     evaluate,
     evaluate_now,
 )
@@ -19,6 +21,17 @@ from provision.loader.parameters import Parameters
 
 _PLAN_TIME = "it must be known before anything is made; only outputs and user data with 'template: true' can use it"
 _SECRETS = "secrets can be used in user data with 'template: true', in outputs and in a location's config"
+
+
+_REFERENCE_PEER = re.compile(r"reference\.([a-z][a-z0-9-]*)\.([A-Za-z][\w-]*)\Z")
+
+
+def _is_prefix(text: str) -> bool:
+    try:
+        ip_network(text)
+    except ValueError:
+        return False
+    return True
 
 
 class _Unknown(Exception):
@@ -53,6 +66,8 @@ class Substitution:
         self._parameters = parameters
         self._references = references
         self._declared = declared
+        self._names = parameters.names
+        self._closest = Suggester()
         self._sink = sink
 
     def document(self, root: Node) -> Node:
@@ -63,6 +78,8 @@ class Substitution:
                 done[name] = node
             elif name == "machines" and isinstance(node.value, dict):
                 done[name] = node.with_value({key: self._machine(key, entry) for key, entry in node.items()})
+            elif name == "isolation" and self._references is not None:
+                done[name] = self._walk(self._peers(node), (name,))
             else:
                 done[name] = self._walk(node, (name,), later=name == "outputs", secret=name == "outputs")
         return root.with_value(done)
@@ -105,50 +122,90 @@ class Substitution:
                 "write it as {text: …, template: true}; then '$${' stands for a plain '${'",
             )
 
+    def expand(self, path: Path, text: str, place: Callable[[int, int], Position]) -> Any:
+        """Put values into the text of a template file; expressions on machines stay, and are noted in `later`.
+
+        Raises:
+            ExpressionError: for a mistake in the text.
+        """
+        found: list[Expression] = []
+        try:
+            value = evaluate_now(text, lambda expression: self._resolve(expression, found, later=True))
+        except _Unknown:
+            self.holes.add(path)
+            return None
+        self.later += [(path, item, place(item.offset, item.length)) for item in found if item.root == "machine"]
+        return value
+
+    def _peers(self, isolation: Node) -> Node:
+        """Replace the peers `reference.NAME.OUTPUT` by the prefixes that they stand for."""
+        policies = isolation.get("policies")
+        changed: dict[str, Node] = {}
+        for name, policy in policies.items() if policies else []:
+            sides = {}
+            for side in ("from", "to"):
+                peers = policy.get(side)
+                if peers is not None and isinstance(peers.value, list):
+                    path: Path = ("isolation", "policies", name, side)
+                    items: list[Node] = []
+                    for peer in peers.value:
+                        items += self._peer(peer, (*path, len(items)))
+                    sides[side] = peers.with_value(items)
+            if sides:
+                changed[name] = policy.with_value({**dict(policy.items()), **sides})
+        if policies is None or not changed:
+            return isolation
+        entries = policies.with_value({**dict(policies.items()), **changed})
+        return isolation.with_value({**dict(isolation.items()), "policies": entries})
+
+    def _peer(self, peer: Node, path: Path) -> list[Node]:
+        match = _REFERENCE_PEER.match(peer.value) if isinstance(peer.value, str) else None
+        if match is None:
+            return [peer]
+        try:
+            value = self._reference(Expression("ref", (match[1], match[2])))
+        except (ExpressionError, _Unknown) as error:
+            if isinstance(error, ExpressionError):
+                self._report(Severity.ERROR, peer, path, error.summary, error.fix)
+            return [self._hole(peer, path)]
+        prefixes = value if isinstance(value, list) else [value]
+        if not prefixes or not all(isinstance(item, str) and _is_prefix(item) for item in prefixes):
+            summary = f"'{peer.value}' is not a prefix or a list of prefixes"
+            self._report(Severity.ERROR, peer, path, summary, "use another output")
+            return [self._hole(peer, path)]
+        return [peer.with_value(item) for item in prefixes]
+
     def _walk(self, node: Node, path: Path, *, later: bool = False, secret: bool = False) -> Node:
         value = node.value
         if isinstance(value, str):
             return self._string(node, path, value, later, secret) if "${" in value else node
         if isinstance(value, dict):
-            secret = secret or (len(path) == 3 and path[0] == "locations" and path[2] == "config")
+            secret = secret or (len(path) == 3 and path[::2] == ("locations", "config"))
             for key in value:
                 if "${" in key:
                     self._sink.error((*path, key), "a key cannot hold an expression", "write the name out", key=True)
             changed: Any = {
-                key: self._walk(child, (*path, key), later=later, secret=secret or (
-                    len(path) == 2 and path[0] == "locations" and key == "config"))
-                for key, child in value.items()
+                key: self._walk(child, (*path, key), later=later, secret=secret) for key, child in value.items()
             }
             return node.with_value(changed) if any(changed[k] is not value[k] for k in value) else node
         if isinstance(value, list):
-            items = [
-                self._walk(child, (*path, index), later=later, secret=secret) for index, child in enumerate(value)
-            ]
+            items = [self._walk(child, (*path, index), later=later, secret=secret) for index, child in enumerate(value)]
             return node.with_value(items) if any(a is not b for a, b in zip(items, value, strict=True)) else node
         return node
 
     def _string(self, node: Node, path: Path, text: str, later: bool, secret: bool) -> Node:
         found: list[Expression] = []
 
-        def resolve(expression: Expression) -> Any:
-            found.append(expression)
-            if expression.root == "param":
-                return self._parameter(expression)
-            if expression.root == "ref":
-                return self._reference(expression)
-            if later:
-                return LATER
-            raise ExpressionError(
-                f"'{expression}' cannot be used here", _PLAN_TIME, expression.offset, expression.length
-            )
-
         try:
-            value = (evaluate_now if later else evaluate)(text, resolve)
+            value = (evaluate_now if later else evaluate)(text, lambda item: self._resolve(item, found, later=later))
         except ExpressionError as error:
             position = self._inside(node.place, text, error.offset, error.length)
             self._sink.add(Diagnostic(Severity.ERROR, error.summary, error.fix, path, position))
             return self._hole(node, path)
         except _Unknown:
+            if self._references is None and found[-1].root == "ref":
+                summary = f"'{found[-1]}' is not looked up in this run, so what depends on it is not checked"
+                self._report(Severity.NOTE, node, path, summary, "")
             return self._hole(node, path)
         for expression in found:
             if expression.root == "machine":
@@ -156,9 +213,24 @@ class Substitution:
                 self.later.append((path, expression, position))
         if isinstance(value, SecretStr) and not secret:
             names = " and ".join(f"'{expression}'" for expression in found if self._is_secret(expression))
-            self._sink.error(path, f"{names} is secret, and this field is not kept secret", _SECRETS)
+            summary = f"{names} is secret, and this field is not kept secret"
+            self._report(Severity.ERROR, node, path, summary, _SECRETS)
             return self._hole(node, path)
         return _as_node(value, node)
+
+    def _resolve(self, expression: Expression, found: list[Expression], *, later: bool) -> Any:
+        found.append(expression)
+        if expression.root == "param":
+            return self._parameter(expression)
+        if expression.root == "ref":
+            return self._reference(expression)
+        if later:
+            return LATER
+        raise ExpressionError(f"'{expression}' cannot be used here", _PLAN_TIME, expression.offset, expression.length)
+
+    def _report(self, severity: Severity, node: Node, path: Path, summary: str, fix: str) -> None:
+        """Report at a node: its path may not be that of the document as written, once peers are replaced."""
+        self._sink.add(Diagnostic(severity, summary, fix, path, Position(*node.place)))
 
     def _hole(self, node: Node, path: Path) -> Node:
         self.holes.add(path)
@@ -178,7 +250,7 @@ class Substitution:
         if name not in self._parameters.values:
             raise ExpressionError(
                 f"there is no parameter '{name}'",
-                closest(name, self._parameters.names) or f"declare it under 'parameters:', as in '{name}: {{}}'",
+                self._closest(name, self._names) or f"declare it under 'parameters:', as in '{name}: {{}}'",
                 expression.offset,
                 expression.length,
             )
@@ -190,7 +262,7 @@ class Substitution:
         if name not in self._declared:
             raise ExpressionError(
                 f"there is no reference '{name}'",
-                closest(str(name), self._declared) or "declare it under 'references:'",
+                self._closest(str(name), self._declared) or "declare it under 'references:'",
                 *where,
             )
         if self._references is None:
@@ -204,7 +276,7 @@ class Substitution:
             if isinstance(value, Mapping) and isinstance(step, str):
                 if step not in value:
                     raise ExpressionError(
-                        f"the reference '{name}' has no output '{step}'", closest(step, list(value)), *where
+                        f"the reference '{name}' has no output '{step}'", self._closest(step, list(value)), *where
                     )
                 value = value[step]
             elif isinstance(value, list) and isinstance(step, int) and step < len(value):

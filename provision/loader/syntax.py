@@ -4,6 +4,8 @@ import re
 
 import yaml
 
+from provision.diagnostics import source_lines
+
 _RULES: tuple[tuple[str, str, str, bool], ...] = (
     # what the parser says (libyaml, then PyYAML's own), summary, fix, whether the place is where the construct began
     (
@@ -112,14 +114,14 @@ def _bad_start(text: str, line: int, column: int) -> tuple[str, str, int, int]:
     tab = _tab(text, line)
     if tab:
         return tab
-    lines = text.splitlines()
+    lines = source_lines(text)
     found = lines[line][column : column + 1] if line < len(lines) else ""
     shown = _SPECIAL.get(found, f"'{found}'")
     return f"a value cannot begin with {shown}", "quote the value", line, column
 
 
 def _tab(text: str, line: int) -> tuple[str, str, int, int] | None:
-    lines = text.splitlines()
+    lines = source_lines(text)
     if line >= len(lines):
         return None
     indent = re.match(r"[ \t]*", lines[line])
@@ -131,7 +133,8 @@ def _tab(text: str, line: int) -> tuple[str, str, int, int] | None:
 
 def _bare_expression(text: str, mark: yaml.Mark | None) -> tuple[str, str, int, int] | None:
     """An unquoted `${…}` inside `[…]` or `{…}`, where its braces are YAML's."""
-    line = text.splitlines()[mark.line] if mark and mark.line < text.count("\n") + 1 else ""
+    lines = source_lines(text)
+    line = lines[mark.line] if mark and mark.line < len(lines) else ""
     found = re.search(r"\$\{[^}]*\}", line)
     if mark is None or found is None or not found.start() <= mark.column <= found.end():
         return None

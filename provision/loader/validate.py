@@ -12,7 +12,7 @@ from provision.diagnostics import DiagnosticSink, Path
 from provision.loader.convert import Converter, sample
 from provision.loader.messages import data_path, sentence, shape_at, value_at
 from provision.loader.nodes import Node
-from provision.loader.shape import Leaf, Tagged, choose, shape_of
+from provision.loader.shape import Fixed, Leaf, Tagged, choose, shape_of
 from provision.models import Stack
 
 _ROUNDS = 6
@@ -43,8 +43,10 @@ def validate(root: Node, holes: set[Path], sink: DiagnosticSink) -> tuple[Stack 
         _report(found, data, known_holes, reported, sink)
         for item in found:
             path, key, _ = data_path(item["loc"], data)
-            known_holes.add(path)
-            _mend(data, path if turn < 2 else path[:-1], remove=key or turn >= 2)
+            stubborn = turn >= 2
+            mended = path[:-1] if stubborn else path
+            known_holes.add(mended)
+            _mend(data, mended, remove=key or stubborn)
     return None, known_holes
 
 
@@ -53,11 +55,14 @@ def _report(
 ) -> None:
     """Report each mistake once: in a union only that of the option that was meant."""
     seen: set[Path] = set()
+    touched = {path[:end] for path in holes for end in range(len(path))}
     for strict in (True, False):
         for item in found:
             path, key, other = data_path(item["loc"], data)
             if other is strict or path in holes or (path in seen and not key):
                 continue
+            if path in touched and item["type"] in ("too_short", "value_error"):
+                continue  # said of what is left after something within was refused
             seen.add(path)
             summary, fix = sentence(item, path, value_at(path, data), key=key)
             if (path, summary) not in reported:
@@ -80,7 +85,9 @@ def _mend(data: Any, path: Path, *, remove: bool) -> None:
         else:
             _mend(data, path[:-1], remove=True)
     elif isinstance(holder, dict):
-        if remove or whole:
+        outer = choose(shape_at(path[:-1], data), holder)
+        optional = isinstance(outer, Fixed) and last not in outer.required
+        if remove or whole or optional:
             holder.pop(last, None)
         else:
             holder[last] = _sample(path, data)

@@ -1,6 +1,7 @@
 """The one base of every model that a person writes, and the scalar types that they share."""
 
 import re
+from decimal import Decimal
 from typing import Annotated, Any, ClassVar
 
 from pydantic import (
@@ -75,6 +76,19 @@ def _size(value: object) -> Bytes:
     return Bytes(int(amount))
 
 
+def _written(factor: dict[str, Any], suffix: str = "") -> PlainSerializer:
+    """Write a number with the largest unit that keeps it whole, in JSON only: code reads the number."""
+
+    def write(value: float) -> str:
+        for unit, size in sorted(factor.items(), key=lambda item: -item[1]):
+            if value / size == value // size:
+                return f"{value / size:.0f}{unit}{suffix}"
+        unit, size = min(factor.items(), key=lambda item: item[1])
+        return f"{Decimal(repr(value / size)):f}{unit}{suffix}"
+
+    return PlainSerializer(write, return_type=str, when_used="json")
+
+
 def _scalar(pattern: str, example: str, description: str) -> WithJsonSchema:
     return WithJsonSchema({"type": "string", "pattern": pattern, "examples": [example], "description": description})
 
@@ -88,15 +102,18 @@ Size = Annotated[
 Duration = Annotated[
     float,
     BeforeValidator(lambda v: v if isinstance(v, float) else _quantity(_DURATION, _DURATION_FACTOR, v, "90s")),
+    _written(_DURATION_FACTOR),
     _scalar(r"^\d+(\.\d+)?\s*(ms|s|m|h)$", "90s", "A duration in ms, s, m or h; kept in seconds."),
 ]
 BitRate = Annotated[
     float,
     BeforeValidator(lambda v: v if isinstance(v, float) else _quantity(_RATE, _RATE_FACTOR, v, "100Mbit/s")),
+    _written(_RATE_FACTOR, "/s"),
     _scalar(r"^\d+(\.\d+)?\s*(kbit|Mbit|Gbit)/s$", "100Mbit/s", "A bit rate; kept in bits per second."),
 ]
 Throughput = Annotated[
     float,
     BeforeValidator(lambda v: v if isinstance(v, float) else _quantity(_THROUGHPUT, _SIZE_FACTOR, v, "125MiB/s")),
+    _written({unit: _SIZE_FACTOR[unit] for unit in ("KiB", "MiB", "GiB")}, "/s"),
     _scalar(r"^\d+(\.\d+)?\s*(KiB|MiB|GiB)/s$", "125MiB/s", "A throughput; kept in bytes per second."),
 ]

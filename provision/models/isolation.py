@@ -55,9 +55,9 @@ class TrafficPolicy(_Policy):
     @model_validator(mode="after")
     def _says_something(self) -> "TrafficPolicy":
         if not self.allow and not self.deny:
-            raise ValueError("a traffic policy needs 'allow' or 'deny' with at least one service, such as tcp/80")
+            raise ValueError("a traffic policy must allow or deny something; add 'allow: [tcp/80]', or another service")
         if self.deny and self.order is None:
-            raise ValueError("a traffic policy with 'deny' needs 'order', so that it is clear which rule wins")
+            raise ValueError("a traffic policy with 'deny' needs 'order'; add 'order: 10': lower is decided first")
         return self
 
 

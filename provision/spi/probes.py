@@ -66,6 +66,14 @@ class ProbeChannel(Protocol):
         """Stop listening and let go of the machine."""
 
 
+@runtime_checkable
+class KnowsAddresses(Protocol):
+    """Of the outside peer's channel: without it nothing can be probed from machines towards outside."""
+
+    def addresses(self) -> Sequence[str]:
+        """The addresses of the peer by which machines may reach it; a prefix length may follow each."""
+
+
 @dataclass(frozen=True)
 class NativeState:
     """One native resource as Pulumi's state has it; property names are Python's."""

@@ -4,16 +4,17 @@
 it sees the recorded assignments, so addresses are known in previews already, never move, and need no call to anything.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from hashlib import blake2s
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, TypeAlias
 
 from pydantic import Field
 
 from provision.spi import (
+    Checked,
     CheckFailure,
     CheckRequest,
-    Checked,
     Created,
     CreateRequest,
     DeleteRequest,
@@ -27,6 +28,8 @@ from provision.spi import (
 )
 from provision.translate.pools import Full, Pool
 
+_Wanted: TypeAlias = "Sequence[tuple[str, WantedAddress]]"
+
 
 class AddressSpace(Properties):
     """What one network has to give."""
@@ -34,16 +37,21 @@ class AddressSpace(Properties):
     cidr: Annotated[str | None, Field(description="IPv4 prefix.")] = None
     cidr6: Annotated[str | None, Field(description="IPv6 prefix.")] = None
     reserved: Annotated[
-        list[str], Field(description="Addresses that no machine has, and ranges (first-last) that none is given.")
-    ] = []
+        list[str],
+        Field(
+            default_factory=list,
+            description="Addresses that no machine has, and ranges (first-last) that none is given.",
+        ),
+    ]
 
 
 class WantedAddress(Properties):
     """One network interface that needs addresses."""
 
-    key: Annotated[str, Field(description="Stable name of the interface: MACHINE/NETWORK.")]
     network: Annotated[str, Field(description="Name of its network.")]
-    previous: Annotated[list[str], Field(description="Former keys, whose addresses it keeps.")] = []
+    previous: Annotated[
+        list[str], Field(default_factory=list, description="Former keys, whose addresses it keeps.")
+    ]
     fixed4: Annotated[str | None, Field(description="IPv4 address that the file says.")] = None
     fixed6: Annotated[str | None, Field(description="IPv6 address that the file says.")] = None
     fixed_mac: Annotated[str | None, Field(description="MAC address that the file says.")] = None
@@ -62,16 +70,19 @@ class AddressPlanInputs(Properties):
 
     scope: Annotated[str, Field(description="Project and stack, so that MAC addresses differ between stacks.")]
     networks: Annotated[dict[str, AddressSpace], Field(description="Networks by name.")]
-    wanted: Annotated[list[WantedAddress], Field(description="Interfaces.")]
+    wanted: Annotated[dict[str, WantedAddress], Field(description="Interfaces by stable name: MACHINE/NETWORK.")]
     assigned: Annotated[
-        dict[str, AssignedAddress], Field(description="Addresses by interface; filled in when the inputs are checked.")
-    ] = {}
+        dict[str, AssignedAddress],
+        Field(default_factory=dict, description="Addresses by interface; filled in when the inputs are checked."),
+    ]
 
 
 class AddressPlanOutputs(Properties):
     """What was given."""
 
-    assigned: Annotated[dict[str, AssignedAddress], Field(description="Addresses by interface.")] = {}
+    assigned: Annotated[
+        dict[str, AssignedAddress], Field(default_factory=dict, description="Addresses by interface.")
+    ]
 
 
 class AddressPlan(ResourceType[AddressPlanInputs, AddressPlanOutputs, Any]):
@@ -89,7 +100,10 @@ class AddressPlan(ResourceType[AddressPlanInputs, AddressPlanOutputs, Any]):
         kept = (request.old_inputs or {}).get("assigned") or {}
         old = {key: AssignedAddress.model_validate(value) for key, value in kept.items()}
         assigned, failures = allocate(inputs, old)
-        return Checked(inputs.model_copy(update={"assigned": assigned}).model_dump(exclude_none=True), failures)
+        # Former keys have done their work now; in state they would only be noise in the next preview.
+        wanted = {key: item.model_copy(update={"previous": []}) for key, item in inputs.wanted.items()}
+        done = inputs.model_copy(update={"assigned": assigned, "wanted": wanted})
+        return Checked(done.model_dump(exclude_none=True), failures)
 
     def create(self, request: CreateRequest[AddressPlanInputs]) -> Created[AddressPlanOutputs]:
         """Record the plan."""
@@ -126,13 +140,12 @@ def allocate(
         name: tuple(Pool(cidr, tuple(space.reserved)) if cidr else None for cidr in (space.cidr, space.cidr6))
         for name, space in inputs.networks.items()
     }
-    wanted = sorted(inputs.wanted, key=lambda item: item.key)
-    recorded = _recorded(wanted, old)
+    wanted = [(key, inputs.wanted[key]) for key in sorted(inputs.wanted)]
+    recorded = _recorded(inputs.wanted, old)
     found = {4: _family(wanted, spaces, recorded, 0, failures), 6: _family(wanted, spaces, recorded, 1, failures)}
     macs = _macs(inputs.scope, wanted, recorded, failures)
     assigned = {
-        item.key: AssignedAddress(mac=macs[item.key], ipv4=found[4].get(item.key), ipv6=found[6].get(item.key))
-        for item in inputs.wanted
+        key: AssignedAddress(mac=macs[key], ipv4=found[4].get(key), ipv6=found[6].get(key)) for key in inputs.wanted
     }
     return assigned, failures
 
@@ -143,109 +156,101 @@ def mac(scope: str, key: str, attempt: int = 0) -> str:
     return "02:" + ":".join(f"{byte:02x}" for byte in digest[:5])
 
 
-def _recorded(wanted: Iterable[WantedAddress], old: Mapping[str, AssignedAddress]) -> dict[str, AssignedAddress]:
+def _recorded(
+    wanted: Mapping[str, WantedAddress], old: Mapping[str, AssignedAddress]
+) -> dict[str, AssignedAddress]:
     """What each wanted interface had, also under a former key that nothing else has now."""
-    items = list(wanted)
-    found = {item.key: old[item.key] for item in items if item.key in old}
-    keys = {item.key for item in items}
+    found = {key: old[key] for key in wanted if key in old}
     used: set[str] = set()
-    for item in items:
-        if item.key not in found:
-            former = next((key for key in item.previous if key in old and key not in keys and key not in used), None)
+    for key, item in wanted.items():
+        if key not in found:
+            free = (name for name in item.previous if name in old and name not in wanted and name not in used)
+            former = next(free, None)
             if former is not None:
                 used.add(former)
-                found[item.key] = old[former]
+                found[key] = old[former]
     return found
 
 
 def _family(
-    wanted: Sequence[WantedAddress],
+    wanted: _Wanted,
     spaces: Mapping[str, tuple[Pool | None, ...]],
     recorded: Mapping[str, AssignedAddress],
     family: int,
     failures: list[CheckFailure],
 ) -> dict[str, str]:
-    fixed_name, name = ("fixed4", "ipv4") if family == 0 else ("fixed6", "ipv6")
+    """Addresses of one family by key: of IPv4 when `family` is 0, else of IPv6."""
     given: dict[str, str] = {}
-    rest: list[tuple[WantedAddress, Pool]] = []
-    asked: list[tuple[WantedAddress, Pool, str]] = []
-    for item in wanted:
+    fixed: list[tuple[str, Pool, str]] = []
+    new: list[tuple[str, str, Pool]] = []
+    for key, item in wanted:
         pool = spaces[item.network][family] if item.network in spaces else None
-        fixed = getattr(item, fixed_name)
+        said = item.fixed6 if family else item.fixed4
+        before = recorded.get(key)
+        address = None if before is None else before.ipv6 if family else before.ipv4
         if pool is None:
-            if fixed is not None:
-                failures.append(CheckFailure("wanted", f"{item.key}: network '{item.network}' has no prefix for {fixed}"))
-        elif fixed is not None:
-            asked.append((item, pool, fixed))
+            if said is not None:
+                reason = f"{key}: network '{item.network}' has no prefix for {said}"
+                failures.append(CheckFailure("wanted", reason))
+        elif said is not None:
+            fixed.append((key, pool, said))
+        elif address is not None and pool.fits(address):
+            pool.take(address, key)
+            given[key] = address
         else:
-            rest.append((item, pool))
-    new: list[tuple[WantedAddress, Pool]] = []
-    kept: list[tuple[WantedAddress, Pool, str]] = []
-    for item, pool in rest:
-        before = recorded.get(item.key)
-        address = getattr(before, name) if before is not None else None
-        if address is not None and pool.fits(address):
-            kept.append((item, pool, address))
-            pool.take(address, item.key)
-            given[item.key] = address
-        else:
-            new.append((item, pool))
-    for item, pool, address in asked:
-        problem = pool.problem(address)
+            new.append((key, item.network, pool))
+    for key, pool, said in fixed:
+        problem = pool.problem(said)
         if problem is None:
-            pool.take(address, item.key)
-            given[item.key] = address
+            pool.take(said, key)
+            given[key] = said
         else:
-            failures.append(CheckFailure("wanted", f"{item.key}: {problem}; choose another address for it"))
-    full: dict[str, int] = {}
-    for item, pool in new:
+            failures.append(CheckFailure("wanted", f"{key}: {problem}; choose another address for it"))
+    full: Counter[str] = Counter()
+    for key, network, pool in new:
         try:
-            given[item.key] = pool.derive(item.key)
+            given[key] = pool.derive(key)
         except Full:
-            full[item.network] = full.get(item.network, 0) + 1
+            full[network] += 1
     for network, missing in full.items():
-        whole = spaces[network][family]
-        assert whole is not None
-        count = sum(1 for item in wanted if item.network == network)
-        failures.append(
-            CheckFailure(
-                "networks",
-                f"network '{network}' ({whole.network}) has {whole.capacity} addresses to give, but {count} interfaces "
-                f"want one ({missing} got none); choose a wider prefix",
-            )
-        )
+        count = sum(item.network == network for _, item in wanted)
+        failures.append(CheckFailure("networks", _too_small(network, spaces[network][family], count, missing)))
     return given
 
 
+def _too_small(network: str, pool: Pool | None, count: int, missing: int) -> str:
+    assert pool is not None
+    return (
+        f"network '{network}' ({pool.network}) has {pool.capacity} addresses to give, but {count} interfaces "
+        f"want one ({missing} got none); choose a wider prefix"
+    )
+
+
 def _macs(
-    scope: str,
-    wanted: Sequence[WantedAddress],
-    recorded: Mapping[str, AssignedAddress],
-    failures: list[CheckFailure],
+    scope: str, wanted: _Wanted, recorded: Mapping[str, AssignedAddress], failures: list[CheckFailure]
 ) -> dict[str, str]:
     owners: dict[str, str] = {}
     given: dict[str, str] = {}
 
-    def take(item: WantedAddress, address: str) -> None:
-        owners[address] = item.key
-        given[item.key] = address
+    def take(key: str, address: str) -> None:
+        owners[address] = key
+        given[key] = address
 
-    for item in wanted:
+    for key, item in wanted:
         if item.fixed_mac is not None:
             if item.fixed_mac in owners:
-                failures.append(
-                    CheckFailure("wanted", f"{item.key}: {item.fixed_mac} is already the MAC of {owners[item.fixed_mac]}")
-                )
-            take(item, item.fixed_mac)
-    for item in wanted:
-        before = recorded.get(item.key)
-        if item.key not in given and before is not None and before.mac not in owners:
-            take(item, before.mac)
-    for item in wanted:
+                reason = f"{key}: {item.fixed_mac} is already the MAC of {owners[item.fixed_mac]}"
+                failures.append(CheckFailure("wanted", reason))
+            take(key, item.fixed_mac)
+    for key, _ in wanted:
+        before = recorded.get(key)
+        if key not in given and before is not None and before.mac not in owners:
+            take(key, before.mac)
+    for key, _ in wanted:
         attempt = 0
-        while item.key not in given:
-            address = mac(scope, item.key, attempt)
+        while key not in given:
+            address = mac(scope, key, attempt)
             attempt += 1
             if address not in owners:
-                take(item, address)
+                take(key, address)
     return given

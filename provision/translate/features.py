@@ -28,8 +28,8 @@ _PER_PLATFORM = frozenset({"overrides", "size"})
 def features(stack: Stack, platform: str) -> Iterator[FeatureUse]:
     """Every question that the stack file raises on `platform`, in the order of the models.
 
-    Defaults raise none: they are what every platform must do. Of images, explicit sizes and native overrides only what is
-    written for `platform` is asked.
+    Defaults raise none: they are what every platform must do. Of images, explicit sizes and native overrides only
+    what is written for `platform` is asked.
     """
     yield from _model(stack, "", (), platform)
 

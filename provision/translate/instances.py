@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from provision.models import Machine, Nic, PeerKind, Selector, Stack
-from provision.spi import Node, ResourceGraph
+from provision.spi import Component, Node, ResourceGraph
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ def selected(stack: Stack, selectors: Sequence[Selector]) -> frozenset[str]:
 def aliased(graph: ResourceGraph, stack: Stack) -> ResourceGraph:
     """The graph with the former names of renamed machines, networks and disks as aliases.
 
-    A former name that something else has now is no alias: that would be two resources with one identity.
+    A former name that something else has, or has claimed, is no alias: that would be two resources with one identity.
     """
     former: dict[str, tuple[str, ...]] = {
         f"machines/{instance.name}": tuple(f"machines/{name}" for name in instance.former)
@@ -77,14 +77,15 @@ def aliased(graph: ResourceGraph, stack: Stack) -> ResourceGraph:
         head, _, tail = name.removeprefix("machines/").removeprefix("networks/").partition("/")
         root = f"{name.partition('/')[0]}/{head}"
         tails = [tail] + ([disks[name]] if name in disks else [])
-        found = [
-            f"{base}/{end}" if end else base for end in tails for base in (root, *former.get(root, ())) if root in former or end != tail
-        ]
-        return tuple(dict.fromkeys([*given, *(alias for alias in found if alias not in taken)]))
+        bases = (root, *former.get(root, ()))
+        found = [f"{base}/{end}" if end else base for end in tails for base in bases]
+        claimed = [alias for alias in dict.fromkeys(found) if alias not in taken]
+        taken.update(claimed)
+        return tuple(dict.fromkeys([*given, *claimed]))
 
     return ResourceGraph(
         tuple(
-            type(part)(part.kind, part.name, part.outputs, aliases(part.name, part.aliases))
+            Component(part.kind, part.name, part.outputs, aliases(part.name, part.aliases))
             for part in graph.components
         ),
         tuple(_with_aliases(node, aliases(node.name, node.aliases)) for node in graph.nodes),

@@ -37,6 +37,7 @@ def negotiate(
         StackFileError: it cannot do something else that the file asks for; carries everything found.
     """
     answers = {name: _PolicyAnswers(policy) for name, policy in stack.isolation.policies.items()}
+    refused_at: Path | None = None
     for use in features(stack, provider.name):
         support = provider.supports(use, capabilities)
         owner = _policy_of(use.path)
@@ -45,7 +46,8 @@ def negotiate(
                 answers[owner].evidence = support.evidence
             if not support.enforced:
                 answers[owner].refused.append((use, support))
-        elif not support.enforced:
+        elif not support.enforced and (refused_at is None or use.path[: len(refused_at)] != refused_at):
+            refused_at = use.path  # what lies below it needs no further word
             sink.error(use.path, *_message(use, support, provider.name, _subject(use)))
     refused = False
     decisions: dict[str, Decision] = {}

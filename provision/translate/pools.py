@@ -95,7 +95,7 @@ class Pool:
         return str(address)
 
     def _next(self, address: int) -> int:
-        """The first free address from `address` on; what was passed over is remembered, so a full stretch is walked once."""
+        """The first free address from `address` on; what is passed over is remembered, and walked only once."""
         passed: list[int] = []
         while True:
             jump = self._jump.get(address)

@@ -3,7 +3,7 @@
 import enum
 from collections.abc import Mapping, Sequence
 
-from provision.models import Internet, Network
+from provision.models import Internet, Stack
 from provision.verify.endpoints import Endpoint, EndpointKind, Family
 
 
@@ -22,9 +22,10 @@ class Routes:
     a network that has a way out. Answers must come back through the NIC that was asked, or anti-spoofing drops them.
     """
 
-    def __init__(self, networks: Mapping[str, Network], machines: Mapping[str, Sequence[Endpoint]]) -> None:
-        """Know the `networks` by name and the NICs of each machine instance."""
-        self._way_out = {name: network.internet for name, network in networks.items()}
+    def __init__(self, stack: Stack, machines: Mapping[str, Sequence[Endpoint]]) -> None:
+        """Know the networks of the stack and the NICs of each machine instance."""
+        self._way_out = {name: network.internet for name, network in stack.networks.items()}
+        self._hosts = frozenset(name for name in stack.networks if _has_host(stack, name))
         self._attached = {name: {nic.network: nic.nic for nic in reversed(nics)} for name, nics in machines.items()}
         self._exits = {(name, family): self._exit(nics, family) for name, nics in machines.items() for family in Family}
 
@@ -48,6 +49,9 @@ class Routes:
 
     def way(self, source: Endpoint, destination: Endpoint, family: Family) -> Way:
         """How packets, and the answers to them, travel."""
+        for end in (source, destination):
+            if end.kind is EndpointKind.HOST and end.network not in self._hosts:
+                return Way.NONE
         if source.network and source.network == destination.network:
             return Way.DIRECT
         if not self._leaves(source, destination, family) or not self._leaves(destination, source, family):
@@ -62,3 +66,10 @@ class Routes:
     def _leaves(self, one: Endpoint, other: Endpoint, family: Family) -> bool:
         """Whether packets of `one` towards `other` leave through the very NIC that is meant."""
         return one.kind is not EndpointKind.MACHINE or self.source_nic(one.name, other, family) == one.nic
+
+
+def _has_host(stack: Stack, name: str) -> bool:
+    """Whether the host is on the network: as its way out, or because the file asks for something it offers there."""
+    network, services = stack.networks[name], stack.isolation.services
+    offered = network.gateway or network.gateway6 or network.dhcp.enabled or network.dns or network.domain
+    return network.internet is not Internet.NONE or bool(offered) or services.dhcp or services.dns

@@ -41,17 +41,27 @@ class Side:
     internet: bool = False
 
     def holds(self, endpoint: Endpoint, entry: str, family: Family) -> bool:
-        """Whether `endpoint` (of the machine entry `entry`, empty for others) is in the set, by its address of `family`."""
-        address = endpoint.address(family)
-        if any(address in prefix for prefix in self.prefixes if prefix.version == family):
-            return True
+        """Whether `endpoint` is in the set; `entry` is the machine entry of a NIC, empty for other endpoints."""
+        return self.names(endpoint, entry) or self.contains(endpoint, family)
+
+    def names(self, endpoint: Endpoint, entry: str) -> bool:
+        """Whether it is in the set whatever its addresses are."""
         match endpoint.kind:
             case EndpointKind.MACHINE:
-                return entry in self.entries or endpoint.network in self.networks
+                return entry in self.entries or endpoint.name in self.entries or endpoint.network in self.networks
             case EndpointKind.HOST:
                 return self.host
             case EndpointKind.OUTSIDE:
-                return self.outside or (self.internet and address is not None and address.is_global)
+                return self.outside
+
+    def contains(self, endpoint: Endpoint, family: Family) -> bool:
+        """Whether it is in the set for its address of `family`."""
+        address = endpoint.address(family)
+        if address is None:
+            return False
+        if self.internet and endpoint.kind is EndpointKind.OUTSIDE and address.is_global:
+            return True
+        return any(address in prefix for prefix in self.prefixes if prefix.version == family)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,14 +141,9 @@ def _closed_services(stack: Stack) -> Iterator[Rule]:
 
 
 def _side(stack: Stack, peers: Sequence[Peer]) -> Side:
-    entries: set[str] = set()
-    for peer in peers:
-        entries |= _entries(stack, peer)
     return Side(
-        frozenset(entries),
-        frozenset(
-            name for peer in peers if peer.kind is PeerKind.NETWORK for name in stack.networks if peer.name in ("*", name)
-        ),
+        frozenset(name for peer in peers for name in _entries(stack, peer)),
+        frozenset(name for peer in peers for name in _networks(stack, peer)),
         tuple(peer.cidr for peer in peers if peer.cidr is not None),
         any(peer.kind is PeerKind.HOST for peer in peers),
         any(peer.kind is PeerKind.OUTSIDE for peer in peers),
@@ -147,7 +152,7 @@ def _side(stack: Stack, peers: Sequence[Peer]) -> Side:
 
 
 def _chosen(stack: Stack, selectors: Sequence[Selector]) -> Side:
-    return _side(stack, selectors)
+    return Side(frozenset(name for selector in selectors for name in _entries(stack, selector)))
 
 
 def _entries(stack: Stack, peer: Peer) -> set[str]:
@@ -156,4 +161,13 @@ def _entries(stack: Stack, peer: Peer) -> set[str]:
         return set(stack.machines) if peer.name == "*" else {peer.name}
     if peer.kind is PeerKind.LABEL:
         return {name for name, machine in stack.machines.items() if machine.labels.get(peer.name) == peer.value}
+    return set()
+
+
+def _networks(stack: Stack, peer: Peer) -> set[str]:
+    """Networks that a peer names, by their own name or by a label."""
+    if peer.kind is PeerKind.NETWORK:
+        return set(stack.networks) if peer.name == "*" else {peer.name}
+    if peer.kind is PeerKind.LABEL:
+        return {name for name, network in stack.networks.items() if network.labels.get(peer.name) == peer.value}
     return set()

@@ -48,8 +48,17 @@ class Owner:
 
 def in_stack(uuid: str, stack_id: str) -> bool:
     """Whether `uuid` marks an object of the stack `stack_id`."""
-    marked = UUID(uuid)
-    return marked.version == 8 and marked.bytes[:_STACK_BYTES] == _digest(stack_id, _STACK_BYTES)
+    return is_marked(uuid) and _bytes(uuid)[:_STACK_BYTES] == _digest(stack_id, _STACK_BYTES)
+
+
+def same_stack(uuid: str, other: str) -> bool:
+    """Whether both mark objects of one stack."""
+    return is_marked(uuid) and is_marked(other) and _bytes(uuid)[:_STACK_BYTES] == _bytes(other)[:_STACK_BYTES]
+
+
+def is_marked(uuid: str) -> bool:
+    """Whether `uuid` has the form of a marker at all."""
+    return UUID(uuid).version == 8
 
 
 def stack_mark(stack_id: str) -> str:

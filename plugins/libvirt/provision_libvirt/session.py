@@ -14,7 +14,8 @@ from provision_libvirt.config import LibvirtConfig
 
 _KEEPALIVE_SECONDS = 10
 _KEEPALIVE_COUNT = 6
-_CHUNK = 262_120  # the largest payload that every libvirt takes in one stream packet (VIR_NET_MESSAGE_LEGACY_PAYLOAD_MAX)
+_IDLE_CONNECTIONS = 8
+_CHUNK = 262_120  # what every libvirt takes in one stream packet (VIR_NET_MESSAGE_LEGACY_PAYLOAD_MAX)
 
 _ABSENT = {
     libvirt.VIR_ERR_NO_DOMAIN,
@@ -58,7 +59,11 @@ def _turn_events() -> None:
 
 
 class Session:
-    """One connection to a hypervisor, shared by all threads and opened again after it broke."""
+    """Connections to one hypervisor: a shared one for what is short, and borrowed ones for what takes long.
+
+    A daemon stops reading from a connection with too many requests or too much unread stream data under way, keep-alives
+    included, and then takes the client for dead. So whatever starts machines, waits or streams borrows its own.
+    """
 
     def __init__(self, config: LibvirtConfig) -> None:
         """Connect.
@@ -69,6 +74,8 @@ class Session:
         self.config = config
         self._lock = threading.Lock()
         self._connection: Any = None
+        self._idle: list[Any] = []
+        self._closed = False
         self.connection()
 
     def connection(self) -> Any:
@@ -81,15 +88,37 @@ class Session:
             if self._connection is not None and _alive(self._connection):
                 return self._connection
             self._forget()
-            self._connection = self.open()
+            self._connection = self._open()
             return self._connection
 
-    def open(self) -> Any:
-        """A further connection of one's own, to be closed by the caller.
+    @contextlib.contextmanager
+    def own(self) -> Iterator[Any]:
+        """A `virConnect` for the caller alone while inside; it is kept for the next one.
 
         Raises:
             EnvironmentProblem: the hypervisor cannot be reached.
         """
+        borrowed = None
+        while borrowed is None:
+            with self._lock:
+                candidate = self._idle.pop() if self._idle else None
+            if candidate is None:
+                borrowed = self._open()
+            elif _alive(candidate):
+                borrowed = candidate
+            else:
+                _close(candidate)
+        try:
+            yield borrowed
+        finally:
+            with self._lock:
+                keep = not self._closed and len(self._idle) < _IDLE_CONNECTIONS
+                if keep:
+                    self._idle.append(borrowed)
+            if not keep:
+                _close(borrowed)
+
+    def _open(self) -> Any:
         _start_event_loop()
         try:
             made = libvirt.open(self.config.uri)
@@ -100,53 +129,58 @@ class Session:
         return made
 
     def close(self) -> None:
-        """Let go of the connection."""
+        """Let go of all connections; those that are borrowed end with their use."""
         with self._lock:
+            self._closed = True
             self._forget()
-
-    def upload(self, volume: Any, chunks: Iterable[bytes], connection: Any) -> None:
-        """Write `chunks` into `volume` from its start.
-
-        Raises:
-            libvirt.libvirtError: the hypervisor refused or ran out of space.
-        """
-        stream = connection.newStream(0)
-        volume.upload(stream, 0, 0, 0)
-        try:
-            for chunk in chunks:
-                view = memoryview(chunk)
-                while view:
-                    view = view[stream.send(bytes(view[:_CHUNK])) :]
-            stream.finish()
-        except BaseException:
-            with contextlib.suppress(libvirt.libvirtError):
-                stream.abort()
-            raise
-
-    def download(self, volume: Any, offset: int, length: int, connection: Any) -> bytes:
-        """Read at most `length` bytes of `volume` from `offset`.
-
-        Raises:
-            libvirt.libvirtError: the hypervisor refused.
-        """
-        stream = connection.newStream(0)
-        volume.download(stream, offset, length, 0)
-        parts: list[bytes] = []
-        try:
-            while data := stream.recv(_CHUNK):
-                parts.append(data)
-            stream.finish()
-        except BaseException:
-            with contextlib.suppress(libvirt.libvirtError):
-                stream.abort()
-            raise
-        return b"".join(parts)
+            idle, self._idle = self._idle, []
+        for connection in idle:
+            _close(connection)
 
     def _forget(self) -> None:
         if self._connection is not None:
-            with contextlib.suppress(libvirt.libvirtError):
-                self._connection.close()
+            _close(self._connection)
             self._connection = None
+
+
+def upload(connection: Any, volume: Any, chunks: Iterable[bytes]) -> None:
+    """Write `chunks` into `volume` from its start.
+
+    Raises:
+        libvirt.libvirtError: the hypervisor refused or ran out of space.
+    """
+    stream = connection.newStream(0)
+    try:
+        volume.upload(stream, 0, 0, 0)
+        for chunk in chunks:
+            view = memoryview(chunk)
+            while view:
+                view = view[stream.send(bytes(view[:_CHUNK])) :]
+        stream.finish()
+    except BaseException:
+        with contextlib.suppress(libvirt.libvirtError):
+            stream.abort()
+        raise
+
+
+def download(connection: Any, volume: Any, offset: int, length: int) -> bytes:
+    """Read at most `length` bytes of `volume` from `offset`.
+
+    Raises:
+        libvirt.libvirtError: the hypervisor refused.
+    """
+    stream = connection.newStream(0)
+    parts: list[bytes] = []
+    try:
+        volume.download(stream, offset, length, 0)
+        while data := stream.recv(_CHUNK):
+            parts.append(data)
+        stream.finish()
+    except BaseException:
+        with contextlib.suppress(libvirt.libvirtError):
+            stream.abort()
+        raise
+    return b"".join(parts)
 
 
 @contextlib.contextmanager
@@ -187,6 +221,11 @@ def _alive(connection: Any) -> bool:
         return bool(connection.isAlive() == 1)
     except libvirt.libvirtError:
         return False
+
+
+def _close(connection: Any) -> None:
+    with contextlib.suppress(libvirt.libvirtError):
+        connection.close()
 
 
 def _unreachable(uri: str, error: libvirt.libvirtError) -> EnvironmentProblem:

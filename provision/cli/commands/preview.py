@@ -11,8 +11,9 @@ from provision.cli import options
 @options.run_options
 def command(directory: Path, stack: str | None, output: str, parallel: int | None, detailed_exitcode: bool) -> int:
     """Show what `up` would change in the stack in DIRECTORY; nothing is changed."""
-    from provision.cli.run import finish, run, workspace_for
+    from provision.cli.run import finish, run
+    from provision.host.automation import open_workspace
 
-    workspace = workspace_for(directory, stack, create=True)
+    workspace = open_workspace(directory.resolve(), stack, create=True)
     result = run(workspace, "preview", output=output, parallel=parallel)
     return finish(workspace, "preview", result, output=output, detailed_exitcode=detailed_exitcode)

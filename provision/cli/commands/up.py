@@ -16,14 +16,15 @@ def command(
     directory: Path, stack: str | None, output: str, parallel: int | None, detailed_exitcode: bool, yes: bool
 ) -> int:
     """Make the platform as the stack file in DIRECTORY says."""
-    from provision.cli.run import finish, run, workspace_for
+    from provision.cli.run import finish, run
+    from provision.host.automation import open_workspace
 
     if not yes and not sys.stdin.isatty():
         raise UserError(
             "`up` asks before it changes anything, and there is no terminal",
             "look at `provision preview`, then add --yes",
         )
-    workspace = workspace_for(directory, stack, create=True)
+    workspace = open_workspace(directory.resolve(), stack, create=True)
     if not yes:
         planned = run(workspace, "preview", output="human")
         if not planned.succeeded:

@@ -84,7 +84,8 @@ def remove(name: str, seconds: float = 5.0) -> list[Path]:
     """Remove the subtree `name` everywhere; gives what could not be removed within `seconds`."""
     end = time.monotonic() + seconds
     while True:
-        left = [point for h in hierarchies(Path("/proc/self/mountinfo").read_text()) if (point := h.point / name).exists()]
+        mounted = hierarchies(Path("/proc/self/mountinfo").read_text())
+        left = [own for hierarchy in mounted if (own := hierarchy.point / name).exists()]
         for top in left:
             for path, _, _ in os.walk(top, topdown=False):
                 with contextlib.suppress(OSError):

@@ -1,7 +1,7 @@
 """The lab's first process. Run as `python -m provision_libvirt.lab.inside DIRECTORY CGROUP KVM`.
 
-It leaves every shared namespace, then forks: the child is process 1 of the lab, reaps whatever ends there, and its death
-ends the lab whole, which the kernel sees to. The parent records the child and goes.
+It leaves every shared namespace, then forks: the child is process 1 of the lab, reaps whatever ends there, and its
+death ends the lab whole, which the kernel sees to. The parent records the child and goes.
 """
 
 import contextlib
@@ -25,9 +25,7 @@ _DAEMON_SECONDS = 10.0  # a daemon that ends sooner than this is not started aga
 def main(directory: str, cgroup: str, kvm: str) -> None:
     """Split off the lab and record its first process in DIRECTORY/lab.json."""
     entered = cgroups.enter(cgroup)
-    linux.unshare(
-        linux.CLONE_NEWNS | linux.CLONE_NEWNET | linux.CLONE_NEWPID | linux.CLONE_NEWIPC | linux.CLONE_NEWUTS
-    )
+    linux.unshare(linux.CLONE_NEWNS | linux.CLONE_NEWNET | linux.CLONE_NEWPID | linux.CLONE_NEWIPC | linux.CLONE_NEWUTS)
     if entered:
         linux.unshare(linux.CLONE_NEWCGROUP)
     gate_out, gate_in = os.pipe()
@@ -99,6 +97,8 @@ def _network() -> None:
     _ip("link", "set", "lo", "up")
     for setting in ("ipv4/ip_forward", "ipv6/conf/all/forwarding"):
         Path("/proc/sys/net", setting).write_text("1")
+    for setting in ("accept_dad", "dad_transmits"):  # a bridge's own IPv6 address is usable with its first guest
+        Path("/proc/sys/net/ipv6/conf/default", setting).write_text("0")
     for setting in ("bridge-nf-call-iptables", "bridge-nf-call-ip6tables", "bridge-nf-call-arptables"):
         with contextlib.suppress(OSError):  # without br_netfilter; the plugin looks at these by itself
             Path("/proc/sys/net/bridge", setting).write_text("1")
@@ -119,7 +119,8 @@ def _outside() -> None:
                 _addresses("eth0", OUTSIDE, OUTSIDE6)
                 _ip("route", "add", "default", "via", LAB_SIDE)
                 _ip("-6", "route", "add", "default", "via", LAB_SIDE6)
-                os.execv("/run/provision/agent", ["provision-outside", "--socket", "/run/outside.sock"])
+                arguments = ["provision-outside", "--own-network", "--socket", "/run/outside.sock"]
+                os.execv("/run/provision/agent", arguments)
         except Exception as error:
             _log(f"the outside peer failed: {error}")
         os._exit(1)

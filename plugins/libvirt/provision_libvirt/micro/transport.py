@@ -1,10 +1,8 @@
 """Ways to an agent: a unix socket, and a libvirt channel, which works over every kind of connection URI."""
 
 import contextlib
-import queue
 import select
 import socket
-import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,11 @@ import libvirt
 
 from provision_libvirt.micro.client import ProbeFailure
 from provision_libvirt.micro.image import CHANNEL
+
+_WOULD_BLOCK = -2  # what a stream that does not block answers when there is nothing, virStreamRecv
+_SEND_SECONDS = 20.0
+_SHORTEST_NAP = 0.001
+_LONGEST_NAP = 0.02
 
 
 class SocketTransport:
@@ -48,8 +51,9 @@ class SocketTransport:
 class ChannelTransport:
     """The virtio-serial channel of a running domain.
 
-    A stream of libvirt gives data without an event loop only to a blocking read, so a thread reads. `connection` may be
-    shared with other threads: libvirt takes turns inside.
+    The stream never blocks: a blocking read has no time limit, and libvirt was seen to lock up for good with one thread
+    in a blocking read and another one sending. Without an event loop what arrives is taken off the connection
+    by any other call on it, so that waiting here is asking a trifle now and then. `connection` may be shared.
     """
 
     def __init__(self, connection: Any, uuid: str, *, channel: str = CHANNEL) -> None:
@@ -60,48 +64,55 @@ class ChannelTransport:
         """
         try:
             domain = connection.lookupByUUIDString(uuid)
-            self._stream = connection.newStream(0)
+            self._stream = connection.newStream(libvirt.VIR_STREAM_NONBLOCK)
             domain.openChannel(channel, self._stream, libvirt.VIR_DOMAIN_CHANNEL_FORCE)
         except libvirt.libvirtError as error:
             raise ProbeFailure(f"the channel {channel} cannot be opened: {error}") from error
-        self._arrived: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        self._connection = connection
         self._closed = False
-        self._reader = threading.Thread(target=self._read, name=f"probe-{uuid}", daemon=True)
-        self._reader.start()
 
     def send(self, data: bytes) -> None:
         """Write all of `data`."""
+        end = time.monotonic() + _SEND_SECONDS
         while data:
             try:
                 sent = self._stream.send(data)
+                if sent == _WOULD_BLOCK:
+                    self._connection.getLibVersion()
             except libvirt.libvirtError as error:
                 raise ConnectionError(str(error)) from error
-            data = data[max(sent, 0) :]
+            if sent > 0:
+                data = data[sent:]
+            elif time.monotonic() > end:
+                raise ConnectionError(f"the channel takes nothing for {_SEND_SECONDS:.0f} s")
+            else:
+                time.sleep(_LONGEST_NAP)
 
     def receive(self, seconds: float) -> bytes:
         """What arrived within `seconds`, b"" for nothing."""
-        try:
-            data = self._arrived.get(timeout=max(seconds, 0.001))
-        except queue.Empty:
-            return b""
-        if data is None:
-            self._arrived.put(None)
-            raise ConnectionError("the guest or the hypervisor closed the channel")
-        return data
+        end = time.monotonic() + seconds
+        nap = _SHORTEST_NAP
+        while True:
+            try:
+                data = self._stream.recv(65536)
+                if data == _WOULD_BLOCK:
+                    self._connection.getLibVersion()
+                    data = self._stream.recv(65536)
+            except libvirt.libvirtError as error:
+                raise ConnectionError(str(error)) from error
+            if isinstance(data, bytes):
+                if not data:
+                    raise ConnectionError("the guest or the hypervisor closed the channel")
+                return data
+            left = end - time.monotonic()
+            if left <= 0:
+                return b""
+            time.sleep(min(nap, left))
+            nap = min(nap * 2, _LONGEST_NAP)
 
     def close(self) -> None:
-        """Abort the stream; the reading thread ends with it."""
+        """Abort the stream."""
         if not self._closed:
             self._closed = True
             with contextlib.suppress(libvirt.libvirtError):
                 self._stream.abort()
-            self._reader.join(timeout=5)
-
-    def _read(self) -> None:
-        with contextlib.suppress(libvirt.libvirtError):
-            while data := self._stream.recv(65536):
-                if isinstance(data, int):  # "would block": a stream opened as blocking does not say so
-                    time.sleep(0.01)
-                else:
-                    self._arrived.put(data)
-        self._arrived.put(None)

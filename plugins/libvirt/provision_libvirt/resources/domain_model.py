@@ -1,3 +1,4 @@
+# ruff: noqa: RUF012 - pydantic copies mutable defaults
 """What a virtual machine is made from."""
 
 from typing import Annotated, Literal
@@ -16,7 +17,7 @@ class Disk(Properties):
     format: Annotated[Literal["qcow2", "raw"], Field(description="Format of the volume."), RESTARTS] = "qcow2"
     serial: Annotated[
         str | None,
-        Field(description="Serial number: /dev/disk/by-id/virtio-SERIAL.", max_length=20, pattern=r"^[A-Za-z0-9_.+-]+$"),
+        Field(description="Serial number: /dev/disk/by-id/virtio-…", max_length=20, pattern=r"^[A-Za-z0-9_.+-]+$"),
         RESTARTS,
     ] = None  # fmt: skip
 
@@ -34,6 +35,11 @@ class Nic(Properties):
 class DomainInputs(OwnedInputs):
     """Inputs of `domain:Domain`."""
 
+    pool: Annotated[
+        str,
+        Field(description="Name of the stack's pool, which is made before and removed after everything else of it."),
+        IMMUTABLE,
+    ]
     name: Annotated[str, Field(description="Name on the hypervisor.", pattern=r"^[A-Za-z0-9_.+-]+$"), IMMUTABLE]
     memory_mib: Annotated[int, Field(description="Memory in MiB.", ge=32), RESTARTS]
     vcpus: Annotated[int, Field(description="Number of virtual CPUs.", ge=1), RESTARTS] = 1
@@ -47,7 +53,9 @@ class DomainInputs(OwnedInputs):
     initrd: Annotated[str | None, Field(description="Path of its initramfs."), RESTARTS] = None
     cmdline: Annotated[str | None, Field(description="Its command line."), RESTARTS] = None
     disks: Annotated[list[Disk], Field(description="Disks, in order."), RESTARTS] = []
-    seed: Annotated[str | None, Field(description="Path of a cloud-init seed, given as a CD-ROM."), RESTARTS] = None
+    seed: Annotated[
+        str | None, Field(description="Path of a cloud-init seed, given as a read-only disk."), RESTARTS
+    ] = None
     nics: Annotated[list[Nic], Field(description="Network cards, in order.")] = []
     generations: Annotated[
         list[str],
@@ -55,10 +63,10 @@ class DomainInputs(OwnedInputs):
         RESTARTS,
     ] = []
     power: Annotated[Power, Field(description="Wanted state; `paused` is only ever read.")] = "running"
-    probe_channel: Annotated[bool, Field(description="Serial channel to the probe agent in the guest."), RESTARTS] = False
-    console_pool: Annotated[
-        str | None, Field(description="Pool that keeps what the guest prints on its console; none: not kept."), RESTARTS
-    ] = None
+    probe_channel: Annotated[bool, Field(description="Serial channel to a probe agent in the guest."), RESTARTS] = False
+    console_log: Annotated[
+        bool, Field(description="Keep what the guest prints on its console, in the pool."), RESTARTS
+    ] = True
     ready: Annotated[
         Literal["none", "channel"],
         Field(description="When the machine counts as healthy: `channel` once its probe agent answers."),
@@ -71,8 +79,8 @@ class DomainOutputs(Properties):
 
     name: str
     probe_channel: bool
-    console_pool: str | None = None
+    pool: str
     uuid: Annotated[str, Field(description="Derived from the stack's identity and the URN."), Computed()]
-    console_log: Annotated[
-        str | None, Field(description="Path of the console log on the hypervisor."), Computed()
+    console_path: Annotated[
+        str | None, Field(description="Path of the console log on the hypervisor."), Computed(depends_on=("console_log",))
     ] = None  # fmt: skip

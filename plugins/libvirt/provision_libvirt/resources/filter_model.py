@@ -1,3 +1,4 @@
+# ruff: noqa: RUF012 - pydantic copies mutable defaults
 """What a packet filter is made from."""
 
 from typing import Annotated, Literal
@@ -36,6 +37,11 @@ class FilterReference(Properties):
 class FilterInputs(OwnedInputs):
     """Inputs of `nwfilter:Filter`."""
 
+    pool: Annotated[
+        str,
+        Field(description="Name of the stack's pool, which is made before and removed after everything else of it."),
+        IMMUTABLE,
+    ]
     name: Annotated[
         str, Field(description="Base of the name on the hypervisor; each incarnation adds a suffix."), IMMUTABLE
     ]

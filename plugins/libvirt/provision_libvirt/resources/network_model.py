@@ -1,3 +1,4 @@
+# ruff: noqa: RUF012 - pydantic copies mutable defaults
 """What a virtual network is made from."""
 
 from typing import Annotated, Literal
@@ -39,6 +40,11 @@ class DnsHost(Properties):
 class NetworkInputs(OwnedInputs):
     """Inputs of `network:Network`."""
 
+    pool: Annotated[
+        str,
+        Field(description="Name of the stack's pool, which is made before and removed after everything else of it."),
+        IMMUTABLE,
+    ]
     name: Annotated[str, Field(description="Name on the hypervisor."), IMMUTABLE]
     mode: Annotated[
         Literal["isolated", "nat", "routed"],

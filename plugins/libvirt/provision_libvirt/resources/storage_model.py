@@ -1,3 +1,4 @@
+# ruff: noqa: RUF012 - pydantic copies mutable defaults
 """What storage pools, volumes and cloud-init seeds are made from."""
 
 from typing import Annotated, Literal
@@ -13,7 +14,9 @@ VolumeName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$", max_
 class PoolInputs(OwnedInputs):
     """Inputs of `storage:Pool`."""
 
-    name: Annotated[str, Field(description="Name on the hypervisor.", pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$"), IMMUTABLE]
+    name: Annotated[
+        str, Field(description="Name on the hypervisor.", pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$"), IMMUTABLE
+    ]
     disposable: Annotated[
         list[str],
         Field(

@@ -2,6 +2,7 @@
  *
  *   agent --port NAME [--power]   in a guest, over the virtio-serial port NAME; --power: shut down on the power button
  *   agent --socket PATH           on a unix socket, several clients at once
+ *   --own-network                 the network namespace is the agent's alone: it lets itself send pings there
  *
  * One thread, one poll loop, no child per probe: a guest without hardware acceleration pays for every process. */
 #define _GNU_SOURCE
@@ -521,12 +522,13 @@ static void loop(const sigset_t *open_mask) {
 
 int main(int argc, char **argv) {
     const char *path = NULL;
-    bool power = false;
+    bool power = false, own_network = false;
     for (int i = 1; i < argc; i++) {
         if (!strcmp(argv[i], "--port") && i + 1 < argc) port_name = argv[++i];
         else if (!strcmp(argv[i], "--socket") && i + 1 < argc) path = argv[++i];
         else if (!strcmp(argv[i], "--power")) power = true;
-        else { fprintf(stderr, "usage: agent --port NAME [--power] | --socket PATH\n"); return 2; }
+        else if (!strcmp(argv[i], "--own-network")) own_network = true;
+        else { fprintf(stderr, "usage: agent (--port NAME [--power] | --socket PATH) [--own-network]\n"); return 2; }
     }
     if (!port_name == !path) { fprintf(stderr, "agent: exactly one of --port and --socket\n"); return 2; }
     for (int i = 0; i < MAX_CHANNELS; i++) channels[i].fd = -1;
@@ -543,7 +545,7 @@ int main(int argc, char **argv) {
     struct timespec seed;
     clock_gettime(CLOCK_MONOTONIC, &seed);
     next_nonce = (unsigned)seed.tv_nsec;
-    allow_ping_sockets();
+    if (own_network) allow_ping_sockets();
     if (power) open_buttons();
     if (path) serve(path);
     loop(&open_mask);

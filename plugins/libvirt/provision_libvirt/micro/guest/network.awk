@@ -2,6 +2,7 @@
 # block or flow style, JSON included: punctuation is only a separator here.
 {
     sub(/^[ \t]*#.*/, "")
+    gsub(/["'][ \t]*:/, ":")
     gsub(/[][{},"']/, " ")
     for (i = 1; i <= NF; i++) word($i)
 }

@@ -1,0 +1,165 @@
+"""`nwfilter:Filter`: packet rules that libvirt puts into the kernel for each NIC that refers to them."""
+
+import contextlib
+from typing import Any
+
+import libvirt
+
+from provision.errors import RetriableError
+from provision.spi import (
+    Created,
+    CreateRequest,
+    DeleteRequest,
+    Read,
+    ReadRequest,
+    Replacement,
+    ResourceType,
+    Updated,
+    UpdateRequest,
+)
+from provision_libvirt import xml_filter
+from provision_libvirt.ownership import Owner
+from provision_libvirt.resources.common import foreign, found, ours
+from provision_libvirt.resources.filter_model import FilterInputs, FilterOutputs
+from provision_libvirt.session import Session, explain, explained, is_absent
+from provision_libvirt.xml_domain import used_filters
+
+
+class Filter(ResourceType[FilterInputs, FilterOutputs, Session]):
+    """A packet filter. New rules reach running machines at once.
+
+    A filter in use cannot be removed, so a new one is made first: each has a random incarnation in name and UUID, and
+    is never adopted, since what is found may be the live one.
+    """
+
+    token = "nwfilter:Filter"
+    Inputs = FilterInputs
+    Outputs = FilterOutputs
+    replacement = Replacement.CREATE_FIRST
+
+    def create(self, request: CreateRequest[FilterInputs]) -> Created[FilterOutputs]:
+        """Make a new incarnation, then remove those that interrupted runs left and nothing uses."""
+        inputs = request.inputs
+        owner = Owner(inputs.stack_id, request.operation.urn)
+        connection = request.operation.session.connection()
+        uuid, incarnation = owner.incarnation()
+        outputs = _define(connection, inputs, f"{inputs.name}-{incarnation}", uuid)
+        with contextlib.suppress(libvirt.libvirtError):  # what stays is found again by the next create
+            _remove_unused(connection, owner, uuid)
+        return Created(uuid, outputs)
+
+    def read(self, request: ReadRequest[FilterInputs, FilterOutputs]) -> Read[FilterInputs, FilterOutputs] | None:
+        """What the filter is now: the recorded rules when its definition is the one that was written."""
+        connection = request.operation.session.connection()
+        doing = f"reading the packet filter {request.id}"
+        filter = found(connection.nwfilterLookupByUUIDString, request.id, doing)
+        if filter is None:
+            return None
+        with explained(doing):
+            text = filter.XMLDesc(0)
+        outputs = _outputs(text, request.id)
+        recorded, before = request.inputs, request.outputs
+        if recorded and before and before.fingerprint == outputs.fingerprint:
+            return Read(request.id, recorded, outputs)
+        return Read(request.id, _live_inputs(text, recorded), outputs)
+
+    def update(self, request: UpdateRequest[FilterInputs, FilterOutputs]) -> Updated[FilterOutputs]:
+        """Write the rules anew, under the same name and UUID; libvirt applies them to running machines."""
+        inputs = request.inputs
+        connection = request.operation.session.connection()
+        with explained(f"changing the packet filter '{inputs.name}'"):
+            name = connection.nwfilterLookupByUUIDString(request.id).name()
+        if not ours(request.id, inputs):
+            raise foreign("packet filter", name)
+        return Updated(_define(connection, inputs, name, request.id))
+
+    def delete(self, request: DeleteRequest[FilterInputs, FilterOutputs]) -> None:
+        """Remove the filter.
+
+        Raises:
+            RetriableError: a machine or another filter still refers to it.
+        """
+        connection = request.operation.session.connection()
+        filter = found(connection.nwfilterLookupByUUIDString, request.id, f"looking for the packet filter {request.id}")
+        if filter is None:
+            return
+        name = filter.name()
+        if not ours(request.id, request.inputs):
+            raise foreign("packet filter", name)
+        # Libvirt minds only running machines; a stopped one, or another filter, could then not be started any more.
+        if users := _users(connection, name):
+            raise _in_use(name, users)
+        try:
+            filter.undefine()
+        except libvirt.libvirtError as error:
+            if is_absent(error):
+                return
+            if error.get_error_code() in (libvirt.VIR_ERR_OPERATION_INVALID, libvirt.VIR_ERR_RESOURCE_BUSY):
+                raise _in_use(name, "a running machine") from None
+            raise explain(f"removing the packet filter '{name}'", error) from None
+
+
+def _define(connection: Any, inputs: FilterInputs, name: str, uuid: str) -> FilterOutputs:
+    with explained(f"writing the packet filter '{name}'"):
+        made = connection.nwfilterDefineXML(xml_filter.render(inputs, name, uuid))
+        return _outputs(made.XMLDesc(0), uuid)
+
+
+def _outputs(text: str, uuid: str) -> FilterOutputs:
+    return FilterOutputs(name=xml_filter.parse(text)["name"], uuid=uuid, fingerprint=xml_filter.fingerprint(text))
+
+
+def _live_inputs(text: str, recorded: FilterInputs | None) -> FilterInputs:
+    """The live definition, each unchanged rule in the spelling that was recorded."""
+    values = xml_filter.parse(text)
+    values["name"] = values["name"].rpartition("-")[0] or values["name"]
+    if recorded is None:
+        return FilterInputs.model_construct(stack_id="", pool="", **values)
+    spelling = {xml_filter.canonical(rule): rule for rule in recorded.rules}
+    values["rules"] = [spelling.get(xml_filter.canonical(rule), rule) for rule in values["rules"]]
+    if recorded.priority is None:
+        values["priority"] = None  # libvirt fills a default in
+    return recorded.model_copy(update={**values, "name": recorded.name})
+
+
+def _remove_unused(connection: Any, owner: Owner, current: str) -> None:
+    others = [
+        filter
+        for filter in connection.listAllNWFilters()
+        if owner.owns(filter.UUIDString()) and filter.UUIDString() != current
+    ]
+    if not others:
+        return
+    used = used_filters(
+        [domain.XMLDesc(flags) for domain in connection.listAllDomains() for flags in _descriptions(domain)]
+        + [filter.XMLDesc(0) for filter in connection.listAllNWFilters()]
+    )
+    for filter in others:
+        if filter.name() not in used:
+            with contextlib.suppress(libvirt.libvirtError):
+                filter.undefine()
+
+
+def _descriptions(domain: Any) -> tuple[int, ...]:
+    return (0, libvirt.VIR_DOMAIN_XML_INACTIVE) if domain.isActive() else (0,)
+
+
+def _in_use(name: str, users: str) -> RetriableError:
+    return RetriableError(
+        f"the packet filter '{name}' is still in use by {users}", "run again once nothing refers to it"
+    )
+
+
+def _users(connection: Any, name: str) -> str:
+    """Who refers to the filter, in words; empty when nobody does."""
+    users: list[str] = []
+    with contextlib.suppress(libvirt.libvirtError):
+        for domain in connection.listAllDomains():
+            with contextlib.suppress(libvirt.libvirtError):  # it went away meanwhile
+                if name in used_filters([domain.XMLDesc(flags) for flags in _descriptions(domain)]):
+                    users.append(f"the machine '{domain.name()}'")
+        for filter in connection.listAllNWFilters():
+            with contextlib.suppress(libvirt.libvirtError):
+                if name in used_filters([filter.XMLDesc(0)]):
+                    users.append(f"the packet filter '{filter.name()}'")
+    return ", ".join(users)

@@ -1,0 +1,185 @@
+"""`network:Network`: a bridge with addresses, DHCP and DNS of the hypervisor."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import libvirt
+
+from provision.errors import ForeignObject
+from provision.spi import (
+    Created,
+    CreateRequest,
+    DeleteRequest,
+    Read,
+    ReadRequest,
+    ResourceType,
+    Updated,
+    UpdateRequest,
+)
+from provision_libvirt import xml_network
+from provision_libvirt.ownership import Owner, stack_mark
+from provision_libvirt.resources.common import foreign, found, new_generation, ours
+from provision_libvirt.resources.network_model import NetworkInputs, NetworkOutputs
+from provision_libvirt.session import Session, explained
+from provision_libvirt.xml_tools import Element, to_text
+
+_CONFIG = libvirt.VIR_NETWORK_XML_INACTIVE
+
+
+class Network(ResourceType[NetworkInputs, NetworkOutputs, Session]):
+    """A virtual network. DHCP and DNS entries change while it runs; anything else makes it anew."""
+
+    token = "network:Network"
+    Inputs = NetworkInputs
+    Outputs = NetworkOutputs
+
+    def create(self, request: CreateRequest[NetworkInputs]) -> Created[NetworkOutputs]:
+        """Make and start the network, or bring what an interrupted run left of it into the wanted form."""
+        inputs, urn = request.inputs, request.operation.urn
+        connection = request.operation.session.connection()
+        uuid = Owner(inputs.stack_id, urn).uuid()
+        left = found(connection.networkLookupByUUIDString, uuid, f"looking for the network '{inputs.name}'")
+        if left is not None:
+            if kept := _unchanged(left, inputs):
+                return Created(uuid, _outputs(inputs, uuid, kept))
+            request.operation.report("making anew what an interrupted run left")
+            _remove(left)
+        _refuse_foreign(connection, inputs.name, uuid)
+        generation = new_generation()
+        text = xml_network.render(inputs, uuid, stack=stack_mark(inputs.stack_id), urn=urn, generation=generation)
+        with explained(f"making the network '{inputs.name}'"), _clashes(inputs):
+            network = connection.networkDefineXML(text)
+            try:
+                network.create()
+                network.setAutostart(1)
+            except libvirt.libvirtError:
+                with contextlib.suppress(libvirt.libvirtError):
+                    network.undefine()
+                raise
+        return Created(uuid, _outputs(inputs, uuid, generation))
+
+    def read(self, request: ReadRequest[NetworkInputs, NetworkOutputs]) -> Read[NetworkInputs, NetworkOutputs] | None:
+        """What the network is now; one that was stopped counts as gone, since whatever was plugged in is cut off."""
+        connection = request.operation.session.connection()
+        doing = f"reading the network {request.id}"
+        network = found(connection.networkLookupByUUIDString, request.id, doing)
+        if network is None:
+            return None
+        with explained(doing):
+            if not network.isActive():
+                return None
+            live, config = network.XMLDesc(0), network.XMLDesc(_CONFIG)
+        values, stored = xml_network.parse(live), xml_network.parse(config)
+        recorded = request.inputs
+        if recorded:  # a change by hand may be in the running network alone, or only in what the next start uses
+            values = {
+                name: value if value != getattr(recorded, name) else stored[name] for name, value in values.items()
+            }
+        base = dict(recorded) if recorded else {"stack_id": "", "pool": ""}
+        inputs = NetworkInputs.model_construct(**{**base, **values})
+        generation = xml_network.generation(live) or ""
+        return Read(request.id, inputs, _outputs(inputs, request.id, generation))
+
+    def update(self, request: UpdateRequest[NetworkInputs, NetworkOutputs]) -> Updated[NetworkOutputs]:
+        """Bring DHCP and DNS entries into the wanted form, in the running network and for its next start."""
+        inputs = request.inputs
+        connection = request.operation.session.connection()
+        with explained(f"changing the network '{inputs.name}'"):
+            network = connection.networkLookupByUUIDString(request.id)
+            if not ours(request.id, inputs):
+                raise foreign("network", inputs.name)
+            generation = xml_network.generation(network.XMLDesc(0)) or request.outputs.generation
+            text = xml_network.render(
+                inputs, request.id, stack=stack_mark(inputs.stack_id), urn=request.operation.urn, generation=generation
+            )
+            connection.networkDefineXML(text)
+            if network.isActive():
+                _update_live(network, inputs)
+            else:
+                network.create()
+        return Updated(_outputs(inputs, request.id, generation))
+
+    def delete(self, request: DeleteRequest[NetworkInputs, NetworkOutputs]) -> None:
+        """Stop and remove the network."""
+        connection = request.operation.session.connection()
+        network = found(connection.networkLookupByUUIDString, request.id, f"looking for the network {request.id}")
+        if network is None:
+            return
+        if not ours(request.id, request.inputs):
+            raise foreign("network", network.name())
+        _remove(network)
+
+
+def _outputs(inputs: NetworkInputs, uuid: str, generation: str) -> NetworkOutputs:
+    return NetworkOutputs(name=inputs.name, bridge=inputs.bridge, uuid=uuid, generation=generation)
+
+
+def _refuse_foreign(connection: Any, name: str, uuid: str) -> None:
+    other = found(connection.networkLookupByName, name, f"looking for the network '{name}'")
+    if other is not None and other.UUIDString() != uuid:
+        raise foreign("network", name, f" (UUID {other.UUIDString()})")
+
+
+@contextlib.contextmanager
+def _clashes(inputs: NetworkInputs) -> Iterator[None]:
+    """Say what to do when bridge or addresses are somebody else's; libvirt has no error code for it."""
+    try:
+        yield
+    except libvirt.libvirtError as error:
+        if "already in use" not in str(error):
+            raise
+        addresses = ", ".join(f"{ip.address}/{ip.prefix}" for ip in (inputs.ipv4, inputs.ipv6) if ip)
+        raise ForeignObject(
+            f"the network '{inputs.name}' (bridge {inputs.bridge}, {addresses or 'no addresses'}) clashes with another "
+            f"one of the hypervisor: {error}",
+            "give the network another address range or name, or remove the other one by hand",
+        ) from None
+
+
+def _unchanged(network: Any, inputs: NetworkInputs) -> str | None:
+    """The generation of a running network that is just what `inputs` say, else None."""
+    with explained(f"reading the network '{inputs.name}'"):
+        if not network.isActive():
+            return None
+        texts = (network.XMLDesc(0), network.XMLDesc(_CONFIG))
+        wanted = xml_network.parse(xml_network.render(inputs, "", stack="", urn="", generation=""))
+        if any(xml_network.parse(text) != wanted for text in texts):
+            return None
+        network.setAutostart(1)
+        return xml_network.generation(texts[0])
+
+
+def _remove(network: Any) -> None:
+    with explained(f"removing the network '{network.name()}'"):
+        for step in (network.destroy, network.undefine):
+            try:
+                step()
+            except libvirt.libvirtError as error:
+                if error.get_error_code() not in (libvirt.VIR_ERR_OPERATION_INVALID, libvirt.VIR_ERR_NO_NETWORK):
+                    raise
+
+
+def _update_live(network: Any, inputs: NetworkInputs) -> None:
+    """Remove first, then add: an address may move from one entry to another."""
+    live = xml_network.parse(network.XMLDesc(0))
+    sections: list[tuple[int, Callable[[Any], Element], list[Any], list[Any]]] = [
+        (libvirt.VIR_NETWORK_SECTION_DNS_HOST, xml_network.dns_host, live["dns_hosts"], inputs.dns_hosts),
+        (libvirt.VIR_NETWORK_SECTION_IP_DHCP_HOST, xml_network.dhcp_host, live["dhcp_hosts"], inputs.dhcp_hosts),
+        (
+            libvirt.VIR_NETWORK_SECTION_IP_DHCP_RANGE,
+            xml_network.dhcp_range,
+            [live["dhcp_range"]] if live["dhcp_range"] else [],
+            [inputs.dhcp_range] if inputs.dhcp_range else [],
+        ),
+    ]
+    for section, render, now, then in sections:
+        for item in (item for item in now if item not in then):
+            _live(network, libvirt.VIR_NETWORK_UPDATE_COMMAND_DELETE, section, render(item))
+    for section, render, now, then in sections:
+        for item in (item for item in then if item not in now):
+            _live(network, libvirt.VIR_NETWORK_UPDATE_COMMAND_ADD_LAST, section, render(item))
+
+
+def _live(network: Any, command: int, section: int, item: Element) -> None:
+    network.update(command, section, -1, to_text(item), libvirt.VIR_NETWORK_UPDATE_AFFECT_LIVE)

@@ -1,0 +1,216 @@
+"""`storage:Volume`: disks, and the images and kernels that they come from."""
+
+import contextlib
+import errno
+from typing import Any
+
+import libvirt
+
+from provision.errors import PlatformError
+from provision.spi import (
+    Checked,
+    CheckFailure,
+    CheckRequest,
+    Created,
+    CreateRequest,
+    DeleteRequest,
+    Read,
+    ReadRequest,
+    ResourceType,
+    Updated,
+    UpdateRequest,
+)
+from provision_libvirt import xml_storage
+from provision_libvirt.resources.common import found, new_generation, own_pool, volume_in
+from provision_libvirt.resources.leftovers import CACHE_SUFFIX
+from provision_libvirt.resources.storage_model import BackingSource, VolumeInputs, VolumeOutputs
+from provision_libvirt.resources.upload import LocalSource, local_source, upload
+from provision_libvirt.session import Session, explained
+from provision_libvirt.xml_tools import attribute, from_text
+
+_DIGEST_SHOWN = 16
+
+
+class Volume(ResourceType[VolumeInputs, VolumeOutputs, Session]):
+    """A volume of the stack's pool.
+
+    A volume carries no marker: what is in the stack's own pool is the stack's. One that is found under the wanted name
+    is never written over unless it is provably an upload that was cut off; data that an earlier life of the disk left
+    is taken over.
+    """
+
+    token = "storage:Volume"
+    Inputs = VolumeInputs
+    Outputs = VolumeOutputs
+
+    def check(self, request: CheckRequest) -> Checked:
+        """Refuse to shrink, and a disk without a size."""
+        inputs, before = request.inputs, request.old_inputs or {}
+        size, old_size = inputs.get("capacity_bytes"), before.get("capacity_bytes")
+        if isinstance(size, int) and isinstance(old_size, int) and size < old_size:
+            reason = (
+                f"a disk cannot shrink (from {old_size} to {size} bytes): it would lose data; "
+                "keep its size, or give a smaller disk another name"
+            )
+            return Checked(inputs, (CheckFailure("capacity_bytes", reason),))
+        if size is None and inputs.get("source") is None:
+            return Checked(inputs, (CheckFailure("capacity_bytes", "an empty volume needs a size"),))
+        return Checked(inputs)
+
+    def create(self, request: CreateRequest[VolumeInputs]) -> Created[VolumeOutputs]:
+        """Make the volume with its first content, or take over the one that is there."""
+        inputs = request.inputs
+        name = volume_name(inputs)
+        source = local_source(inputs.source, request.operation.report)
+        doing = f"making the volume '{name}' in the pool '{inputs.pool}'"
+        with request.operation.session.own() as connection, explained(doing):
+            pool = own_pool(connection, inputs.pool, inputs)
+            volume = volume_in(pool, name)
+            if volume is not None and source and _cut_off(volume, source, inputs.cache):
+                volume.delete(0)
+                volume = None
+            if volume is None:
+                volume = _make(connection, pool, name, inputs, source, request)
+            elif not inputs.cache:
+                request.operation.report("found with its data, and taken over")
+            _fit(connection, volume, inputs)
+            return Created(f"{inputs.pool}/{name}", _outputs(inputs, volume, new_generation()))
+
+    def read(self, request: ReadRequest[VolumeInputs, VolumeOutputs]) -> Read[VolumeInputs, VolumeOutputs] | None:
+        """What the volume is now: its size and format; its content is the guests' own."""
+        connection = request.operation.session.connection()
+        pool_name, _, name = request.id.partition("/")
+        doing = f"reading the volume '{request.id}'"
+        pool = found(connection.storagePoolLookupByName, pool_name, doing)
+        volume = None if pool is None else volume_in(pool, name)
+        if volume is None:
+            return None
+        with explained(doing):
+            try:
+                capacity = int(volume.info()[1])
+            except libvirt.libvirtError as error:
+                if error.get_int1() == errno.ENOENT:  # its file was removed behind libvirt's back
+                    return None
+                raise
+            kind = _format(volume)
+            recorded = request.inputs or VolumeInputs(
+                stack_id="", pool=pool_name, name=name, format=kind, capacity_bytes=capacity
+            )
+            size = None if recorded.capacity_bytes is None else capacity
+            inputs = recorded.model_copy(update={"capacity_bytes": size, "format": kind})
+            before = request.outputs.generation if request.outputs else new_generation()
+            return Read(request.id, inputs, _outputs(inputs, volume, before))
+
+    def update(self, request: UpdateRequest[VolumeInputs, VolumeOutputs]) -> Updated[VolumeOutputs]:
+        """Grow the volume; running machines see the new size at once."""
+        inputs = request.inputs
+        connection = request.operation.session.connection()
+        pool = own_pool(connection, inputs.pool, inputs)
+        with explained(f"changing the volume '{request.id}'"):
+            volume = pool.storageVolLookupByName(request.outputs.volume_name)
+            _fit(connection, volume, inputs)
+            return Updated(_outputs(inputs, volume, request.outputs.generation))
+
+    def delete(self, request: DeleteRequest[VolumeInputs, VolumeOutputs]) -> None:
+        """Remove the volume and what is on it."""
+        delete_volume(request, f"removing the volume '{request.id}'")
+
+
+def delete_volume(request: DeleteRequest[Any, Any], doing: str) -> None:
+    """Remove the volume whose id is `POOL/VOLUME`; one that is gone is fine.
+
+    Raises:
+        provision.errors.ForeignObject: the pool is not ours.
+    """
+    connection = request.operation.session.connection()
+    pool_name, _, name = request.id.partition("/")
+    if found(connection.storagePoolLookupByName, pool_name, doing) is None:
+        return
+    volume = volume_in(own_pool(connection, pool_name, request.inputs), name)
+    if volume is None:
+        return
+    with explained(doing):
+        try:
+            volume.delete(0)
+        except libvirt.libvirtError as error:
+            if error.get_int1() != errno.ENOENT:
+                raise
+
+
+def volume_name(inputs: VolumeInputs) -> str:
+    """The name in the pool: that of a cache names its content too, so that it can be trusted when it is found."""
+    if not inputs.cache:
+        return inputs.name
+    digest = getattr(inputs.source, "digest", "")
+    return f"{inputs.name}-{digest[:_DIGEST_SHOWN]}{CACHE_SUFFIX}" if digest else f"{inputs.name}{CACHE_SUFFIX}"
+
+
+def _make(
+    connection: Any,
+    pool: Any,
+    name: str,
+    inputs: VolumeInputs,
+    source: LocalSource | None,
+    request: CreateRequest[VolumeInputs],
+) -> Any:
+    if source:
+        return upload(connection, pool, name, source, readable=inputs.cache, report=request.operation.report)
+    backing = (inputs.source.path, inputs.source.format) if isinstance(inputs.source, BackingSource) else None
+    capacity = inputs.capacity_bytes
+    if capacity is None:
+        if backing is None:
+            raise PlatformError(f"the empty volume '{name}' needs a size")
+        capacity = int(connection.storageVolLookupByPath(backing[0]).info()[1])
+    return pool.createXML(xml_storage.volume(name, inputs.format, capacity, backing), 0)
+
+
+def _cut_off(volume: Any, source: LocalSource, cache: bool) -> bool:
+    """Whether what is there is not the whole upload. A disk in use never gets shorter than what it was made from."""
+    length = int(volume.infoFlags(libvirt.VIR_STORAGE_VOL_GET_PHYSICAL)[2])
+    return length != source.size if cache else length < source.size
+
+
+def _fit(connection: Any, volume: Any, inputs: VolumeInputs) -> None:
+    """Bring a volume to the wanted size.
+
+    Raises:
+        PlatformError: it is larger, or has another format.
+    """
+    kind, capacity, wanted = _format(volume), int(volume.info()[1]), inputs.capacity_bytes
+    if kind != inputs.format:
+        raise PlatformError(
+            f"the volume '{volume.name()}' exists in the format {kind}, not {inputs.format}; it was not touched",
+            "remove it by hand if its data is not needed, or give the disk another name",
+        )
+    if wanted is None or wanted == capacity:
+        return
+    if wanted < capacity:
+        raise PlatformError(
+            f"the volume '{volume.name()}' exists with {capacity} bytes, more than {wanted}; it was not touched",
+            "remove it by hand if its data is not needed, or ask for at least its size",
+        )
+    path = volume.path()
+    for domain in connection.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE):
+        disks = from_text(domain.XMLDesc(0)).iterfind("devices/disk")
+        if any(attribute(disk, "source", "file") == path for disk in disks):
+            domain.blockResize(path, wanted, libvirt.VIR_DOMAIN_BLOCK_RESIZE_BYTES)
+            with contextlib.suppress(libvirt.libvirtError):
+                volume.info()
+            return
+    volume.resize(wanted, 0)
+
+
+def _format(volume: Any) -> Any:
+    return "raw" if attribute(from_text(volume.XMLDesc(0)), "target/format", "type") == "raw" else "qcow2"
+
+
+def _outputs(inputs: VolumeInputs, volume: Any, generation: str) -> VolumeOutputs:
+    return VolumeOutputs(
+        pool=inputs.pool,
+        name=inputs.name,
+        format=inputs.format,
+        volume_name=volume.name(),
+        path=volume.path(),
+        key=volume.key(),
+        generation=generation,
+    )

@@ -1,0 +1,204 @@
+"""Which fields of a stack file this plugin enforces, and why it refuses the others."""
+
+from collections.abc import Callable, Mapping
+
+from provision.models import Peer, PeerKind, Revoke
+from provision.packets import Protocol, Service
+from provision.spi import ENFORCED, Capabilities, Evidence, FeatureUse, Support, unsupported
+from provision_libvirt.translate.services import NAMED_PROTOCOLS
+
+_PACKETS = Support(True, evidence=frozenset({Evidence.ACCEPTED, Evidence.PROBED}))
+_LATER = "this release of the libvirt plugin does not do it yet"
+
+_ENFORCED = frozenset({
+    "images.sources.builtin",
+    "images.sources.builtin.name",
+    "images.sources.file",
+    "images.sources.file.path",
+    "images.sources.file.format",
+    "images.user",
+    "isolation.default",
+    "isolation.policies.anti_spoofing.arp",
+    "isolation.policies.anti_spoofing.ip",
+    "isolation.policies.anti_spoofing.mac",
+    "isolation.policies.anti_spoofing.machines",
+    "isolation.policies.traffic.order",
+    "isolation.services.dhcp",
+    "isolation.services.dns",
+    "isolation.services.nd",
+    "machines.cpus",
+    "machines.delete_protection",
+    "machines.disks.keep_on_delete",
+    "machines.disks.size",
+    "machines.image",
+    "machines.memory",
+    "machines.nics.address",
+    "machines.nics.address6",
+    "machines.nics.mac",
+    "machines.nics.network",
+    "machines.power",
+    "machines.ready_timeout",
+    "machines.root.size",
+    "machines.user_data",
+    "networks.cidr",
+    "networks.cidr6",
+    "networks.dhcp.enabled",
+    "networks.dhcp.range",
+    "networks.dns",
+    "networks.domain",
+    "networks.gateway",
+    "networks.gateway6",
+    "networks.internet",
+    "networks.mtu",
+})  # fmt: skip
+
+_SWITCHES: Mapping[str, tuple[str, str]] = {
+    "isolation.services.metadata": (
+        "libvirt has no metadata service; machines get their data from a seed disk",
+        "remove it: the seed is always there",
+    ),
+    "isolation.services.ntp": (
+        "libvirt's networks offer no time service",
+        "allow udp/123 to a machine or prefix that offers one by a traffic policy",
+    ),
+    "machines.disks.encrypted": (f"disk encryption: {_LATER}", "remove 'encrypted', or encrypt in the guest"),
+    "machines.root.encrypted": (f"disk encryption: {_LATER}", "remove 'encrypted', or encrypt in the guest"),
+    "machines.nics.public": (
+        "a hypervisor has no public addresses to give",
+        "use a network with 'internet: routed' and an address that is routed to the hypervisor",
+    ),
+}
+"""Fields that are refused only when they are switched on: reason and fix."""
+
+_REFUSED: Mapping[str, tuple[str, str]] = {
+    "images.sources.url": (
+        f"images by URL: {_LATER}",
+        "download it, and write 'kind: file' with its path",
+    ),
+    "images.sources.named": ("libvirt has no catalogue of images", "write 'kind: file' with a path"),
+    "images.sources.ssm": ("SSM parameters are Amazon's", "write 'kind: file' with a path"),
+    "images.sources.search": ("libvirt has no catalogue of images", "write 'kind: file' with a path"),
+    "machines.cloud_init": (
+        f"rendering 'cloud_init': {_LATER}",
+        "write it as 'user_data' that begins with #cloud-config",
+    ),
+    "machines.disks.image": (f"data disks that start from an image: {_LATER}", "remove 'image'"),
+    "machines.disks.iops": (f"limits of disks: {_LATER}", "remove 'iops'"),
+    "machines.disks.overrides": (f"native fields: {_LATER}", "remove the overrides for libvirt"),
+    "machines.disks.throughput": (f"limits of disks: {_LATER}", "remove 'throughput'"),
+    "machines.disks.type": ("a hypervisor has one kind of storage, its pool's", "remove 'type'"),
+    "machines.overrides": (f"native fields: {_LATER}", "remove the overrides for libvirt"),
+    "machines.root.type": ("a hypervisor has one kind of storage, its pool's", "remove 'type'"),
+    "machines.size": ("libvirt has no instance types", "remove the size for libvirt: 'cpus' and 'memory' say it"),
+    "machines.ssh_keys": (f"SSH keys: {_LATER}", "write them in 'user_data' that begins with #cloud-config"),
+    "networks.overrides": (f"native fields: {_LATER}", "remove the overrides for libvirt"),
+    "sharing.shares": (f"limits of sharing: {_LATER}", "remove the share"),
+    "sharing.pools": (f"overcommit limits: {_LATER}", "remove the pool"),
+    "isolation.policies.confinement": (f"reading the confinement of QEMU back: {_LATER}", ""),
+    "isolation.policies.dedicated_cpus": (f"pinning CPUs: {_LATER}", ""),
+    "isolation.policies.disk_encryption": (f"disk encryption: {_LATER}", ""),
+    "isolation.policies.hide_hypervisor": (f"hiding the hypervisor: {_LATER}", ""),
+    "isolation.policies.memory": (f"locked memory, huge pages and page sharing: {_LATER}", ""),
+    "isolation.policies.memory_encryption": (f"memory encryption: {_LATER}", ""),
+    "isolation.policies.metadata": (
+        "libvirt has no metadata service to close; machines get their data from a seed disk",
+        "remove the policy",
+    ),
+    "isolation.policies.no_host_access": (
+        f"closing every address of the hypervisor, also beyond the stack's networks: {_LATER}",
+        "leave the policy out: nothing reaches 'host' unless a policy names it, 'outside', 'internet' or a CIDR",
+    ),
+    "isolation.policies.no_internet": (
+        f"closing public addresses whatever other policies say: {_LATER}",
+        "use a network with 'internet: none', or no policy to 'outside', 'internet' or a CIDR",
+    ),
+    "isolation.policies.pack": (f"placement: {_LATER}", ""),
+    "isolation.policies.peer_isolation": (
+        f"isolated bridge ports: {_LATER}",
+        "leave the policy out: machines reach only what a traffic policy allows",
+    ),
+    "isolation.policies.secure_boot": (f"secure boot and vTPM: {_LATER}", ""),
+    "isolation.policies.single_tenancy": (f"knowing who else uses the host: {_LATER}", ""),
+    "isolation.policies.spread": ("one hypervisor is one host", ""),
+    "isolation.policies.traffic.deny": (
+        f"'deny' rules: {_LATER}",
+        "everything is denied unless allowed: narrow the 'allow' of the other policies instead",
+    ),
+}
+"""Refused whatever the value, with all that lies below: reason and fix."""
+
+
+def supports(use: FeatureUse, capabilities: Capabilities) -> Support:
+    """The answer for one use of a feature; what is not known is unsupported."""
+    special = _SPECIAL.get(use.feature)
+    if special is not None:
+        return special(use, capabilities)
+    if use.feature in _ENFORCED:
+        return ENFORCED
+    if use.feature in _SWITCHES:
+        return ENFORCED if use.value is False else unsupported(*_SWITCHES[use.feature])
+    parts = use.feature.split(".")
+    for end in range(len(parts), 0, -1):
+        found = _REFUSED.get(".".join(parts[:end]))
+        if found is not None:
+            return unsupported(*found)
+    return unsupported(f"the libvirt plugin does not know '{use.feature}'", "remove it, or use a newer plugin")
+
+
+def filter_problem(capabilities: Capabilities) -> Support | None:
+    """Why packets cannot be filtered on this hypervisor; None when they can."""
+    facts = capabilities.facts
+    if not facts.get("nwfilter", False):
+        return unsupported(
+            "this hypervisor's libvirt has no packet filters (its nwfilter driver is not there)",
+            "apt-get install libvirt-daemon-driver-nwfilter (part of libvirt-daemon-system on Debian)",
+        )
+    for family, key in (("", "bridge_nf_call_iptables"), ("6", "bridge_nf_call_ip6tables")):
+        if facts.get(key) is False:
+            return unsupported(
+                f"the hypervisor's kernel keeps bridged packets away from ip{family}tables "
+                f"(net.bridge.bridge-nf-call-ip{family}tables is not 1), so its packet filters would do nothing",
+                f"on the hypervisor: modprobe br_netfilter && sysctl -w net.bridge.bridge-nf-call-ip{family}tables=1",
+            )
+    return None
+
+
+def _filtered(use: FeatureUse, capabilities: Capabilities) -> Support:
+    return filter_problem(capabilities) or _PACKETS
+
+
+def _peers(use: FeatureUse, capabilities: Capabilities) -> Support:
+    peers: list[Peer] = list(use.value)
+    references = [str(peer) for peer in peers if peer.kind is PeerKind.REFERENCE]
+    if references:
+        return unsupported(f"references as peers ({references[0]}): {_LATER}", "write the CIDR itself")
+    return ENFORCED
+
+
+def _services(use: FeatureUse, capabilities: Capabilities) -> Support:
+    services: list[Service] = list(use.value)
+    for service in services:
+        if service.protocol is Protocol.OTHER and service.number not in NAMED_PROTOCOLS:
+            known = ", ".join(f"protocol/{number} ({name})" for number, name in NAMED_PROTOCOLS.items())
+            return unsupported(
+                f"libvirt's packet filter cannot follow {service}", f"it knows tcp, udp, icmp, icmpv6, {known} and any"
+            )
+    return ENFORCED
+
+
+def _revoke(use: FeatureUse, capabilities: Capabilities) -> Support:
+    if use.value is Revoke.CUT:
+        return ENFORCED
+    return unsupported(
+        "libvirt's packet filters end established flows as soon as their rule is gone", "write 'revoke: cut'"
+    )
+
+
+_SPECIAL: Mapping[str, Callable[[FeatureUse, Capabilities], Support]] = {
+    "isolation.policies.anti_spoofing": _filtered,
+    "isolation.policies.traffic": _filtered,
+    "isolation.policies.traffic.allow": _services,
+    "isolation.policies.traffic.destinations": _peers,
+    "isolation.policies.traffic.revoke": _revoke,
+    "isolation.policies.traffic.sources": _peers,
+}

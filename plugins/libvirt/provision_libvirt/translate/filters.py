@@ -1,0 +1,330 @@
+"""Traffic policies as packet filters: one for each NIC, made of shared ones, so that the whole grows with its parts.
+
+A NIC's own filter holds what is true of it alone (its addresses) and refers to: the base filter (what is dropped in the
+end), its network's filter, and one filter for each policy, direction and IP version that speaks of it. Peers are listed
+once in the policy's filter, never once per pair.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from provision.models import Internet, Posture, Stack, TrafficPolicy
+from provision.spi import Decision, GraphBuilder, Node, Output, Verdict
+from provision_libvirt.resources import Filter
+from provision_libvirt.translate import priorities as at
+from provision_libvirt.translate.groups import Group, Reach, group_rules
+from provision_libvirt.translate.hostside import host_address
+from provision_libvirt.translate.names import Names
+from provision_libvirt.translate.services import Rule, prefix_attributes, rule, stateful, stateless
+from provision_libvirt.translate.sides import NicPlace, Side, side, way_out
+from provision.packets import Service
+
+_DNS = (Service.parse("udp/53"), Service.parse("tcp/53"))
+_FAMILIES = (4, 6)
+_IP = {4: "ip", 6: "ipv6"}
+_ALL = {4: "all", 6: "all-ipv6"}
+
+
+@dataclass(frozen=True)
+class _Policy:
+    name: str
+    policy: TrafficPolicy
+    sources: Side
+    destinations: Side
+
+
+@dataclass
+class Filters:
+    """Makes the filters of one stack and remembers which are there.
+
+    Attributes:
+        stack: what the file says.
+        names: of native objects.
+        builder: where nodes go.
+        places: every NIC of the stack.
+        host_addresses: addresses of the hypervisor beyond the stack's networks, as far as they are known.
+        pool: the pool's node, on which everything depends.
+    """
+
+    stack: Stack
+    names: Names
+    builder: GraphBuilder
+    places: Sequence[NicPlace]
+    decisions: Mapping[str, Decision]
+    host_addresses: Sequence[str]
+    pool: Node
+    _policies: list[_Policy] = field(default_factory=list)
+    _groups: dict[tuple[str, str, int, str], Node | None] = field(default_factory=dict)
+    _networks: dict[str, Node] = field(default_factory=dict)
+    _base: dict[int, Node] = field(default_factory=dict)
+    _by_network: dict[str, list[NicPlace]] = field(default_factory=lambda: defaultdict(list))
+    _members: dict[tuple[int, str, str, str], bool] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Sort NICs and policies once."""
+        for place in self.places:
+            self._by_network[place.network].append(place)
+        if self._open:
+            return
+        for name, policy in self.stack.isolation.policies.items():
+            decision = self.decisions.get(name)
+            downgraded = decision is not None and decision.verdict is Verdict.DOWNGRADE
+            if isinstance(policy, TrafficPolicy) and policy.allow and not downgraded:
+                sides = side(self.stack, policy.sources), side(self.stack, policy.destinations)
+                self._policies.append(_Policy(name, policy, *sides))
+
+    @property
+    def _open(self) -> bool:
+        return self.stack.isolation.default is Posture.ALLOW
+
+    @property
+    def _in(self) -> Output:
+        return self.pool.output("name")
+
+    @property
+    def _families(self) -> tuple[int, ...]:
+        return _FAMILIES if self.stack.isolation.services.nd else (4,)
+
+    def nic(self, place: NicPlace) -> Node:
+        """The filter of one NIC."""
+        found = [self._basis(4)]
+        addresses = {family: place.ip(family) for family in self._families}
+        if addresses.get(6) is not None:
+            found.append(self._basis(6))
+        found.append(self._network(place.network))
+        for policy in self._policies:
+            found.extend(self._groups_of(policy, place, addresses))
+        return self.builder.add(
+            Filter,
+            f"machines/{place.machine}/nic-{place.index}/filter",
+            {
+                "pool": self._in,
+                "name": self.names.filter(place.machine, "nic", str(place.index)),
+                "rules": _own_rules(addresses),
+                "references": [{"filter": node.output("name")} for node in found],
+            },
+            parent=f"machines/{place.machine}",
+        )
+
+    def _basis(self, family: int) -> Node:
+        if family not in self._base:
+            part = "base" if family == 4 else "base6"
+            rules = list(_base_rules(self._open) if family == 4 else _base6_rules())
+            self._base[family] = self.builder.add(
+                Filter,
+                f"filter-{part}",
+                {"pool": self._in, "name": self.names.filter("filter", part), "rules": rules},
+            )
+        return self._base[family]
+
+    def _network(self, name: str) -> Node:
+        if name not in self._networks:
+            self._networks[name] = self.builder.add(
+                Filter,
+                f"networks/{name}/filter",
+                {"pool": self._in, "name": self.names.filter("network", name), "rules": list(self._network_rules(name))},
+                parent=f"networks/{name}",
+            )
+        return self._networks[name]
+
+    def _network_rules(self, name: str) -> Iterator[Rule]:
+        services = self.stack.isolation.services
+        for family in self._families:
+            prefix, host = self._prefix(name, family), host_address(self.stack, name, family)
+            if prefix is None:
+                continue
+            if host is not None:
+                if services.dhcp and family == 4:
+                    yield from _leases(host)
+                yield from self._dns(host, family)
+                if way_out(self.stack, name) is not Internet.NONE and family == 4:
+                    # Errors of the hypervisor's own routing ("fragmentation needed"); this layer knows no ICMP types.
+                    yield rule("accept", "in", at.EXPLICIT, "ip", protocol="icmp", srcipaddr=host)
+                if not self._open:
+                    yield rule("drop", "in", at.CLOSED_HOST, _IP[family], srcipaddr=host)
+            if way_out(self.stack, name) is not Internet.NONE and family == 6:
+                # Errors (RFC 4443), from wherever on the way they come.
+                yield rule("accept", "in", at.NEEDED, "ipv6", protocol="icmpv6", type="1", typeend="4")
+            if self._open:
+                yield from self._opened(name, family, prefix)
+                continue
+            yield rule("accept", "in", at.INSIDE, _IP[family], **prefix_attributes("src", prefix))
+            for other in self._spoken_to(name, family):
+                gateway, far = host_address(self.stack, other, family), self._prefix(other, family)
+                if gateway is not None:
+                    yield rule("drop", "in", at.CLOSED_HOST, _IP[family], srcipaddr=gateway)
+                if far is not None:
+                    yield rule("accept", "in", at.INSIDE, _IP[family], **prefix_attributes("src", far))
+
+    def _dns(self, host: str, family: int) -> Iterator[Rule]:
+        if self.stack.isolation.services.dns:
+            for service in _DNS:
+                yield from stateful(service, family, "out", host, at.EXPLICIT)
+                yield from stateless(service, family, "out", host, at.EXPLICIT)
+        elif self._open:
+            suffix = "-ipv6" if family == 6 else ""
+            for protocol in ("udp", "tcp"):
+                yield rule("drop", "out", at.EXPLICIT, f"{protocol}{suffix}", dstipaddr=host, dstportstart="53")
+
+    def _opened(self, name: str, family: int, prefix: str) -> Iterator[Rule]:
+        """`default: allow`: everything passes, as far as the network's own way out goes."""
+        internet = way_out(self.stack, name)
+        if internet is Internet.NONE:
+            yield rule("drop", "out", at.CLOSED_HOST, _ALL[family], match="no", **prefix_attributes("dst", prefix))
+            yield rule("accept", "in", at.INSIDE, _IP[family], **prefix_attributes("src", prefix))
+            return
+        if internet is Internet.NAT:
+            for other in self.stack.networks:
+                far = self._prefix(other, family)
+                if other != name and far is not None and way_out(self.stack, other) is not Internet.ROUTED:
+                    yield rule("drop", "in", at.CLOSED_HOST, _IP[family], **prefix_attributes("src", far))
+        yield rule("accept", "in", at.INSIDE, _IP[family])
+
+    def _spoken_to(self, name: str, family: int) -> list[str]:
+        """Other networks from which packets are routed to this one because a policy speaks of both."""
+        here = way_out(self.stack, name)
+        if here is Internet.NONE:
+            return []
+        found: set[str] = set()
+        for policy in self._policies:
+            for one, other, answers in (
+                (policy.sources, policy.destinations, True),
+                (policy.destinations, policy.sources, False),
+            ):
+                if (here is Internet.NAT and not answers) or not self._on(policy.name, answers, one, name, family):
+                    continue
+                found |= {
+                    far
+                    for far in self._by_network
+                    if far != name
+                    and way_out(self.stack, far) is Internet.ROUTED
+                    and self._on(policy.name, not answers, other, far, family)
+                }
+        return sorted(found)
+
+    def _on(self, policy: str, source: bool, one: Side, network: str, family: int) -> bool:
+        """Whether the side has a member on the network."""
+        key = (family, policy, "sources" if source else "destinations", network)
+        if key not in self._members:
+            self._members[key] = any(one.holds(place, family) for place in self._by_network.get(network, ()))
+        return self._members[key]
+
+    def _groups_of(self, policy: _Policy, place: NicPlace, addresses: Mapping[int, str | None]) -> Iterator[Node]:
+        for family, address in addresses.items():
+            if address is None:
+                continue
+            for direction, own in (("out", policy.sources), ("in", policy.destinations)):
+                if not own.holds(place, family):
+                    continue
+                for reach in self._reaches(place.network, direction):
+                    node = self._group(policy, direction, family, reach)
+                    if node is not None:
+                        yield node
+
+    def _reaches(self, network: str, direction: str) -> tuple[Reach, ...]:
+        here = way_out(self.stack, network)
+        if here is Internet.ROUTED:
+            return (Reach(),)
+        if here is Internet.NAT and direction == "out":
+            return (Reach(network), Reach())
+        return (Reach(network),)
+
+    def _group(self, policy: _Policy, direction: str, family: int, reach: Reach) -> Node | None:
+        key = (policy.name, direction, family, reach.network)
+        if key not in self._groups:
+            peers = policy.sources if direction == "in" else policy.destinations
+            group = Group(
+                stack=self.stack,
+                services=tuple(policy.policy.allow),
+                peers=peers,
+                direction=direction,
+                family=family,
+                reach=reach,
+                members=self._member_addresses(peers, family, reach),
+                host_addresses=tuple(a for a in self.host_addresses if (":" in a) == (family == 6)),
+            )
+            rules = list(group_rules(group))
+            self._groups[key] = self._group_node(policy.name, direction, family, reach, rules) if rules else None
+        return self._groups[key]
+
+    def _group_node(
+        self, policy: str, direction: str, family: int, reach: Reach, rules: list[dict[str, Any]]
+    ) -> Node:
+        part = f"{direction}{family}-{reach.network}" if reach.network else f"{direction}{family}"
+        return self.builder.add(
+            Filter,
+            f"isolation/{policy}/{part}",
+            {"pool": self._in, "name": self.names.filter("isolation", policy, part), "rules": rules},
+            parent=f"isolation/{policy}",
+        )
+
+    def _member_addresses(self, peers: Side, family: int, reach: Reach) -> list[str]:
+        """Addresses of the machines that are meant by name, where `reach` gets to."""
+        near: Iterable[NicPlace] = self._by_network.get(reach.network, ()) if reach.network else self.places
+        found = []
+        for place in near:
+            address = place.ip(family)
+            if address is None or place.network in peers.networks:
+                continue
+            if not reach.network and way_out(self.stack, place.network) is not Internet.ROUTED:
+                continue
+            if place.entry in peers.entries or place.machine in peers.entries:
+                found.append(address)
+        return found
+
+    def _prefix(self, name: str, family: int) -> str | None:
+        network = self.stack.networks[name]
+        found = network.cidr if family == 4 else network.cidr6
+        return None if found is None else str(found)
+
+
+def _base_rules(open_: bool) -> Iterator[Rule]:
+    yield rule("accept", "in", at.NEEDED, "arp")
+    yield rule("accept", "inout", at.NEEDED, "icmp", state="RELATED")
+    yield rule("accept", "inout", at.NEEDED, "icmpv6", state="RELATED")
+    yield rule("drop", "inout", at.LAST, "mac")
+    if not open_:
+        yield rule("drop", "inout", at.LAST, "all")
+        yield rule("drop", "inout", at.LAST, "all-ipv6")
+
+
+def _base6_rules() -> Iterator[Rule]:
+    """Neighbour solicitations and advertisements (RFC 4861); routers are written in the seed, not advertised."""
+    yield rule("accept", "in", at.NEEDED, "ipv6", protocol="icmpv6", type="135", typeend="136")
+    yield rule(
+        "accept", "out", at.NEEDED, "ipv6",
+        srcmacaddr="$MAC", srcipaddr="fe80::", srcipmask="10", protocol="icmpv6", type="135", typeend="136",
+    )  # fmt: skip
+    for kind in ("135", "136"):  # libvirt leaves typed rules out when their direction is `inout`
+        for direction in ("in", "out"):
+            yield rule("accept", direction, at.NEEDED, "icmpv6", unfollowed=True, type=kind)
+
+
+def _own_rules(addresses: Mapping[int, str | None]) -> list[Rule]:
+    """What the NIC may send as itself, and that it gets nothing that is for another."""
+    found = []
+    if (ipv4 := addresses.get(4)) is not None:
+        own = {"srcmacaddr": "$MAC", "arpsrcmacaddr": "$MAC", "arpsrcipaddr": ipv4}
+        found.append(rule("accept", "out", at.NEEDED, "arp", **own))
+        found.append(rule("accept", "out", at.INSIDE, "ip", srcmacaddr="$MAC", srcipaddr=ipv4))
+        found.append(rule("drop", "in", at.OTHERS_ADDRESS, "ip", match="no", dstipaddr=ipv4))
+    if (ipv6 := addresses.get(6)) is not None:
+        found.append(rule("accept", "out", at.INSIDE, "ipv6", srcmacaddr="$MAC", srcipaddr=ipv6))
+        found.append(rule("drop", "in", at.OTHERS_ADDRESS, "ipv6", match="no", dstipaddr=ipv6))
+    return found
+
+
+def _leases(host: str) -> Iterator[Rule]:
+    """DHCP (RFC 2131) with the network's own server."""
+    ask = {"srcportstart": "68", "dstportstart": "67"}
+    yield rule(
+        "accept", "out", at.LEASES, "ip",
+        srcmacaddr="$MAC", srcipaddr="0.0.0.0", dstipaddr="255.255.255.255", protocol="udp", **ask,
+    )  # fmt: skip
+    yield rule(
+        "accept", "in", at.LEASES, "ip", srcipaddr=host, protocol="udp", srcportstart="67", dstportstart="68"
+    )
+    for server in ("255.255.255.255", host):
+        yield rule("accept", "out", at.LEASES, "udp", unfollowed=True, dstipaddr=server, **ask)

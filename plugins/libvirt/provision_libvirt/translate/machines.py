@@ -1,0 +1,135 @@
+"""Machines as domains, each with its seed, disks and NIC filters."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import ceil
+from typing import Any
+
+from provision.models import FileImage, Machine, Stack
+from provision.spi import GraphBuilder, NicAddress, Node, Output, TranslationRequest
+from provision_libvirt.micro.image import CMDLINE
+from provision_libvirt.resources import Domain, Seed, Volume
+from provision_libvirt.translate.filters import Filters
+from provision_libvirt.translate.images import Images, source_of
+from provision_libvirt.translate.names import Names
+from provision_libvirt.translate.seed import meta_data, network_config
+from provision_libvirt.translate.sides import NicPlace
+
+
+@dataclass(frozen=True)
+class Machines:
+    """Adds machines to a graph."""
+
+    request: TranslationRequest
+    names: Names
+    builder: GraphBuilder
+    pool: Node
+    networks: Mapping[str, Node]
+    filters: Filters
+    images: Images
+
+    @property
+    def stack(self) -> Stack:
+        """What the file says."""
+        return self.request.stack
+
+    def add(self, name: str, machine: Machine, places: Sequence[NicPlace]) -> None:
+        """Add one machine instance with everything that is its own."""
+        parent = f"machines/{name}"
+        self.builder.component("Machine", parent)
+        nics = [self._nic(place) for place in places]
+        seed = self._seed(name, [place.address for place in places])
+        boot, disks, generations = self._boot(name, machine)
+        for disk_name, node in self._disks(name, machine).items():
+            disks.append({"path": node.output("path"), "format": "qcow2", "serial": self.names.serial(disk_name)})
+            generations.append(node.output("generation"))
+        generations.append(seed.output("generation"))
+        generations += [self.networks[place.network].output("generation") for place in places]
+        self.builder.add(
+            Domain,
+            f"{parent}/domain",
+            {
+                "pool": self.pool.output("name"),
+                "name": self.names.native(name),
+                "memory_mib": machine.memory.mib,
+                "vcpus": machine.cpus,
+                "accelerator": self.request.capabilities.facts.get("accelerator", "qemu"),
+                "disks": disks,
+                "seed": seed.output("path"),
+                "nics": nics,
+                "generations": generations,
+                "power": machine.power.value,
+                "console_log": True,
+                "ready_timeout_s": max(1, ceil(machine.ready_timeout)),
+                **boot,
+            },
+            parent=parent,
+            protect=machine.delete_protection,
+        )
+
+    def _nic(self, place: NicPlace) -> dict[str, Any]:
+        nic: dict[str, Any] = {
+            "network": self.networks[place.network].output("name"),
+            "mac": place.address.mac,
+            "filter": self.filters.nic(place).output("name"),
+        }
+        mtu = self.stack.networks[place.network].mtu
+        return nic if mtu is None else nic | {"mtu": mtu}
+
+    def _seed(self, name: str, nics: Sequence[NicAddress]) -> Node:
+        inputs: dict[str, Any] = {
+            "pool": self.pool.output("name"),
+            "name": self.names.native(name),
+            "meta_data": meta_data(self.names.native(name), name),
+            "network_config": network_config(self.stack, nics),
+        }
+        user_data = self.request.user_data.get(name)
+        if user_data is not None:
+            inputs["user_data"] = user_data
+        return self.builder.add(Seed, f"machines/{name}/seed", inputs, parent=f"machines/{name}")
+
+    def _boot(self, name: str, machine: Machine) -> tuple[dict[str, Any], list[dict[str, Any]], list[Output]]:
+        """How the domain boots, its root disk if it has one, and the generations of what is used for it."""
+        source = source_of(self.stack, machine.image)
+        if not isinstance(source, FileImage):
+            kernel, initrd = self.images.micro()
+            boot = {"kernel": kernel.output("path"), "initrd": initrd.output("path"), "cmdline": CMDLINE}
+            generations = [kernel.output("generation"), initrd.output("generation")]
+            return boot | {"probe_channel": True, "ready": "channel"}, [], generations
+        base, format_ = self.images.base(machine.image, source)
+        inputs: dict[str, Any] = {
+            "pool": self.pool.output("name"),
+            "name": f"{self.names.native(name)}.root",
+            "source": {"kind": "backing", "path": base.output("path"), "format": format_},
+        }
+        if machine.root is not None and machine.root.size is not None:
+            inputs["capacity_bytes"] = int(machine.root.size)
+        root = self.builder.add(Volume, f"machines/{name}/root", inputs, parent=f"machines/{name}")
+        disk = {"path": root.output("path"), "format": "qcow2", "serial": "root"}
+        return {}, [disk], [base.output("generation"), root.output("generation")]
+
+    def _disks(self, name: str, machine: Machine) -> dict[str, Node]:
+        made = {}
+        for disk_name, disk in machine.disks.items():
+            made[disk_name] = self.builder.add(
+                Volume,
+                f"machines/{name}/disk-{disk_name}",
+                {
+                    "pool": self.pool.output("name"),
+                    "name": f"{self.names.native(name)}.{disk_name}",
+                    "capacity_bytes": int(disk.size),
+                },
+                parent=f"machines/{name}",
+                keep=disk.keep_on_delete,
+            )
+        return made
+
+
+def disposable(stack: Stack, names: Names, machines: Mapping[str, Machine]) -> list[str]:
+    """Names of the volumes with data that need not outlive the stack."""
+    found = []
+    for name, machine in machines.items():
+        if isinstance(source_of(stack, machine.image), FileImage):
+            found.append(f"{names.native(name)}.root")
+        found += [f"{names.native(name)}.{disk}" for disk, it in machine.disks.items() if not it.keep_on_delete]
+    return sorted(found)

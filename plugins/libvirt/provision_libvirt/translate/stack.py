@@ -1,0 +1,50 @@
+"""The whole translation, in the order in which the parts need each other."""
+
+from collections import defaultdict
+
+from provision.spi import GraphBuilder, ResourceGraph, TranslationRequest
+from provision_libvirt.resources import Pool
+from provision_libvirt.translate.filters import Filters
+from provision_libvirt.translate.images import Images
+from provision_libvirt.translate.machines import Machines, disposable
+from provision_libvirt.translate.names import Names
+from provision_libvirt.translate.networks import add_networks
+from provision_libvirt.translate.refuse import refuse_impossible
+from provision_libvirt.translate.sides import NicPlace, instances, places
+
+
+def translate(request: TranslationRequest) -> ResourceGraph:
+    """Native resources of the stack: a pool, images, networks, filters, seeds, disks and domains.
+
+    Raises:
+        EnvironmentProblem: the hypervisor cannot filter packets.
+        PolicyRefused: a policy cannot be enforced.
+        UserError: something else of the stack file cannot be made.
+    """
+    stack = request.stack
+    nics = places(stack, request.addresses)
+    refuse_impossible(request, nics)
+    names = Names(request.project, request.stack_name)
+    builder = GraphBuilder()
+    for name in stack.isolation.policies:
+        builder.component("Policy", f"isolation/{name}")
+    machines = {name: machine for name, _, _, machine in instances(stack)}
+    pool = builder.add(Pool, "pool", {"name": names.prefix, "disposable": disposable(stack, names, machines)})
+    networks = add_networks(stack, names, nics, builder, pool)
+    filters = Filters(
+        stack,
+        names,
+        builder,
+        nics,
+        request.decisions,
+        tuple(request.capabilities.facts.get("host_addresses", ())),
+        pool,
+    )
+    images = Images(stack, names, request.capabilities, request.directory, builder, pool)
+    factory = Machines(request, names, builder, pool, networks, filters, images)
+    by_machine: dict[str, list[NicPlace]] = defaultdict(list)
+    for nic in nics:
+        by_machine[nic.machine].append(nic)
+    for name, machine in machines.items():
+        factory.add(name, machine, by_machine[name])
+    return builder.build()

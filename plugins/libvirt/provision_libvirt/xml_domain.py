@@ -1,0 +1,184 @@
+"""Domains in libvirt's XML, both ways."""
+
+import string
+from collections.abc import Sequence
+from typing import Any
+
+from provision_libvirt.resources.domain_model import Disk, DomainInputs, Nic
+from provision_libvirt.xml_filter import parameters_of, reference_element
+from provision_libvirt.xml_tools import (
+    NAMESPACE,
+    Element,
+    add,
+    attribute,
+    element,
+    from_text,
+    owner_element,
+    owner_of,
+    to_text,
+)
+
+CHANNEL = "org.provision.probe.0"
+_CPU_MODES = {"kvm": "host-passthrough", "qemu": "maximum"}
+_KIB = {"b": 1 / 1024, "bytes": 1 / 1024, "k": 1, "KiB": 1, "M": 1024, "MiB": 1024, "G": 1 << 20, "GiB": 1 << 20}
+
+
+def render(inputs: DomainInputs, uuid: str, *, stack: str, urn: str, console_path: str | None) -> str:
+    """The definition of a domain; `console_path` is the log of its console on the hypervisor."""
+    root = element("domain", type=inputs.accelerator)
+    add(root, "name", inputs.name)
+    add(root, "uuid", uuid)
+    owner = owner_element(stack, urn, pool=inputs.pool)
+    for generation in inputs.generations:
+        add(owner, f"{{{NAMESPACE}}}generation", generation)
+    add(root, "metadata").append(owner)
+    add(root, "memory", str(inputs.memory_mib), unit="MiB")
+    add(root, "vcpu", str(inputs.vcpus))
+    os = add(root, "os")
+    add(os, "type", "hvm", arch="x86_64", machine=inputs.machine)
+    for tag in ("kernel", "initrd", "cmdline"):
+        if value := getattr(inputs, tag):
+            add(os, tag, value)
+    add(os, "boot", dev="hd")
+    features = add(root, "features")
+    add(features, "acpi")
+    add(features, "apic")
+    add(root, "cpu", mode=_CPU_MODES[inputs.accelerator])
+    add(root, "clock", offset="utc")
+    add(root, "on_poweroff", "destroy")
+    add(root, "on_reboot", "restart")
+    add(root, "on_crash", "destroy")
+    _devices(add(root, "devices"), inputs, console_path)
+    return to_text(root)
+
+
+def _devices(devices: Element, inputs: DomainInputs, console_path: str | None) -> None:
+    for position, disk in enumerate(inputs.disks):
+        devices.append(_disk(position, disk.path, disk.format, disk.serial))
+    if inputs.seed:
+        seed = _disk(len(inputs.disks), inputs.seed, "raw", None)
+        add(seed, "readonly")
+        devices.append(seed)
+    devices.extend(nic_element(nic) for nic in inputs.nics)
+    for tag in ("serial", "console"):
+        console = add(devices, tag, type="pty")
+        if console_path and tag == "serial":
+            add(console, "log", file=console_path, append="on")
+        add(console, "target", type="isa-serial" if tag == "serial" else "serial", port="0")
+    if inputs.probe_channel:
+        add(add(devices, "channel", type="unix"), "target", type="virtio", name=CHANNEL)
+    add(devices, "controller", type="usb", model="none")
+    add(devices, "memballoon", model="none")
+
+
+def _disk(position: int, path: str, format: str, serial: str | None) -> Element:
+    disk = element("disk", type="file", device="disk")
+    add(disk, "driver", name="qemu", type=format, discard="unmap" if format == "qcow2" else None)
+    add(disk, "source", file=path)
+    add(disk, "target", dev=f"vd{_letters(position)}", bus="virtio")
+    if serial:
+        add(disk, "serial", serial)
+    return disk
+
+
+def _letters(position: int) -> str:
+    """a, b, …, z, aa, ab, … as Linux counts disks."""
+    letters = ""
+    position += 1
+    while position:
+        position, rest = divmod(position - 1, 26)
+        letters = string.ascii_lowercase[rest] + letters
+    return letters
+
+
+def nic_element(nic: Nic) -> Element:
+    """A network card."""
+    made = element("interface", type="network")
+    add(made, "mac", address=nic.mac)
+    add(made, "source", network=nic.network)
+    add(made, "model", type="virtio")
+    if nic.filter:
+        made.append(reference_element(nic.filter, nic.parameters))
+    if nic.mtu:
+        add(made, "mtu", size=nic.mtu)
+    add(made, "rom", enabled="no")
+    return made
+
+
+def live_nic_with_filter(text: str, nic: Nic) -> str | None:
+    """The interface of a running domain's description with the MAC of `nic`, its filter made that of `nic`."""
+    for found in from_text(text).iterfind("devices/interface"):
+        if attribute(found, "mac", "address") == nic.mac:
+            for reference in found.findall("filterref"):
+                found.remove(reference)
+            if nic.filter:
+                found.append(reference_element(nic.filter, nic.parameters))
+            return to_text(found)
+    return None
+
+
+def parse(text: str) -> dict[str, Any]:
+    """Everything of `DomainInputs` that a domain's description holds."""
+    root = from_text(text)
+    owner = owner_of(root)
+    disks = [disk for disk in root.iterfind("devices/disk") if disk.get("device", "disk") == "disk"]
+    seeds = [disk for disk in disks if disk.find("readonly") is not None]
+    return {
+        "name": root.findtext("name", ""),
+        "pool": "" if owner is None else owner.get("pool", ""),
+        "memory_mib": _memory_mib(root),
+        "vcpus": _vcpus(root),
+        "accelerator": root.get("type", ""),
+        "machine": attribute(root, "os/type", "machine") or "",
+        "kernel": root.findtext("os/kernel"),
+        "initrd": root.findtext("os/initrd"),
+        "cmdline": root.findtext("os/cmdline"),
+        "disks": [_read_disk(disk) for disk in disks if disk not in seeds],
+        "seed": attribute(seeds[0], "source", "file") if seeds else None,
+        "nics": [_read_nic(nic) for nic in root.iterfind("devices/interface")],
+        "generations": []
+        if owner is None
+        else [found.text or "" for found in owner.findall(f"{{{NAMESPACE}}}generation")],
+        "probe_channel": any(
+            attribute(channel, "target", "name") == CHANNEL for channel in root.iterfind("devices/channel")
+        ),
+        "console_log": root.find("devices/serial/log") is not None,
+    }
+
+
+def _memory_mib(root: Element) -> int:
+    found = root.find("currentMemory")
+    if found is None:
+        found = root.find("memory")
+    if found is None:
+        return 0
+    return round(int(found.text or "0") * _KIB.get(found.get("unit", "KiB"), 1)) // 1024
+
+
+def _vcpus(root: Element) -> int:
+    found = root.find("vcpu")
+    return 1 if found is None else int(found.get("current") or found.text or "1")
+
+
+def _read_disk(disk: Element) -> Disk:
+    source = disk.find("source")
+    path = "" if source is None else next((value for name, value in source.attrib.items() if name != "index"), "")
+    kind = attribute(disk, "driver", "type")
+    return Disk.model_construct(path=path, format="raw" if kind == "raw" else "qcow2", serial=disk.findtext("serial"))
+
+
+def _read_nic(nic: Element) -> Nic:
+    reference = nic.find("filterref")
+    mtu = attribute(nic, "mtu", "size")
+    return Nic.model_construct(
+        network=attribute(nic, "source", "network") or "",
+        mac=(attribute(nic, "mac", "address") or "").lower(),
+        filter=None if reference is None else reference.get("filter"),
+        parameters={} if reference is None else parameters_of(reference),
+        mtu=int(mtu) if mtu else None,
+    )
+
+
+def used_filters(texts: Sequence[str]) -> set[str]:
+    """Names of all filters that these domains or filters refer to."""
+    return {name for text in texts for found in from_text(text).iter("filterref") if (name := found.get("filter"))}

@@ -1,0 +1,30 @@
+"""Start: `python -m provision.host.language [engine flags] ENGINE_ADDRESS`."""
+
+import signal
+
+# The engine ends its plugins with SIGINT, and a terminal's Ctrl-C may come at any moment: without this line an
+# interrupted import would print a traceback among the user's output.
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+import sys  # noqa: E402
+
+
+def main() -> int:
+    """Serve until the engine says Cancel or is gone."""
+    import asyncio
+
+    from provision.host.language.server import serve
+
+    positional = [argument for argument in sys.argv[1:] if not argument.startswith("-")]
+    flags = iter(sys.argv[1:])
+    for flag in flags:
+        if flag in ("--tracing", "-tracing", "--root", "-root"):  # the flags whose value is a word of its own
+            value = next(flags, "")
+            if value in positional:
+                positional.remove(value)
+    asyncio.run(serve(positional[-1] if positional else ""))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,191 @@
+"""Registering a graph: everything as soon as what it refers to is known, as much at once as the engine handles."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any
+
+from provision.host.language.monitor import EngineStopped, Monitor, Options, Registered
+from provision.host.language.wire import wire_inputs, wire_name, wire_value
+from provision.spi import (
+    UNKNOWN,
+    Component,
+    Node,
+    Output,
+    OwnedInputs,
+    Replacement,
+    ResourceGraph,
+    dependencies,
+    references,
+)
+
+
+class Deployment:
+    """One graph on its way to the engine."""
+
+    def __init__(
+        self,
+        monitor: Monitor,
+        graph: ResourceGraph,
+        *,
+        package: str,
+        parent: str,
+        provider: str,
+        stack_id: Registered,
+        parallel: int,
+    ) -> None:
+        """Register `graph` under `parent`.
+
+        Args:
+            monitor: the engine.
+            graph: what is to be made.
+            package: Pulumi package of the plugin.
+            parent: URN of the stack component.
+            provider: reference of the provider resource.
+            stack_id: the resource whose `output` identifies the stack.
+            parallel: most resources at once.
+        """
+        self._monitor = monitor
+        self._graph = graph
+        self._package = package
+        self._parent = parent
+        self._provider = provider
+        self._stack_id = stack_id
+        self._parallel = parallel
+        self._components: dict[str, Registered] = {}
+        self._nodes: dict[str, Registered] = {}
+
+    async def run(self) -> bool:
+        """Register everything; False when something failed, which the engine has told already."""
+        try:
+            await self._each(self._graph.components, self._component)
+            await self._in_order()
+            await self._each(self._graph.components, self._finish)
+        except EngineStopped:
+            return False
+        return not any(made.failed for made in self._nodes.values())
+
+    async def _component(self, component: Component) -> None:
+        options = Options(custom=False, parent=self._parent, aliases=component.aliases)
+        kind = f"provision:index:{component.kind}"
+        self._components[component.name] = await self._monitor.register(kind, component.name, {}, options)
+
+    async def _finish(self, component: Component) -> None:
+        if any(self._nodes[reference.node].failed for reference in references(component.outputs)):
+            return
+        outputs = {
+            wire_name(name): wire_value(value, self._resolve) for name, value in component.outputs.items()
+        }
+        await self._monitor.finish(
+            self._components[component.name].urn, {key: value for key, value in outputs.items() if value is not None}
+        )
+
+    async def _node(self, node: Node) -> None:
+        needed = dependencies(node)
+        if any(self._nodes[name].failed for name in needed):
+            self._nodes[node.name] = Registered("", failed=True)
+            return
+        model = node.type.Inputs
+        values = dict(node.inputs)
+        used_by = self._used_by(node)
+        if issubclass(model, OwnedInputs):
+            values["stack_id"] = Output("", "output")
+            used_by["stackId"] = [self._stack_id.urn]
+        self._nodes[node.name] = await self._monitor.register(
+            f"{self._package}:{node.type.token}",
+            node.name,
+            wire_inputs(model, values, self._resolve),
+            Options(
+                parent=self._parent if node.parent is None else self._components[node.parent].urn,
+                provider=self._provider,
+                used_by=used_by,
+                depends_on=[self._nodes[name].urn for name in node.depends_on],
+                delete_first=node.type.replacement is Replacement.DELETE_FIRST,
+                keep=node.keep,
+                protect=node.protect,
+                aliases=node.aliases,
+            ),
+        )
+
+    def _used_by(self, node: Node) -> dict[str, list[str]]:
+        fields = node.type.Inputs.model_fields
+        found: dict[str, list[str]] = {}
+        for name, value in node.inputs.items():
+            urns = dict.fromkeys(self._nodes[reference.node].urn for reference in references(value))
+            if urns:
+                alias = fields[name].alias if name in fields else None
+                found[alias or name] = list(urns)
+        return found
+
+    def _resolve(self, output: Output) -> Any:
+        made = self._nodes[output.node] if output.node else self._stack_id
+        if output.property not in ("id", "output") and made.failed:
+            return UNKNOWN
+        return made.output(output.property)
+
+    async def _each(
+        self, items: Iterable[Component], action: Callable[[Component], Awaitable[None]]
+    ) -> None:
+        """Do `action` for all, as many at once as the engine handles."""
+        waiting = iter(items)
+
+        async def work() -> None:
+            for item in waiting:
+                await action(item)
+
+        await _all(work() for _ in range(self._parallel))
+
+    async def _in_order(self) -> None:
+        """Register every node once all that it needs is registered; workers, not a task per node."""
+        nodes = {node.name: node for node in self._graph.nodes}
+        missing: dict[str, int] = {}
+        users: dict[str, list[str]] = defaultdict(list)
+        ready: asyncio.Queue[str | None] = asyncio.Queue()
+        for node in self._graph.nodes:
+            needed = dependencies(node)
+            missing[node.name] = len(needed)
+            for name in needed:
+                users[name].append(node.name)
+            if not needed:
+                ready.put_nowait(node.name)
+        left = len(nodes)
+        workers = min(self._parallel, max(1, left))
+
+        def stop() -> None:
+            for _ in range(workers):
+                ready.put_nowait(None)
+
+        async def work() -> None:
+            nonlocal left
+            while (name := await ready.get()) is not None:
+                try:
+                    await self._node(nodes[name])
+                except BaseException:
+                    stop()
+                    raise
+                left -= 1
+                for user in users[name]:
+                    missing[user] -= 1
+                    if missing[user] == 0:
+                        ready.put_nowait(user)
+                if left == 0:
+                    stop()
+
+        if left:
+            await _all(work() for _ in range(workers))
+
+    @property
+    def nodes(self) -> Mapping[str, Registered]:
+        """What has been registered, by name."""
+        return self._nodes
+
+
+async def _all(work: Iterable[Awaitable[None]]) -> None:
+    """Wait for all, also when one fails: what the engine has begun is not to be abandoned."""
+    results = await asyncio.gather(*work, return_exceptions=True)
+    failures = [result for result in results if isinstance(result, BaseException)]
+    for failure in failures:
+        if not isinstance(failure, EngineStopped):
+            raise failure
+    if failures:
+        raise failures[0]

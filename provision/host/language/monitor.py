@@ -1,0 +1,195 @@
+"""The engine as this host sees it: resources are registered with it, and messages told to it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import grpc
+
+from provision.diagnostics import Severity
+from provision.host.language.wire import wire_name
+from provision.host.protocol import (
+    CHANNEL_OPTIONS,
+    alias_pb2,
+    engine_pb2,
+    engine_pb2_grpc,
+    resource_pb2,
+    resource_pb2_grpc,
+)
+from provision.host.values import UNKNOWN, UNKNOWN_STRING, decode_struct, encode_struct
+from provision.spi import Unknown
+
+_STOPPED = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
+_NO_DEPENDENCIES: Mapping[str, Sequence[str]] = {}
+
+
+class EngineStopped(Exception):
+    """The engine takes no more resources: one failed or the run was cancelled, and the person has been told."""
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """A resource as the engine knows it after registration.
+
+    Attributes:
+        urn: Pulumi's name.
+        id: identity on the platform, unknown in the preview of a creation.
+        outputs: by wire name.
+        unknown: whether an output that is not here is unknown rather than absent.
+        failed: whether it could not be made, or was skipped because something before it failed.
+    """
+
+    urn: str
+    id: str | Unknown = ""
+    outputs: Mapping[str, Any] = field(default_factory=dict)
+    unknown: bool = False
+    failed: bool = False
+
+    @property
+    def reference(self) -> str:
+        """How resources name this one as their provider."""
+        return f"{self.urn}::{self.id if isinstance(self.id, str) and self.id else UNKNOWN_STRING}"
+
+    def output(self, name: str) -> Any:
+        """An output by its Python name."""
+        if name == "id":
+            return self.id
+        return self.outputs.get(wire_name(name), UNKNOWN if self.unknown else None)
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How a resource is registered.
+
+    Attributes:
+        custom: whether a plugin makes it; False for components.
+        parent: URN of its parent.
+        provider: reference of the provider resource.
+        used_by: URNs that each input comes from, by wire name.
+        depends_on: further URNs that must exist first.
+        ignore_changes: inputs whose changes are none.
+        delete_first: whether a replacement deletes the old object first; None leaves it to the engine.
+        keep: whether the native object outlives the resource.
+        protect: whether deleting it is refused.
+        aliases: former names.
+    """
+
+    custom: bool = True
+    parent: str = ""
+    provider: str = ""
+    used_by: Mapping[str, Sequence[str]] = field(default_factory=lambda: _NO_DEPENDENCIES)
+    depends_on: Sequence[str] = ()
+    ignore_changes: Sequence[str] = ()
+    delete_first: bool | None = None
+    keep: bool = False
+    protect: bool = False
+    aliases: Sequence[str] = ()
+
+
+class Monitor:
+    """Connections to the engine of one run."""
+
+    def __init__(self, monitor_address: str, engine_address: str, *, preview: bool) -> None:
+        """Connect; must be called inside the event loop."""
+        self.preview = preview
+        self._channels = [
+            grpc.aio.insecure_channel(address, options=CHANNEL_OPTIONS)
+            for address in dict.fromkeys((monitor_address, engine_address))
+        ]
+        self._monitor = resource_pb2_grpc.ResourceMonitorStub(self._channels[0])
+        self._engine = engine_pb2_grpc.EngineStub(self._channels[-1])
+
+    async def close(self) -> None:
+        """Disconnect."""
+        for channel in self._channels:
+            await channel.close()
+
+    async def log(self, severity: Severity, message: str, urn: str = "") -> None:
+        """Tell the person at the terminal."""
+        level = {
+            Severity.ERROR: engine_pb2.ERROR,
+            Severity.WARNING: engine_pb2.WARNING,
+            Severity.NOTE: engine_pb2.INFO,
+        }[severity]
+        try:
+            await self._engine.Log(engine_pb2.LogRequest(severity=level, message=message, urn=urn))
+        except grpc.aio.AioRpcError as error:
+            raise EngineStopped from error
+
+    async def register(self, kind: str, name: str, inputs: Mapping[str, Any], options: Options) -> Registered:
+        """Register a resource and wait until it is made, or planned in a preview.
+
+        Raises:
+            EngineStopped: the engine takes no more.
+        """
+        request = resource_pb2.RegisterResourceRequest(
+            type=kind,
+            name=name,
+            parent=options.parent,
+            custom=options.custom,
+            provider=options.provider,
+            object=encode_struct(inputs),
+            dependencies=sorted({*options.depends_on, *(urn for urns in options.used_by.values() for urn in urns)}),
+            propertyDependencies={
+                key: resource_pb2.RegisterResourceRequest.PropertyDependencies(urns=list(urns))
+                for key, urns in options.used_by.items()
+            },
+            ignoreChanges=options.ignore_changes,
+            aliases=[alias_pb2.Alias(spec=alias_pb2.Alias.Spec(name=former)) for former in options.aliases],
+            aliasSpecs=True,
+            acceptSecrets=True,
+            acceptResources=True,
+            supportsPartialValues=True,
+            supportsResultReporting=True,
+        )
+        if options.delete_first is not None:
+            request.deleteBeforeReplace = options.delete_first
+            request.deleteBeforeReplaceDefined = True
+        if options.keep:
+            request.retainOnDelete = True
+        if options.protect:
+            request.protect = True
+        answer = await self._call(self._monitor.RegisterResource, request)
+        return Registered(
+            urn=answer.urn,
+            id=answer.id or (UNKNOWN if options.custom and (self.preview or answer.unknown) else ""),
+            outputs=decode_struct(answer.object),
+            unknown=self.preview or answer.unknown,
+            failed=answer.result != resource_pb2.SUCCESS,
+        )
+
+    async def finish(self, urn: str, outputs: Mapping[str, Any]) -> None:
+        """Record the outputs of a component or of the stack.
+
+        Raises:
+            EngineStopped: the engine takes no more.
+        """
+        request = resource_pb2.RegisterResourceOutputsRequest(urn=urn, outputs=encode_struct(outputs))
+        await self._call(self._monitor.RegisterResourceOutputs, request)
+
+    async def stack_outputs(self, stack: str, parent: str) -> Mapping[str, Any]:
+        """The outputs of another stack.
+
+        Raises:
+            EngineStopped: it cannot be read, or the engine takes no more.
+        """
+        request = resource_pb2.ReadResourceRequest(
+            type="pulumi:pulumi:StackReference",
+            name=stack,
+            id=stack,
+            parent=parent,
+            properties=encode_struct({"name": stack}),
+            acceptSecrets=True,
+            acceptResources=True,
+        )
+        answer = await self._call(self._monitor.ReadResource, request)
+        found = decode_struct(answer.properties).get("outputs")
+        return found if isinstance(found, dict) else {}
+
+    async def _call(self, method: Any, request: Any) -> Any:
+        try:
+            return await method(request)
+        except grpc.aio.AioRpcError as error:
+            if error.code() not in _STOPPED:
+                await self.log(Severity.ERROR, error.details() or str(error.code()))
+            raise EngineStopped from error

@@ -1,0 +1,96 @@
+"""The servicer of Pulumi's `LanguageRuntime` protocol, and its process."""
+
+import asyncio
+import contextlib
+import os
+import platform
+import signal
+import sys
+from collections.abc import AsyncIterator
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import grpc
+
+from provision.host.protocol import CHANNEL_OPTIONS, language_pb2, language_pb2_grpc, plugin_pb2
+
+_ORPHAN_CHECK = 1.0
+"""Seconds between looks at whether the engine still lives."""
+
+
+class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
+    """Answers the engine about, and runs, one stack file."""
+
+    def __init__(self, engine_address: str, cancelled: asyncio.Event) -> None:
+        """Serve the engine at `engine_address`; `cancelled` is set when it is done with this process."""
+        self._engine_address = engine_address
+        self._cancelled = cancelled
+
+    async def Handshake(self, request: Any, context: grpc.aio.ServicerContext) -> Any:
+        """Learn the engine's address when it was not an argument."""
+        self._engine_address = request.engine_address or self._engine_address
+        return language_pb2.LanguageHandshakeResponse()
+
+    async def GetPluginInfo(self, request: Any, context: grpc.aio.ServicerContext) -> Any:
+        """The version of this package."""
+        return plugin_pb2.PluginInfo(version=_version())
+
+    async def About(self, request: Any, context: grpc.aio.ServicerContext) -> Any:
+        """What runs the program, for `pulumi about`."""
+        return language_pb2.AboutResponse(
+            executable=sys.executable, version=_version(), metadata={"python": platform.python_version()}
+        )
+
+    async def GetRequiredPackages(self, request: Any, context: grpc.aio.ServicerContext) -> Any:
+        """None: a named version would bind the state to it, and be looked for on the Internet."""
+        return language_pb2.GetRequiredPackagesResponse()
+
+    async def GetRequiredPlugins(self, request: Any, context: grpc.aio.ServicerContext) -> Any:
+        """None, as with packages."""
+        return language_pb2.GetRequiredPluginsResponse()
+
+    async def InstallDependencies(self, request: Any, context: grpc.aio.ServicerContext) -> AsyncIterator[Any]:
+        """A stack file has no dependencies but this package."""
+        return
+        yield  # makes this an empty stream
+
+    async def RuntimeOptionsPrompts(self, request: Any, context: grpc.aio.ServicerContext) -> Any:
+        """There are no options."""
+        return language_pb2.RuntimeOptionsResponse()
+
+    async def Run(self, request: Any, context: grpc.aio.ServicerContext) -> Any:
+        """Make, or preview, what the stack file says; what is wrong has been told to the engine when this returns."""
+        from provision.host.language.run import run
+
+        fine = await run(request, self._engine_address)
+        return language_pb2.RunResponse(bail=not fine)
+
+    async def Cancel(self, request: Any, context: grpc.aio.ServicerContext) -> Any:
+        """End this process soon."""
+        from google.protobuf import empty_pb2
+
+        asyncio.get_running_loop().call_later(0.1, self._cancelled.set)
+        return empty_pb2.Empty()
+
+
+async def serve(engine_address: str) -> None:
+    """Print the port and serve until cancelled, or until the process that started this one is gone."""
+    cancelled = asyncio.Event()
+    server = grpc.aio.server(options=CHANNEL_OPTIONS)
+    language_pb2_grpc.add_LanguageRuntimeServicer_to_server(LanguageHost(engine_address, cancelled), server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, cancelled.set)
+    print(port, flush=True)
+    parent = os.getppid()
+    while not cancelled.is_set() and os.getppid() == parent:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(cancelled.wait(), _ORPHAN_CHECK)
+    await server.stop(grace=0.2)
+
+
+def _version() -> str:
+    try:
+        return version("provision")
+    except PackageNotFoundError:
+        return "0.0.0"

@@ -1,0 +1,1 @@
+"""The resource-plugin host: `python -m provision.host.plugin NAME` serves a provider plugin to Pulumi."""

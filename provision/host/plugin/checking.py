@@ -1,0 +1,211 @@
+"""Checking inputs against a model while some of them are not known yet.
+
+What is known is validated even when other inputs are not; a complaint that hangs on an unknown is dropped, since only
+the update can tell.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import cache
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from provision.host.plugin.diffing import format_wire_path
+from provision.host.plugin.shapes import Entries, Items, Leaf, Record, Shape, child, record_of
+from provision.host.plugin.wire import dump, marked
+from provision.spi.properties import UNKNOWN, has_unknown
+
+Path = tuple[str | int, ...]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """One input that cannot be used, by wire path; an empty path means the object as a whole."""
+
+    path: Path
+    reason: str
+
+    @property
+    def property(self) -> str:
+        """The path as Pulumi writes it."""
+        return format_wire_path(self.path)
+
+
+def check(model: type[BaseModel], values: Mapping[str, Any]) -> tuple[dict[str, Any], list[Failure]]:
+    """Validate wire values without secrets' wrappers; they may hold `UNKNOWN` anywhere.
+
+    Returns:
+        The values with defaults filled in, normalised and with declared secrets wrapped; and what is wrong with them.
+    """
+    record = record_of(model)
+    unknown_names = list(_undeclared(values, record, ()))
+    failures = [failure for _, failure in unknown_names]
+    known = _without(values, {path for path, _ in unknown_names})
+    if not has_unknown(known):
+        try:
+            return dump(model.model_validate(known)), failures
+        except ValidationError as error:
+            return {}, failures + explain(error, known)
+    unknowns = list(_unknowns(known, ()))
+    try:
+        model.model_validate(_pruned(known))
+    except ValidationError as error:
+        for failure in explain(error, known):
+            if not any(_related(failure.path, place) for place in unknowns):
+                failures.append(failure)
+    except Exception:  # a validator of the plugin that met the placeholder of an unknown: only the update can tell
+        pass
+    return ({}, failures) if failures else (_partial(model, known), failures)
+
+
+def explain(error: ValidationError, values: Any) -> list[Failure]:
+    """Pydantic's errors as wire paths with one short reason each; a choice between types gives its reasons at once."""
+    found: dict[Path, list[str]] = {}
+    for item in error.errors(include_url=False, include_input=False):
+        path = _place(item["loc"], values, item["type"] == "missing")
+        reasons = found.setdefault(path, [])
+        reason = _reason(item)
+        if reason not in reasons:
+            reasons.append(reason)
+    return [Failure(path, ", or ".join(reasons)) for path, reasons in found.items()]
+
+
+def _reason(item: ErrorDetails) -> str:
+    if item["type"] == "missing":
+        return "is required"
+    if item["type"] == "extra_forbidden":
+        return "is not a property of this type"
+    text = item["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
+    for start in ("Input should be ", "Input should "):
+        if text.startswith(start):
+            text = ("must be " if start.endswith("be ") else "must ") + text.removeprefix(start)
+    return text[:1].lower() + text[1:] if text[:2].istitle() else text
+
+
+def _place(location: Sequence[str | int], values: Any, missing: bool) -> Path:
+    """The part of pydantic's location that is a place in the values: names of union members are none."""
+    path: list[str | int] = []
+    here = values
+    for index, part in enumerate(location):
+        in_mapping = isinstance(here, Mapping) and part in here
+        in_list = isinstance(here, list | tuple) and isinstance(part, int) and part < len(here)
+        if in_mapping or in_list:
+            here = here[part]
+        elif missing and index == len(location) - 1:
+            here = None
+        else:
+            continue
+        path.append(part)
+    return tuple(path)
+
+
+def _undeclared(value: Any, shape: Shape, path: Path) -> Iterator[tuple[Path, Failure]]:
+    """Properties that no model declares. Python's spelling of a name is one too: the wire has only one spelling."""
+    if isinstance(value, Mapping) and isinstance(shape, Record):
+        open_models = any(model.model_config.get("extra") != "forbid" for model in shape.models)
+        for key, item in value.items():
+            if key in shape.fields:
+                yield from _undeclared(item, shape.fields[key].shape, (*path, key))
+            elif not open_models:
+                spelt = {field.name: wire for wire, field in shape.fields.items()}
+                close = spelt.get(key) or next(iter(get_close_matches(key, shape.fields, 1)), None)
+                hint = f"; did you mean '{close}'?" if close else f"; it has {', '.join(shape.fields) or 'none'}"
+                yield (*path, key), Failure((*path, key), f"is not a property of this type{hint}")
+    elif isinstance(value, Mapping) and isinstance(shape, Entries):
+        for key, item in value.items():
+            yield from _undeclared(item, shape.item, (*path, key))
+    elif isinstance(value, list | tuple) and isinstance(shape, Items):
+        for index, item in enumerate(value):
+            yield from _undeclared(item, shape.item, (*path, index))
+
+
+def _without(value: Any, places: set[Path], path: Path = ()) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _without(item, places, (*path, key)) for key, item in value.items() if (*path, key) not in places}
+    if isinstance(value, list | tuple):
+        return [_without(item, places, (*path, index)) for index, item in enumerate(value)]
+    return value
+
+
+def _unknowns(value: Any, path: Path) -> Iterator[Path]:
+    if value is UNKNOWN:
+        yield path
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from _unknowns(item, (*path, key))
+    elif isinstance(value, list | tuple):
+        for index, item in enumerate(value):
+            yield from _unknowns(item, (*path, index))
+
+
+def _pruned(value: Any) -> Any:
+    """Without the unknown properties; in lists they stay, so that positions are right."""
+    if isinstance(value, Mapping):
+        return {key: _pruned(item) for key, item in value.items() if item is not UNKNOWN}
+    if isinstance(value, list | tuple):
+        return [_pruned(item) for item in value]
+    return value
+
+
+def _related(one: Path, other: Path) -> bool:
+    shared = min(len(one), len(other))
+    return one[:shared] == other[:shared]
+
+
+def _partial(model: type[BaseModel], known: Mapping[str, Any]) -> dict[str, Any]:
+    """Known fields normalised one by one and defaults filled in; a field with an unknown inside stays as it came."""
+    result: dict[str, Any] = {}
+    record = record_of(model)
+    for wire, field in record.fields.items():
+        if wire not in known:
+            if not field.info.is_required():
+                result |= marked({wire: _default(model, field.name)}, record)
+        elif has_unknown(known[wire]):
+            result |= marked({wire: _partial_value(known[wire], field.shape)}, record)
+        else:
+            result |= _one(model, field.name, wire, known[wire])
+    return result
+
+
+def _partial_value(value: Any, shape: Shape) -> Any:
+    if isinstance(value, Mapping) and isinstance(shape, Record) and len(shape.models) == 1:
+        return _partial(shape.models[0], value)
+    if isinstance(value, Mapping):
+        return {key: _partial_value(item, child(shape, key)) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        inner = shape.item if isinstance(shape, Items) else Leaf()
+        return [_partial_value(item, inner) for item in value]
+    return value
+
+
+def _default(model: type[BaseModel], name: str) -> Any:
+    value = model.model_fields[name].get_default(call_default_factory=True, validated_data={})
+    carrier = model.model_construct(None, **{name: value})
+    return carrier.model_dump(mode="python", include={name}, warnings=False).get(name)
+
+
+def _one(model: type[BaseModel], name: str, wire: str, value: Any) -> dict[str, Any]:
+    """One field, through its own validators alone."""
+    loose = _unfrozen(model)
+    try:
+        carrier: Any = loose.__pydantic_validator__.validate_assignment(loose.model_construct(None), name, value)
+        dumped = carrier.model_dump(mode="python", by_alias=True, include={name}, warnings=False)
+    except Exception:  # a validator of the whole model that needs the fields which are unknown
+        dumped = {wire: value}
+    return marked(dumped, record_of(model))
+
+
+@cache
+def _unfrozen(model: type[BaseModel]) -> type[BaseModel]:
+    class Loose(model):  # type: ignore[valid-type, misc]
+        model_config = model.model_config | {"frozen": False}
+
+    return Loose
+
+
+def named(failures: Iterable[Failure], mask: Callable[[str], str]) -> list[Failure]:
+    """The failures with secrets masked."""
+    return [Failure(failure.path, mask(failure.reason)) for failure in failures]

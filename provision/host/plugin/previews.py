@@ -1,0 +1,66 @@
+"""What a preview may say of outputs: known where an output mirrors an input, unknown where only the object can tell."""
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from pydantic import BaseModel
+
+from provision.host.plugin.shapes import Field, fields_of, record_of
+from provision.host.plugin.wire import marked, mirrored
+from provision.host.values import SecretValue
+from provision.spi.properties import UNKNOWN
+
+
+def of_create(
+    inputs_model: type[BaseModel], outputs_model: type[BaseModel], inputs: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Outputs of an object that does not exist yet."""
+    result: dict[str, Any] = {}
+    for wire, field in fields_of(outputs_model).items():
+        if _mirrors(inputs_model, field):
+            if wire in inputs:
+                result[wire] = inputs[wire]
+        else:
+            result[wire] = _unknown(field)
+    return mirrored(marked(result, record_of(outputs_model)), inputs)
+
+
+def of_update(
+    inputs_model: type[BaseModel],
+    outputs_model: type[BaseModel],
+    inputs: Mapping[str, Any],
+    outputs: Mapping[str, Any],
+    changed: Collection[str],
+) -> dict[str, Any]:
+    """Outputs after an update in place.
+
+    Args:
+        inputs_model: of the inputs.
+        outputs_model: of the outputs.
+        inputs: new inputs on the wire.
+        outputs: recorded outputs on the wire.
+        changed: wire names of the inputs that change.
+    """
+    names = {wire: field.name for wire, field in fields_of(inputs_model).items()}
+    changed_names = {names.get(wire, wire) for wire in changed}
+    result = dict(outputs)
+    for wire, field in fields_of(outputs_model).items():
+        if _mirrors(inputs_model, field):
+            if wire in inputs:
+                result[wire] = inputs[wire]
+            else:
+                result.pop(wire, None)
+        elif (field.computed and changed_names & set(field.computed.depends_on)) or (
+            wire not in outputs and not field.omits_null
+        ):
+            result[wire] = _unknown(field)
+    return mirrored(marked(result, record_of(outputs_model)), inputs)
+
+
+def _mirrors(inputs_model: type[BaseModel], output: Field) -> bool:
+    declared = fields_of(inputs_model).get(output.wire)
+    return output.computed is None and declared is not None
+
+
+def _unknown(field: Field) -> Any:
+    return SecretValue(UNKNOWN) if field.secret else UNKNOWN

@@ -1,0 +1,101 @@
+"""The plugin process: prints its port, serves the engine, ends with it."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import grpc.aio
+
+from provision.errors import ProvisionError
+from provision.host.plugin.servicer import PluginServicer
+from provision.host.protocol import CHANNEL_OPTIONS, provider_pb2_grpc
+from provision.spi import registry
+from provision.spi.provider import Provider
+
+GRACE_S = 4.0
+"""The engine kills a plugin five seconds after it asked it to end."""
+
+ORPHAN_GRACE_S = 30.0
+"""How long running operations may take to come to an end when the engine has died."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Serve until the engine is done; never returns.
+
+    Args:
+        arguments: the plugin's name, then what the engine passes: options, and its address unless it attaches later.
+    """
+    own, *rest = list(sys.argv[1:] if arguments is None else arguments) or [""]
+    try:
+        provider = registry.load(own)
+    except ProvisionError as error:
+        print(error, file=sys.stderr)
+        sys.exit(1)
+    # The first line on stdout is the port and nothing else: what a plugin or its libraries print goes to stderr.
+    port_file = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    asyncio.run(_serve(provider, engine_address(rest), port_file))
+    # Threads that still wait for a platform must not keep the process alive.
+    sys.stderr.flush()
+    os._exit(0)
+
+
+def engine_address(arguments: Sequence[str]) -> str:
+    """The engine's address among the arguments; empty when it attaches later."""
+    skip = False
+    for argument in arguments:
+        if skip:
+            skip = False
+        elif argument in ("--tracing", "-tracing"):
+            skip = True
+        elif not argument.startswith("-"):
+            return "" if Path(argument).is_dir() else argument
+    return ""
+
+
+def framework_types() -> list[Any]:
+    """Resource types of the framework itself, served beside each plugin's own."""
+    from provision.translate.addresses import AddressPlan  # late: it imports the stack-file models
+
+    return [AddressPlan]
+
+
+async def _serve(provider: Provider[Any, Any], engine: str, port_file: Any) -> None:
+    servicer = PluginServicer(provider, framework_types())
+    server = grpc.aio.server(options=CHANNEL_OPTIONS)
+    provider_pb2_grpc.add_ResourceProviderServicer_to_server(servicer, server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    if engine:
+        await servicer.attach(engine)
+    ended = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def interrupted() -> None:
+        # A terminal sends Ctrl-C to all processes in front. Only after the engine's own Cancel it means the end.
+        if servicer.cancelled.is_set():
+            ended.set()
+
+    loop.add_signal_handler(signal.SIGINT, interrupted)
+    loop.add_signal_handler(signal.SIGTERM, ended.set)
+    print(port, file=port_file, flush=True)
+    port_file.close()
+    watcher = loop.create_task(_watch(ended, servicer)) if engine else None
+    await ended.wait()
+    orphan = watcher is not None and watcher.done()
+    await server.stop(ORPHAN_GRACE_S if orphan else GRACE_S)
+    await servicer.close()
+
+
+async def _watch(ended: asyncio.Event, servicer: PluginServicer) -> None:
+    """End when the engine is gone."""
+    # Asked, not told: a death signal from the kernel follows the engine's thread, not its process.
+    parent = os.getppid()
+    while os.getppid() == parent:
+        await asyncio.sleep(1)
+    servicer.cancelled.set()
+    ended.set()

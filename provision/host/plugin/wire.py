@@ -1,0 +1,109 @@
+"""Models to and from wire values: names, nulls, secrets, and tolerance towards what an older release recorded."""
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, SecretBytes, SecretStr, ValidationError
+from pydantic_core import to_jsonable_python
+
+from provision.host.plugin.shapes import Entries, Field, Items, Record, Shape, record_of
+from provision.host.values import OutputValue, SecretValue, plain
+from provision.spi.properties import UNKNOWN
+
+M = TypeVar("M", bound=BaseModel)
+
+
+def dump(model: BaseModel) -> dict[str, Any]:
+    """The model's values under their wire names, secrets wrapped, nulls that say nothing left out."""
+    return marked(model.model_dump(mode="python", by_alias=True), record_of(type(model)))
+
+
+def marked(values: Mapping[str, Any], record: Record) -> dict[str, Any]:
+    """Wire values with everything wrapped that the model calls secret, and scalars in JSON's kinds."""
+    result: dict[str, Any] = {}
+    for key, item in values.items():
+        declared = record.fields.get(key)
+        if item is None and declared is not None and declared.omits_null:
+            continue
+        result[key] = _marked_field(item, declared)
+    return result
+
+
+def _marked_field(value: Any, declared: Field | None) -> Any:
+    inner = _marked(value, declared.shape if declared else None)
+    if declared is None or not declared.secret or value is None:
+        return inner
+    return SecretValue(plain(inner))
+
+
+def _marked(value: Any, shape: Shape | None) -> Any:
+    if isinstance(value, SecretStr | SecretBytes):
+        return SecretValue(value.get_secret_value())
+    if isinstance(value, SecretValue):
+        return SecretValue(plain(_marked(value.value, shape)))
+    if value is UNKNOWN or value is None or isinstance(value, bool | int | float | str | OutputValue):
+        return value
+    if isinstance(value, Mapping):
+        if isinstance(shape, Record):
+            return marked(value, shape)
+        inner = shape.item if isinstance(shape, Entries) else None
+        return {str(key): _marked(item, inner) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        inner = shape.item if isinstance(shape, Items) else None
+        return [_marked(item, inner) for item in value]
+    if isinstance(value, set | frozenset):
+        return sorted(_marked(item, None) for item in value)
+    return to_jsonable_python(value)
+
+
+def rewrap(value: Any, like: Any) -> Any:
+    """`value` with everything secret that is secret at the same place of `like`."""
+    if isinstance(like, OutputValue):
+        like = SecretValue(like.value) if like.secret else like.value
+    if isinstance(value, SecretValue):
+        return value
+    if isinstance(like, SecretValue):
+        return SecretValue(plain(value))
+    if isinstance(value, Mapping) and isinstance(like, Mapping):
+        return {key: rewrap(item, like[key]) if key in like else item for key, item in value.items()}
+    if isinstance(value, list) and isinstance(like, list):
+        return [rewrap(item, like[index]) if index < len(like) else item for index, item in enumerate(value)]
+    return value
+
+
+def mirrored(outputs: Mapping[str, Any], inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Outputs that keep secret what a program passed as a secret under the same name."""
+    return {key: rewrap(item, inputs[key]) if key in inputs else item for key, item in outputs.items()}
+
+
+def read_stored(model: type[M], values: Mapping[str, Any]) -> M:
+    """A model from recorded values, whatever release recorded them.
+
+    Properties that are no longer declared are dropped and absent ones that may be null are null. What still does not
+    fit is passed on unchecked: refusing it would make the object impossible to delete.
+    """
+    known = _declared(plain(values), record_of(model))
+    try:
+        return model.model_validate(known)
+    except ValidationError:
+        names = {item.wire: item.name for item in record_of(model).fields.values()}
+        return model.model_construct(None, **{names[key]: item for key, item in known.items()})
+
+
+def _declared(value: Any, shape: Shape) -> Any:
+    if isinstance(value, Mapping) and isinstance(shape, Record):
+        kept = {key: _declared(item, shape.fields[key].shape) for key, item in value.items() if key in shape.fields}
+        for key, declared in shape.fields.items():
+            if key not in kept and declared.info.is_required() and declared.nullable:
+                kept[key] = None
+        return kept
+    if isinstance(value, Mapping) and isinstance(shape, Entries):
+        return {key: _declared(item, shape.item) for key, item in value.items()}
+    if isinstance(value, list) and isinstance(shape, Items):
+        return [_declared(item, shape.item) for item in value]
+    return value
+
+
+def public(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Without the properties that Pulumi or this host keep for themselves (`__…`)."""
+    return {key: item for key, item in values.items() if not key.startswith("__")}

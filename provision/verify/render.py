@@ -1,0 +1,174 @@
+"""The report for people, for pipelines and for documents."""
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from provision.verify.judge import Outcome
+from provision.verify.matrix import Entry, Mark, Matrix, matrix
+from provision.verify.report import PolicyEvidence, Row, Standing, VerifyReport
+from provision.verify.words import counter_example, differences, downgrades, gaps, summary
+
+SCHEMA = 1
+"""Version of the JSON form; keys are added to it, never renamed or removed."""
+
+_COLUMNS = 8
+_STYLE = {Mark.PASSES: "green", Mark.LEAKS: "bold red", Mark.BLOCKED: "bold red", Mark.UNPROVEN: "yellow"}
+_STANDING = {
+    Standing.PROVEN: "green",
+    Standing.DIFFERS: "bold red",
+    Standing.UNPROVEN: "yellow",
+    Standing.NOT_PROBED: "dim",
+    Standing.DOWNGRADED: "yellow",
+}
+_NOTHING, _NOT_PROBED = "-", "."
+_LEGEND = "Cells: what passes; ! differs from the file; - nothing passes; . not probed."
+
+
+def human(report: VerifyReport) -> RenderableType:
+    """A table for a terminal, then policies, differences, downgrades and gaps in words."""
+    parts: list[RenderableType] = []
+    if report.rows:
+        parts += [*_tables(matrix(report)), Text(_LEGEND, style="dim")]
+    if report.policies:
+        parts.append(_policy_table(report.policies))
+    parts += [Text(f"difference: {line}", style="bold red") for line in differences(report)]
+    parts += [Text(f"downgraded: {line}", style="yellow") for line in downgrades(report)]
+    parts += [Text(f"note: {line}", style="dim") for line in gaps(report)]
+    bad = report.exit_code != 0
+    parts.append(Text(summary(report), style="bold red" if bad else "bold green"))
+    return Group(*parts)
+
+
+def _tables(grid: Matrix) -> Iterator[Table]:
+    for start in range(0, len(grid.destinations), _COLUMNS):
+        shown = grid.destinations[start : start + _COLUMNS]
+        table = Table(title="who reaches whom" if start == 0 else None, title_justify="left", show_lines=True)
+        table.add_column("from \\ to", style="bold")
+        for name in shown:
+            table.add_column(escape(name))
+        for source in grid.sources:
+            table.add_row(escape(source), *(_cell(grid, source, name) for name in shown))
+        yield table
+
+
+def _cell(grid: Matrix, source: str, destination: str) -> Text:
+    entries = grid.cells.get((source, destination))
+    if not entries:
+        return Text(_NOT_PROBED if entries is None else _NOTHING, style="dim")
+    return Text("\n").join(Text(entry.text, style=_STYLE[entry.mark]) for entry in entries)
+
+
+def _policy_table(policies: Sequence[PolicyEvidence]) -> Table:
+    table = Table(title="policies", title_justify="left")
+    for title in ("policy", "kind", "level", "standing", "probed"):
+        table.add_column(title)
+    for policy in policies:
+        probed = next((text for kind, text in policy.evidence.items() if kind == "probed"), "")
+        standing = Text(policy.standing, style=_STANDING[policy.standing])
+        table.add_row(escape(policy.name), policy.kind, policy.level, standing, escape(probed))
+    return table
+
+
+def as_data(report: VerifyReport) -> dict[str, Any]:
+    """The report as plain data, in a schema that stays."""
+    return {
+        "schema": SCHEMA,
+        "project": report.project,
+        "stack": report.stack,
+        "platform": report.platform,
+        "file": report.file,
+        "exit_code": report.exit_code,
+        "counts": dict(report.counts),
+        "pairs": report.rule,
+        "rows": [_row(row, report.file) for row in report.rows],
+        "policies": [
+            {
+                "name": policy.name,
+                "kind": policy.kind,
+                "level": policy.level,
+                "standing": str(policy.standing),
+                "rows": list(policy.rows),
+                "evidence": {str(kind): text for kind, text in policy.evidence.items()},
+            }
+            for policy in report.policies
+        ],
+        "downgraded": [
+            {"name": p.name, "kind": p.kind, "level": p.level, "verdict": p.verdict, "reason": p.reason}
+            for p in report.downgraded
+        ],
+        "not_probed": [
+            {"name": name, "reason": reason, "failure": name in report.broken}
+            for name, reason in report.not_probed.items()
+        ],
+        "left_out": [{"count": item.count, "what": item.what, "why": item.why} for item in report.left_out],
+    }
+
+
+def _row(row: Row, file: str) -> dict[str, Any]:
+    return {
+        "source": row.source,
+        "source_address": row.source_address,
+        "destination": row.destination,
+        "destination_address": row.destination_address,
+        "service": row.service,
+        "family": row.family,
+        "expected": "open" if row.expected else "closed",
+        "seen": row.seen,
+        "passed": row.passed,
+        "why": row.why,
+        "outcome": str(row.outcome),
+        "agrees": row.outcome is Outcome.AGREES,
+        "note": row.note,
+        "attempts": row.attempts,
+        "counter_example": counter_example(row, file) if row.outcome is Outcome.DIFFERS else None,
+    }
+
+
+def as_json(report: VerifyReport) -> str:
+    """The data as JSON text."""
+    return json.dumps(as_data(report), indent=2)
+
+
+def markdown(report: VerifyReport) -> str:
+    """A document: for a pull request or a pipeline's summary."""
+    lines = [
+        f"## Verification of {report.project}/{report.stack} on {report.platform}",
+        "",
+        f"**{summary(report)}**",
+        "",
+    ]
+    grid = matrix(report)
+    if report.rows:
+        lines += ["| from \\ to | " + " | ".join(grid.destinations) + " |", "|---" * (len(grid.destinations) + 1) + "|"]
+        for source in grid.sources:
+            cells = (_markdown_cell(grid.cells.get((source, name))) for name in grid.destinations)
+            lines.append(f"| {source} | " + " | ".join(cells) + " |")
+        lines += ["", _LEGEND, ""]
+    if report.policies:
+        lines += ["| policy | kind | level | standing | probed |", "|---|---|---|---|---|"]
+        for policy in report.policies:
+            probed = next((text for kind, text in policy.evidence.items() if kind == "probed"), "")
+            lines.append(f"| {policy.name} | {policy.kind} | {policy.level} | {policy.standing} | {probed} |")
+        lines.append("")
+    for title, found in (
+        ("Differences", differences(report)),
+        ("Downgraded policies", downgrades(report)),
+        ("Not shown by this report", gaps(report)),
+    ):
+        if found:
+            lines += [f"### {title}", "", *(f"- {line}" for line in found), ""]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _markdown_cell(entries: tuple[Entry, ...] | None) -> str:
+    if not entries:
+        return _NOT_PROBED if entries is None else _NOTHING
+    return ", ".join(
+        f"**{entry.text}**" if entry.mark in (Mark.LEAKS, Mark.BLOCKED) else entry.text for entry in entries
+    )

@@ -1,0 +1,219 @@
+"""What a deployed stack is, read from the state that `pulumi stack export` prints."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from provision.errors import UserError
+from provision.models import Stack
+from provision.spi import DeployedMachine, NativeState, NicAddress, ResourceType
+from provision.translate.instances import instances
+
+HIDDEN = "[secret]"
+"""Stands wherever the state holds a secret: neither its text nor its ciphertext leaves this module."""
+
+_SIGNATURE = "4dabf18193072939515e22adb298388d"
+_SECRET = "1b47061264138c4ac30d75fd1eb44270"
+_PROVIDER = "pulumi:providers:provision-"
+_TOKEN = re.compile(r"^provision-(?P<platform>[a-z0-9-]+):(?P<token>[^:]+:[^:]+)$")
+_ENGINE_INPUTS = frozenset({"version", "pluginDownloadURL", "parameterization"})
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyRecord:
+    """What the last update recorded of one policy."""
+
+    name: str
+    kind: str
+    level: str
+    verdict: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Assigned:
+    """The addresses of one NIC, as the state keeps them."""
+
+    mac: str = ""
+    ipv4: str | None = None
+    ipv6: str | None = None
+
+
+@dataclass(frozen=True)
+class DeployedStack:
+    """A stack as it was last deployed.
+
+    Attributes:
+        project: Pulumi project.
+        name: Pulumi stack.
+        platform: name of the provider plugin, empty when nothing was deployed.
+        provider_config: the plugin's configuration by Python name; secrets are `HIDDEN`.
+        stack_id: the random identity of the stack, empty when it has none yet.
+        machines: by name of instance.
+        policies: by name.
+        assigned: addresses by key of interface: `web-0/front`.
+    """
+
+    project: str = ""
+    name: str = ""
+    platform: str = ""
+    provider_config: Mapping[str, Any] = field(default_factory=dict)
+    stack_id: str = ""
+    machines: Mapping[str, DeployedMachine] = field(default_factory=dict)
+    policies: Mapping[str, PolicyRecord] = field(default_factory=dict)
+    assigned: Mapping[str, Assigned] = field(default_factory=dict)
+
+    def addresses(self, stack: Stack) -> Mapping[str, tuple[NicAddress, ...]]:
+        """The NICs of each machine that is both in the file and deployed, in the order of the file."""
+        return {
+            instance.name: tuple(
+                NicAddress(nic.network, given.mac, given.ipv4, given.ipv6)
+                for nic, given in (
+                    (nic, self.assigned.get(key, Assigned()))
+                    for nic, key in zip(instance.machine.nics, instance.nic_keys(), strict=True)
+                )
+            )
+            for instance in instances(stack)
+            if instance.name in self.machines
+        }
+
+    @property
+    def downgraded(self) -> tuple[PolicyRecord, ...]:
+        """Policies that were not enforced because their author let them be `preferred`."""
+        return tuple(policy for policy in self.policies.values() if policy.verdict == "downgrade")
+
+
+@dataclass(frozen=True, slots=True)
+class _Resource:
+    urn: str
+    type: str
+    name: str
+    parent: str
+    id: str
+    inputs: Mapping[str, Any]
+    outputs: Mapping[str, Any]
+
+
+def read_state(
+    export: Mapping[str, Any], resource_types: Iterable[type[ResourceType[Any, Any, Any]]] = ()
+) -> DeployedStack:
+    """Read an exported deployment.
+
+    Args:
+        export: the parsed JSON of `pulumi stack export`.
+        resource_types: those of the plugin, from which the Python names of properties are exact; without them names are
+            converted by rule.
+
+    Raises:
+        UserError: when it is not an exported stack.
+    """
+    found = list(_resources(export))
+    by_urn = {resource.urn: resource for resource in found}
+    names = {kind.token: _python_names(kind) for kind in resource_types}
+    natives: dict[str, list[NativeState]] = {
+        r.name.removeprefix("machines/"): [] for r in found if r.type == "provision:index:Machine"
+    }
+    assigned: dict[str, Assigned] = {}
+    platform, config, stack_id = "", {}, ""
+    for resource in found:
+        match = _TOKEN.match(resource.type)
+        if resource.type.startswith(_PROVIDER) and not platform:
+            platform = resource.type.removeprefix(_PROVIDER)
+            config = {snake(k): v for k, v in resource.inputs.items() if _is_setting(k)}
+        elif resource.type == "pulumi:index:Stash" and resource.name == "stack-id":
+            stack_id = str(resource.outputs.get("output", ""))
+        elif match and match["token"] == "index:AddressPlan":
+            platform = platform or match["platform"]
+            assigned.update(_assigned(resource.outputs.get("assigned")))
+        elif match and (machine := _machine_of(resource, by_urn)) is not None:
+            natives[machine].append(_native(resource, match["token"], names.get(match["token"], {})))
+    project, stack = _identity(found)
+    return DeployedStack(
+        project,
+        stack,
+        platform,
+        config,
+        stack_id,
+        {name: DeployedMachine(name, tuple(parts)) for name, parts in natives.items()},
+        {policy.name: policy for policy in _policies(found)},
+        assigned,
+    )
+
+
+def snake(name: str) -> str:
+    """`camelCase` as Python writes it: `camel_case`."""
+    return re.sub(r"(?<=[a-z0-9])([A-Z])", r"_\1", name).lower()
+
+
+def plain(value: Any) -> Any:
+    """A value of the state with every secret in it replaced by `HIDDEN`."""
+    if isinstance(value, Mapping):
+        if value.get(_SIGNATURE) == _SECRET:
+            return HIDDEN
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [plain(item) for item in value]
+    return value
+
+
+def _resources(export: Mapping[str, Any]) -> Iterator[_Resource]:
+    deployment = export.get("deployment", export)
+    listed = deployment.get("resources", []) if isinstance(deployment, Mapping) else None
+    if not isinstance(listed, list):
+        raise UserError("this is not an exported stack", "give the output of 'pulumi stack export'")
+    for item in listed:
+        if not isinstance(item, Mapping) or item.get("delete"):
+            continue  # an object that only waits for its removal is no part of the stack
+        urn = str(item.get("urn", ""))
+        yield _Resource(
+            urn,
+            str(item.get("type", "")),
+            urn.rpartition("::")[2],
+            str(item.get("parent", "")),
+            str(item.get("id", "")),
+            plain(item.get("inputs") or {}),
+            plain(item.get("outputs") or {}),
+        )
+
+
+def _identity(found: Sequence[_Resource]) -> tuple[str, str]:
+    """Project and stack, as every URN says them: `urn:pulumi:STACK::PROJECT::…`."""
+    parts = found[0].urn.removeprefix("urn:pulumi:").split("::") if found else []
+    return (parts[1], parts[0]) if len(parts) > 1 else ("", "")
+
+
+def _is_setting(key: str) -> bool:
+    return key not in _ENGINE_INPUTS and not key.startswith("__")
+
+
+def _machine_of(resource: _Resource, by_urn: Mapping[str, _Resource]) -> str | None:
+    """The machine whose component is above this resource, however far."""
+    above = by_urn.get(resource.parent)
+    while above is not None:
+        if above.type == "provision:index:Machine":
+            return above.name.removeprefix("machines/")
+        above = by_urn.get(above.parent)
+    return None
+
+
+def _native(resource: _Resource, token: str, names: Mapping[str, str]) -> NativeState:
+    outputs = {names.get(key) or snake(key): value for key, value in resource.outputs.items()}
+    return NativeState(token, resource.name, resource.id, outputs)
+
+
+def _python_names(kind: type[ResourceType[Any, Any, Any]]) -> Mapping[str, str]:
+    return {info.alias or name: name for name, info in kind.Outputs.model_fields.items()}
+
+
+def _policies(found: Iterable[_Resource]) -> Iterator[PolicyRecord]:
+    for resource in found:
+        if resource.type == "provision:index:Policy":
+            words = {key: str(resource.outputs.get(key) or "") for key in ("kind", "level", "verdict", "reason")}
+            yield PolicyRecord(resource.name.partition("/")[2] or resource.name, **words)
+
+
+def _assigned(value: Any) -> Iterator[tuple[str, Assigned]]:
+    for key, given in value.items() if isinstance(value, Mapping) else ():
+        if isinstance(given, Mapping):
+            yield key, Assigned(str(given.get("mac", "")), given.get("ipv4"), given.get("ipv6"))

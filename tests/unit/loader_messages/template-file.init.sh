@@ -1,0 +1,4 @@
+#!/bin/sh
+echo ${param.size}
+echo $${HOME}
+echo ${HOME}
