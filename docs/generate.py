@@ -23,9 +23,8 @@ from provision.cli.main import COMMANDS, cli
 from provision.models import BitRate, Duration, Peer, Selector, Size, Stack, Throughput, UserData
 from provision.models.base import NAME_PATTERN
 from provision.packets import Service
-from provision.spi import Capabilities, FeatureUse
+from provision.spi import Capabilities, FeatureUse, registry
 from provision.translate.features import _fields as asked_fields
-from provision_libvirt.support import supports
 
 DOCS = Path(__file__).parent
 _BLOCK = re.compile(r"(<!-- generated: ([\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -279,18 +278,19 @@ def _features(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, A
 def platforms() -> str:
     """What the libvirt plugin answers for each policy and field."""
     able = Capabilities("libvirt", {"nwfilter": True})
+    platform = registry.load("libvirt")
     answers = {
-        feature: supports(FeatureUse(feature, (), value), able)
+        feature: platform.supports(FeatureUse(feature, (), value), able)
         for feature, value in _features(Stack)
         if not feature.endswith(("overrides", "machines.size"))  # asked about only when written for the platform
     }
     refused = {feature: answer for feature, answer in answers.items() if not answer.enforced}
     whole = [feature for feature in answers if re.fullmatch(r"isolation\.policies\.\w+", feature)]
-    lines = ["Policies on libvirt:", "", "| kind | libvirt | |", "|---|---|---|"]
+    lines = ["Policies on libvirt:", "", "| kind | on libvirt | instead |", "|---|---|---|"]
     for feature in whole:
         said = answers[feature]
-        words = ". ".join(text[0].upper() + text[1:] for text in (said.reason, said.fix) if text)
-        lines.append(f"| `{feature.split('.')[-1]}` | {'enforced' if said.enforced else 'refused'} | {words} |")
+        words = "enforced" if said.enforced else f"refused: {_shorter(said.reason)}"
+        lines.append(f"| `{feature.split('.')[-1]}` | {words} | {said.fix} |")
     lines += [
         "",
         "Fields that are refused on libvirt when they are set:",
@@ -304,8 +304,12 @@ def platforms() -> str:
         if feature not in whole and not above:
             rest.setdefault((answer.reason, answer.fix), []).append(feature)
     for (reason, fix), fields in rest.items():
-        lines.append(f"| {', '.join(_outermost(fields, set(answers)))} | {reason} | {fix} |")
+        lines.append(f"| {', '.join(_outermost(fields, set(answers)))} | {_shorter(reason)} | {fix} |")
     return "\n".join(lines)
+
+
+def _shorter(reason: str) -> str:
+    return reason.replace(": this release of the libvirt plugin does not do it yet", ": not in this release")
 
 
 def _outermost(fields: list[str], everything: set[str]) -> Iterator[str]:

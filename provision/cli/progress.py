@@ -101,7 +101,8 @@ class Progress:
         self._said.add(message.text)
         style = {"error": "red", "warning": "yellow"}.get(message.severity, "")
         where = f"{message.urn.split('::')[-1]}: " if message.urn and "pulumi:pulumi:Stack" not in message.urn else ""
-        self._console.print(Text(f"{where}{message.text}", style))
+        label = "" if message.severity.startswith("info") or "error:" in message.text else f"{message.severity}: "
+        self._console.print(Text(f"{where}{label}{message.text}", style))
 
     def _under_way(self) -> Text:
         now = time.monotonic()

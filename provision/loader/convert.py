@@ -64,7 +64,7 @@ class Converter:
             value = {}
         if not isinstance(value, dict):
             fix = "write a map of names" if isinstance(shape, Named) else _keys_fix(shape)
-            return self._wrong(path, f"{_name(path)} must be a map, not {_what(value)}", fix)
+            return self._wrong(path, f"{name_of(path)} must be a map, not {_what(value)}", fix)
         if isinstance(shape, Named):
             return self._named(value, shape, path)
         if isinstance(shape, Tagged):
@@ -89,7 +89,7 @@ class Converter:
     def _items(self, node: Node, shape: Items, path: Path) -> Any:
         if not isinstance(node.value, list):
             fix = "write it as a list: [" + (str(node.value) if _is_word(node.value) else "…") + "]"
-            return self._wrong(path, f"{_name(path)} must be a list, not {_what(node.value)}", fix)
+            return self._wrong(path, f"{name_of(path)} must be a list, not {_what(node.value)}", fix)
         inner = shape_of(shape.item)
         done = []
         for index, child in enumerate(node.value):
@@ -107,14 +107,14 @@ class Converter:
             self.holes.add(path)
             return None
         if kind is None:
-            self._wrong(path, f"{_name(path)} has no 'kind'", f"add one of: {', '.join(kinds)}")
+            self._wrong(path, f"{name_of(path)} has no 'kind'", f"add one of: {', '.join(kinds)}")
             return None
         found = shape.kinds.get(kind.value) if isinstance(kind.value, str) else None
         if found is None:
             self.holes.add(path)
             shown = f"'{kind.value}'" if _is_word(kind.value) else _what(kind.value)
             hint = closest(str(kind.value), kinds) or f"one of: {', '.join(kinds)}"
-            self._sink.error((*path, "kind"), f"{shown} is not a kind of {_noun(path)}", hint)
+            self._sink.error((*path, "kind"), f"{shown} is not a kind of {noun_of(path)}", hint)
         return found
 
     def _fixed(self, value: dict[str, Node], shape: Fixed, path: Path) -> dict[str, Any]:
@@ -146,7 +146,7 @@ class Converter:
             hint = f"one of: {', '.join(known)}"
         elif hint.startswith("did you mean") and len(known) <= 12:
             hint += f" The keys here are: {', '.join(known)}"
-        where = f" in {_name(path)}" if path else ""
+        where = f" in {name_of(path)}" if path else ""
         self._sink.error((*path, key), f"the key '{key}' is not known{where}", hint, key=True)
 
     def _missing(self, key: str, annotation: Any, path: Path) -> None:
@@ -158,19 +158,17 @@ class Converter:
             return  # said already
         description = _field(annotation).description or ""
         example = _written_sample(annotation)
-        self._sink.error(
-            path, f"{_name(path)} has no '{key}'", f"add '{key}: {example}'" + (f" ({description[:-1]})" if description
-            and description.endswith(".") else ""),
-        )  # fmt: skip
+        meaning = f" ({description.removesuffix('.')})" if description else ""
+        self._sink.error(path, f"{name_of(path)} has no '{key}'", f"add '{key}: {example}'{meaning}")
 
     def _leaf(self, node: Node, shape: Leaf, path: Path) -> Any:
         value = node.value
         if shape is ANYTHING or not shape.types:
             return plain(node)
         if isinstance(value, dict | list):
-            return self._wrong(path, f"{_name(path)} must be {_wanted(shape)}, not {_what(value)}", "write one value")
+            return self._wrong(path, f"{name_of(path)} must be {_wanted(shape)}, not {_what(value)}", "write one value")
         if isinstance(value, float) and not math.isfinite(value):
-            return self._wrong(path, f"{_name(path)} must be finite", "write a number")
+            return self._wrong(path, f"{name_of(path)} must be finite", "write a number")
         if isinstance(value, SecretStr) or shape.measured:
             return value
         return value if _fits(value, shape) else self._misfit(value, shape, path)
@@ -190,7 +188,7 @@ class Converter:
             fix = "write it without quotes" if value.isdigit() and value[0] != "0" else "write digits only, as in 2"
         else:
             fix = "write digits only, as in 2"
-        return self._wrong(path, f"{_name(path)} must be {wanted}, not {_what(value)}", fix)
+        return self._wrong(path, f"{name_of(path)} must be {wanted}, not {_what(value)}", fix)
 
 
 def _fits(value: object, shape: Leaf) -> bool:
@@ -277,18 +275,19 @@ _NOUNS = {
 }
 
 
-def _noun(path: Path) -> str:
+def noun_of(path: Path) -> str:
+    """What an entry is called: machine, network, policy."""
     return _NOUNS.get(str(path[-2]), "entry") if len(path) > 1 else "entry"
 
 
-def _name(path: Path) -> str:
+def name_of(path: Path) -> str:
     """How messages name a place: the machine 'web', 'cpus', NIC 0 of the machine 'web'."""
     if not path:
         return "the stack file"
     last = path[-1]
     if isinstance(last, int):
         if len(path) > 2 and path[-2] == "nics":
-            return f"NIC {last} of {_name(path[:-2])}"
+            return f"NIC {last} of {name_of(path[:-2])}"
         return f"item {last + 1} of '{path[-2]}'" if len(path) > 1 else f"item {last + 1}"
     if len(path) > 1 and path[-2] in _NOUNS and path[-2] != last:
         return f"the {_NOUNS[str(path[-2])]} '{last}'"
@@ -301,17 +300,18 @@ def _field(annotation: Any) -> FieldInfo:
 
 def sample(annotation: Any) -> Any:
     """A valid value of a field, to go on with the rest of a file that has mistakes."""
-    return _sample(shape_of(annotation))
+    return sample_of(shape_of(annotation))
 
 
-def _sample(shape: Shape) -> Any:
+def sample_of(shape: Shape) -> Any:
+    """A valid value of a shape."""
     if isinstance(shape, Fixed):
         return {key: sample(shape.fields[key]) for key in shape.required}
     if isinstance(shape, Tagged):
         kind, picked = next(iter(shape.kinds.items()))
-        return _sample(picked) | {"kind": kind}
+        return sample_of(picked) | {"kind": kind}
     if isinstance(shape, Either):
-        return _sample(shape.options[0])
+        return sample_of(shape.options[0])
     if isinstance(shape, Items):
         return [sample(shape.item)]
     if isinstance(shape, Named):

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from provision.diagnostics import Path
-from provision.loader.convert import _name, _noun
+from provision.loader.convert import name_of, noun_of
 from provision.loader.expressions import closest
 from provision.loader.shape import Either, Fixed, Items, Leaf, Named, Shape, Tagged, choose, shape_of
 from provision.models import Stack
@@ -114,13 +114,13 @@ def sentence(error: Mapping[str, Any], path: Path, value: object, *, key: bool) 
     shown = f"'{value}'" if isinstance(value, str | int | float) and len(str(value)) <= 80 else "this value"
     if key:
         return (
-            f"'{path[-1]}' cannot be the name of a {_noun(path)}",
+            f"'{path[-1]}' cannot be the name of a {noun_of(path)}",
             f"use {_NAME_RULE}{_name_hint(str(path[-1]))}",
         )
     if kind in _BOUNDS:
         bound, word = _BOUNDS[kind]
         limit = f"{word} {context[bound]}"
-        return f"{_name(path)} must be {limit}, and is {value}", f"write {limit}"
+        return f"{name_of(path)} must be {limit}, and is {value}", f"write {limit}"
     if kind in _IP:
         return _address(kind, path, value, shown)
     if kind in ("enum", "literal_error"):
@@ -128,19 +128,19 @@ def sentence(error: Mapping[str, Any], path: Path, value: object, *, key: bool) 
     if kind == "string_pattern_mismatch":
         fix = _PATTERNS.get(str(context.get("pattern")), f"it must match {context.get('pattern')}")
         if context.get("pattern") == NAME_PATTERN:
-            return f"{_name(path)}: {shown} cannot be a name", fix + _name_hint(str(value))
-        return f"{_name(path)}: {shown} is not written as it must be", fix
+            return f"{name_of(path)}: {shown} cannot be a name", fix + _name_hint(str(value))
+        return f"{name_of(path)}: {shown} is not written as it must be", fix
     if kind == "too_short":
-        return f"{_name(path)} is empty", "write at least one entry"
+        return f"{name_of(path)} is empty", "write at least one entry"
     if kind in ("too_long", "missing") and isinstance(path[-1], int | str):
         return (
-            f"{_name(path[:-1] if kind == 'missing' else path)} needs another number of entries",
+            f"{name_of(path[:-1] if kind == 'missing' else path)} needs another number of entries",
             "write exactly two",
         )
     if kind == "value_error":
         return _own(str(context.get("error", "")), path, value, shown)
     message = str(error.get("msg", "not valid")).removeprefix("Input should be ")
-    return f"{_name(path)}: {shown} is not {message}", "see the reference of the stack file"
+    return f"{name_of(path)}: {shown} is not {message}", "see the reference of the stack file"
 
 
 def _name_hint(name: str) -> str:
@@ -178,7 +178,7 @@ def _address(kind: str, path: Path, value: object, shown: str) -> tuple[str, str
                 return f"{shown} is not {noun}", f"move it to '{here}'"
         if "/" in value:
             fix = f"write the address alone: {value.split('/')[0]}"
-    return f"{_name(path)}: {shown} is not {noun}", fix
+    return f"{name_of(path)}: {shown} is not {noun}", fix
 
 
 def _choice(expected: str, path: Path, shown: str, value: object) -> tuple[str, str]:
@@ -187,14 +187,14 @@ def _choice(expected: str, path: Path, shown: str, value: object) -> tuple[str, 
         return f"version {value} is not known", "write 'version: 1'"
     fix = f"write {' or '.join(options) if len(options) < 3 else 'one of: ' + ', '.join(options)}"
     near = difflib.get_close_matches(str(value), options, 1, 0.6)
-    return f"{_name(path)} cannot be {shown}", f"did you mean '{near[0]}'? Otherwise {fix}" if near else fix
+    return f"{name_of(path)} cannot be {shown}", f"did you mean '{near[0]}'? Otherwise {fix}" if near else fix
 
 
 def _own(message: str, path: Path, value: object, shown: str) -> tuple[str, str]:
     """The messages of our own validators: 'what is wrong; what to write'."""
     if message.startswith("write a number with a unit"):
         units = re.findall(r"\((.*?)\)", message)[0].split(", ")
-        return f"{_name(path)}: {shown} has no unit that is known", _unit_fix(message, units, value, path)
+        return f"{name_of(path)}: {shown} has no unit that is known", _unit_fix(message, units, value, path)
     summary, _, fix = message.partition("; ")
     if summary == "not a service" and isinstance(value, int) and 0 < value < 65536:
         return f"{shown} is {summary}", f"write tcp/{value} or udp/{value}"
@@ -204,14 +204,14 @@ def _own(message: str, path: Path, value: object, shown: str) -> tuple[str, str]
         wanted = _peer_hint(value) if " peer" in summary or "select" in summary else ""
         return summary, wanted + fix
     if summary.startswith("must be"):
-        return f"{_name(path)} {summary}", "write another number"
+        return f"{name_of(path)} {summary}", "write another number"
     if " is not a CIDR: " in summary:
         return _address("ip_v6_network" if ":" in str(value) else "ip_v4_network", path, value, shown)
     if quoted := re.match(r"('.*?'): (.*)\Z", summary):
         return f"{quoted[1]} is not possible", quoted[2]
     if isinstance(value, str) and value and value in summary:
         return summary, "write another value"
-    return f"{_name(path)}: {summary}", "add what is missing"
+    return f"{name_of(path)}: {summary}", "add what is missing"
 
 
 def _unit_fix(message: str, units: list[str], value: object, path: Path) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import SecretStr
 
 from provision.diagnostics import DiagnosticSink, Path
-from provision.loader.expressions import closest
+from provision.loader.expressions import Suggester
 from provision.loader.nodes import Node, plain
 from provision.models import ParameterType
 
@@ -57,13 +57,11 @@ def read_parameters(root: Node, configured: Mapping[str, str | SecretStr], sink:
             found.values[name] = _value(name, node, configured, sink)
         except _Broken:
             found.broken.add(name)
+    names, suggest = found.names, Suggester()
     for name in configured:
-        if name not in found.names:
-            sink.warning(
-                ("parameters",),
-                f"'{name}' is configured, but no parameter has that name",
-                closest(name, found.names),
-            )
+        if name not in found.values and name not in found.broken:
+            summary = f"'{name}' is configured, but no parameter has that name"
+            sink.warning(("parameters",), summary, suggest(name, names))
     return found
 
 

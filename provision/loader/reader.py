@@ -17,6 +17,7 @@ from provision.loader.syntax import explain
 MAX_BYTES = 10 * 1000 * 1000
 MAX_DEPTH = 50
 MAX_NODES = 2_000_000
+MAX_MISTAKES = 1000
 
 _PARSER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml is ten times as fast
 _STRING_TAGS = (None, "!", "tag:yaml.org,2002:str")
@@ -50,6 +51,8 @@ class _Reader:
 
     def error(self, place: Place, summary: str, fix: str) -> None:
         self.diagnostics.append(Diagnostic(Severity.ERROR, summary, fix, (), Position(*place)))
+        if len(self.diagnostics) >= MAX_MISTAKES:
+            raise _Stop
 
     def place(self, event: Any) -> Place:
         start, end = event.start_mark, event.end_mark

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from provision.diagnostics import DiagnosticSink, Path
-from provision.loader.convert import Converter, sample
+from provision.loader.convert import Converter, sample_of
 from provision.loader.messages import data_path, sentence, shape_at, value_at
 from provision.loader.nodes import Node
 from provision.loader.shape import Fixed, Leaf, Tagged, choose, shape_of
@@ -94,9 +94,4 @@ def _mend(data: Any, path: Path, *, remove: bool) -> None:
 
 
 def _sample(path: Path, data: Any) -> Any:
-    from provision.loader.convert import _sample as of_shape
-
-    return of_shape(shape_at(path, data))
-
-
-__all__ = ["sample", "validate"]
+    return sample_of(shape_at(path, data))

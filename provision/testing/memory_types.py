@@ -1,26 +1,20 @@
 """Resource types of the in-memory platform: one of each behaviour that the framework must carry."""
 
-# ruff: noqa: RUF012 - pydantic copies mutable defaults
-
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import blake2s
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, TypeVar
+from typing import Any, ClassVar, TypeVar
 
-from pydantic import Field, SecretStr
+from pydantic import SecretStr
 
 from provision.errors import CreatedButUnhealthy, ForeignObject, NotFound, PlatformError, RetriableError
 from provision.spi import (
-    DESTROYS_DATA,
-    IMMUTABLE,
-    RESTARTS,
     Cancelled,
     Checked,
     CheckFailure,
     CheckRequest,
-    Computed,
     Created,
     CreateRequest,
     DeleteRequest,
@@ -31,9 +25,19 @@ from provision.spi import (
     ReadRequest,
     Replacement,
     ResourceType,
-    Secret,
     Updated,
     UpdateRequest,
+)
+from provision.testing.memory_models import (
+    GroupInputs,
+    GroupOutputs,
+    NetworkInputs,
+    NetworkOutputs,
+    Nic,
+    ServerInputs,
+    ServerOutputs,
+    VolumeInputs,
+    VolumeOutputs,
 )
 from provision.testing.store import Call, Store, StoredObject, kill_self
 
@@ -47,97 +51,6 @@ class MemorySession:
 
     store: Store
     region: str
-
-
-class Nic(Properties):
-    """A network interface."""
-
-    network: Annotated[str, Field(description="Name of the network.")]
-    address: Annotated[str | None, Field(description="Fixed address.")] = None
-    mac: Annotated[
-        str | None, Field(description="MAC address.", pattern=r"^([0-9a-f]{2}:){5}[0-9a-f]{2}$"), IMMUTABLE
-    ] = None
-    groups: Annotated[list[str], Field(description="Names of the groups that filter it.")] = []
-
-
-class ServerInputs(OwnedInputs):
-    """Inputs of `compute:Server`."""
-
-    name: Annotated[str, Field(description="Name on the platform.", pattern=r"^[a-z0-9][a-z0-9-]*$"), IMMUTABLE]
-    image: Annotated[str, Field(description="What it boots from."), DESTROYS_DATA]
-    cpus: Annotated[int, Field(description="Virtual CPUs.", ge=1, le=64), RESTARTS] = 1
-    memory_mib: Annotated[int, Field(description="Memory in MiB.", ge=32), RESTARTS] = 512
-    nics: Annotated[list[Nic], Field(description="Network interfaces, in order.")] = []
-    volumes: Annotated[list[str], Field(description="Paths of attached volumes.")] = []
-    labels: Annotated[dict[str, str], Field(description="Free labels.")] = {}
-    password: Annotated[SecretStr | None, Field(description="Password of the console; cannot be read back.")] = None
-    user_data: Annotated[str | None, Field(description="First-boot data."), Secret(), IMMUTABLE] = None
-    power: Annotated[Literal["running", "stopped"], Field(description="Wanted state.")] = "running"
-
-
-class ServerOutputs(Properties):
-    """Outputs of `compute:Server`."""
-
-    name: Annotated[str, Field(description="Name on the platform.")]
-    nics: Annotated[list[Nic], Field(description="Network interfaces, in order.")] = []
-    password: Annotated[SecretStr | None, Field(description="Password of the console.")] = None
-    uuid: Annotated[str, Field(description="Its marker."), Computed()]
-    address: Annotated[str | None, Field(description="Where it answers."), Computed(depends_on=("nics",))] = None
-    starts: Annotated[
-        int, Field(description="How often it was started."), Computed(depends_on=("cpus", "memory_mib", "power"))
-    ] = 1
-
-
-class VolumeInputs(OwnedInputs):
-    """Inputs of `compute:Volume`."""
-
-    name: Annotated[str, Field(description="Name on the platform."), IMMUTABLE]
-    size_gib: Annotated[int, Field(description="Size in GiB; it can only grow.", ge=1)] = 1
-
-
-class VolumeOutputs(Properties):
-    """Outputs of `compute:Volume`."""
-
-    name: str
-    size_gib: int
-    path: Annotated[str, Field(description="Where servers find it."), Computed()]
-
-
-class NetworkInputs(OwnedInputs):
-    """Inputs of `network:Network`, which cannot be updated."""
-
-    name: Annotated[str, Field(description="Name on the platform.")]
-    cidr: Annotated[str | None, Field(description="IPv4 prefix.")] = None
-    cidr6: Annotated[str | None, Field(description="IPv6 prefix.")] = None
-    internet: Annotated[str, Field(description="Way out: none, nat or routed.")] = "none"
-
-
-class NetworkOutputs(Properties):
-    """Outputs of `network:Network`."""
-
-    name: str
-    segment: Annotated[str, Field(description="The segment that carries it."), Computed()]
-
-
-class Rule(Properties):
-    """What a group lets in."""
-
-    peers: Annotated[list[str], Field(description="From whom.")]
-    services: Annotated[list[str], Field(description="Services such as tcp/80.")]
-
-
-class GroupInputs(OwnedInputs):
-    """Inputs of `compute:Group`."""
-
-    base_name: Annotated[str, Field(description="Start of its name; each incarnation adds its own end."), IMMUTABLE]
-    rules: Annotated[list[Rule], Field(description="What it lets in.")] = []
-
-
-class GroupOutputs(Properties):
-    """Outputs of `compute:Group`."""
-
-    name: Annotated[str, Field(description="Name on the platform."), Computed()]
-    uuid: Annotated[str, Field(description="Its marker."), Computed()]
 
 
 def marker(stack_id: str, urn: str) -> str:
@@ -273,9 +186,10 @@ class Server(_Typical[ServerInputs, ServerOutputs]):
         return Read(stored.id, ServerInputs.model_validate(values), self._outputs(stored))
 
     def _await_health(self, running: Operation, action: str, stored: StoredObject) -> None:
-        if running.session.store.take_fault(action, self.token, stored.name, "unhealthy"):
+        fault = running.session.store.take_fault(action, self.token, stored.name, "unhealthy")
+        if fault is not None:
+            tail = fault.text or f"console of {stored.name}: kernel panic"
             outputs = self._outputs(stored).model_dump()
-            tail = f"console of {stored.name}: kernel panic"
             raise CreatedButUnhealthy(f"{stored.name} did not start", id=stored.id, outputs=outputs, reasons=[tail])
 
     def _outputs(self, stored: StoredObject) -> ServerOutputs:

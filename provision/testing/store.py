@@ -59,6 +59,7 @@ class Fault:
         name: only for this native name; empty for all.
         times: how often it happens.
         seconds: how long `slow` takes.
+        text: the reason that `unhealthy` gives.
     """
 
     operation: str
@@ -67,6 +68,7 @@ class Fault:
     name: str = ""
     times: int = 1
     seconds: float = 0.0
+    text: str = ""
 
 
 @dataclass

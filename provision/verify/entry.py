@@ -1,6 +1,7 @@
 """`verify`: a deployed stack against its file."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import PurePath
 from typing import Any
 
@@ -47,10 +48,10 @@ def verify(
         )
     downgraded = {policy.name for policy in deployed.downgraded}
     intent = Intent(loaded.stack, deployed.addresses(loaded.stack), downgraded)
-    outside, missing = _open_outside(provider, session)
+    outside, missing, failed = _open_outside(provider, session)
     opened = {OUTSIDE: outside} if outside is not None else {}
     try:
-        peer = _peer(outside, missing)
+        peer = _peer(outside, failed)
         plan = make_plan(intent, list(deployed.machines), peer, max_pairs=max_pairs)
     except BaseException:
         for channel in opened.values():
@@ -61,20 +62,22 @@ def verify(
         return provider.probe_channel(session, deployed.machines[name])
 
     ran = run(plan, open_channel, progress, opened=opened)
+    ran = replace(ran, failures={**ran.failures, **failed})
     return make_report(loaded.stack, deployed, _file(loaded), plan, ran, missing)
 
 
-def _open_outside(provider: CanProbe, session: Any) -> tuple[ProbeChannel | None, dict[str, str]]:
+def _open_outside(provider: CanProbe, session: Any) -> tuple[ProbeChannel | None, dict[str, str], dict[str, str]]:
+    """The channel of the outside peer; else why there is none by the platform's nature, or why it failed."""
     try:
         channel = provider.outside_channel(session)
     except ProvisionError as error:
-        return None, {OUTSIDE: error.summary}
+        return None, {}, {OUTSIDE: error.summary}
     if channel is None:
-        return None, {OUTSIDE: "the platform has no probing peer beyond the stack's networks"}
-    return channel, {}
+        return None, {OUTSIDE: "the platform has no probing peer beyond the stack's networks"}, {}
+    return channel, {}, {}
 
 
-def _peer(channel: ProbeChannel | None, missing: dict[str, str]) -> Endpoint | None:
+def _peer(channel: ProbeChannel | None, failed: dict[str, str]) -> Endpoint | None:
     if channel is None:
         return None
     addresses: Sequence[str] = ()
@@ -82,10 +85,10 @@ def _peer(channel: ProbeChannel | None, missing: dict[str, str]) -> Endpoint | N
         try:
             addresses = channel.addresses()
         except PlatformError as error:
-            missing[OUTSIDE] = error.summary
+            failed[OUTSIDE] = error.summary
     found = outside_endpoint(addresses)
     if found.ipv4 is None and found.ipv6 is None:
-        missing.setdefault(OUTSIDE, "the probing peer does not say which addresses it has")
+        failed.setdefault(OUTSIDE, "the probing peer does not say which addresses it has")
         return None
     return found
 

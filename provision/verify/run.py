@@ -16,6 +16,7 @@ Progress = Callable[[str, int, int], None]
 WORKERS = 16
 _CHUNK = 32
 _REPEATS = 2
+_MANY = 4  # probes that fail together, so that it is the channel that failed
 _BREAKS = 2  # after so many failures a channel is not waited for again
 
 
@@ -200,6 +201,8 @@ class _Crew:
                 reason = f"the channel gave {len(answers)} answers to {len(part)} probes"
             if len(answers) != len(part):
                 answers = [Observation(probe, Seen.FAILED, reason) for probe in part]
+            elif len(part) >= _MANY and all(answer.seen is Seen.FAILED for answer in answers):
+                broken.append(answers[0].detail)
             seen += answers
         return seen
 

@@ -348,11 +348,17 @@ def test_with_continue_on_error_everything_else_is_made(project):
     project.store.inject(Fault("create", "fail", name="shop-dev-db-data"))
     done = project.pulumi("up", "--yes", "--skip-preview", "--continue-on-error")
     assert done.code != 0
-    assert sorted(item.name for item in project.store.objects("compute:Server")) == ["shop-dev-web-0", "shop-dev-web-1"]
+    assert sorted(item.name for item in project.store.objects("compute:Server")) == [
+        "shop-dev-web-0",
+        "shop-dev-web-1",
+    ]
     assert "Traceback" not in done.text
 
 
 def test_outputs_of_another_stack_are_used_and_the_identity_of_each_is_its_own(project):
+    project.edit("parameters:\n", "parameters:\n  key:\n    secret: true\n")
+    project.edit("outputs:\n", "outputs:\n  token: key-${param.key}\n")
+    project.fine("config", "set", "--secret", "key", "hush-hush")
     project.up()
     first = project.outputs_of("stack-id")["output"]
     other = replace(project, folder=project.folder.parent / "other")
@@ -361,7 +367,7 @@ def test_outputs_of_another_stack_are_used_and_the_identity_of_each_is_its_own(p
     (other.folder / "stack.yaml").write_text(
         "version: 1\nplatform: memory\nreferences:\n  shop:\n    stack: organization/shop/dev\n"
         "machines:\n  one:\n    image: micro\n    memory: 64MiB\n"
-        "outputs:\n  seen: ${ref.shop.url}\n"
+        "outputs:\n  seen: ${ref.shop.url}\n  hidden: ${ref.shop.token}\n"
     )
     other.fine("stack", "init", "dev")
     (other.folder / "Pulumi.dev.yaml").open("a").write("config:\n")
@@ -369,4 +375,6 @@ def test_outputs_of_another_stack_are_used_and_the_identity_of_each_is_its_own(p
     other.up()
     seen = json.loads(other.fine("stack", "output", "--json"))
     assert seen["seen"].startswith("http://10.1.0.")
+    assert seen["hidden"] == "[secret]"
+    assert "hush-hush" not in json.dumps(other.resources())
     assert other.outputs_of("stack-id")["output"] != first

@@ -1,5 +1,7 @@
 """A small platform for tests of negotiation, translation and registration; it makes nothing."""
 
+# ruff: noqa: RUF012 - pydantic copies mutable defaults
+
 from typing import Any, ClassVar
 
 from provision.models import Stack

@@ -16,7 +16,10 @@ def plan(made, old=None):
 
 
 def machines(**given):
-    return {name: {"image": "micro", "memory": "64MiB", "nics": [{"network": "front"}], **more} for name, more in given.items()}
+    return {
+        name: {"image": "micro", "memory": "64MiB", "nics": [{"network": "front"}], **more}
+        for name, more in given.items()
+    }
 
 
 def test_every_nic_has_addresses_of_its_network():
@@ -74,7 +77,9 @@ def test_gateway_network_broadcast_and_dhcp_range_are_never_given():
 
 
 def test_a_full_network_is_said_with_numbers():
-    inputs = address_inputs(stack(networks={"front": {"cidr": "10.1.0.0/29"}}, machines=machines(web={"count": 9})), SCOPE)
+    inputs = address_inputs(
+        stack(networks={"front": {"cidr": "10.1.0.0/29"}}, machines=machines(web={"count": 9})), SCOPE
+    )
     _, failures = allocate(inputs, {})
     assert [failure.reason for failure in failures] == [
         "network 'front' (10.1.0.0/29) has 5 addresses to give, but 9 interfaces want one (4 got none); "

@@ -6,6 +6,7 @@ import sys
 import tomllib
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import click
 import pytest
@@ -291,6 +292,14 @@ def test_changelog_fragments_have_names_and_types_that_towncrier_knows():
 @pytest.fixture
 def provider():
     return registry.check("files", files.FilesProvider)
+
+
+def test_the_test_in_the_plugin_guide_passes(tmp_path: Path):
+    text = next(text for _, text in blocks("python") if "Lifecycle" in text)
+    names: dict[str, Any] = {}
+    exec(compile(text, "plugin-guide.md", "exec"), names)
+    names["test_a_machine_lives_and_ends"](tmp_path)
+    assert list(tmp_path.iterdir()) == []
 
 
 def stack_of(text: str, folder: Path):

@@ -81,7 +81,10 @@ def test_inputs_carry_references_identity_and_where_they_come_from():
     inputs, options = engine.inputs["machines/db/server"], engine.options["machines/db/server"]
     assert inputs["nativeName"] == "shop-prod-db"
     assert inputs["stackId"] == "5tack"
-    assert [port["segmentId"] for port in inputs["ports"]] == ["id-of-networks/back/segment", "id-of-networks/front/segment"]
+    assert [port["segmentId"] for port in inputs["ports"]] == [
+        "id-of-networks/back/segment",
+        "id-of-networks/front/segment",
+    ]
     assert dict(options.used_by) == {
         "ports": ["urn:networks/back/segment", "urn:networks/front/segment"],
         "stackId": ["urn:stash"],
@@ -169,7 +172,9 @@ def test_wire_names_secrets_and_absent_values():
 
 def test_configuration_is_typed_and_secrets_stay_secret():
     done = provider_config(
-        Sample(), {"endPoint": "there", "retries": 1}, {"end_point": SecretStr("hidden"), "retries": "7", "pools": '["a"]'}
+        Sample(),
+        {"endPoint": "there", "retries": 1},
+        {"end_point": SecretStr("hidden"), "retries": "7", "pools": '["a"]'},
     )
     assert done.model.model_dump() == {"end_point": "hidden", "retries": 7, "pools": ["a"]}
     assert done.inputs == {"endPoint": SecretValue("hidden"), "retries": 7, "pools": ["a"]}

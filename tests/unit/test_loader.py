@@ -66,10 +66,13 @@ def test_a_directory_in_place_of_the_file_is_explained(tmp_path: Path, monkeypat
     assert refusal(tmp_path).startswith("stack.yaml is a directory\n")
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read every file")
-def test_a_file_without_permission_is_explained(write: Write) -> None:
+def test_a_file_without_permission_is_explained(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     file = write("version: 1\n")
-    file.chmod(0)
+
+    def denied(*_: object) -> None:  # as the system says to anyone but root, who may run these tests
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", denied)
     assert refusal(file).startswith("stack.yaml may not be read by this user\n")
 
 
@@ -102,10 +105,15 @@ def test_a_file_over_ten_megabytes_is_refused(write: Write) -> None:
 
 
 def test_a_large_file_just_below_the_limit_is_read_in_bounded_time(write: Write) -> None:
-    file = write("version: 1\nx-a: [" + "1," * 4_900_000 + "]")
-    begin = time.monotonic()
-    assert "the file holds more than 2,000,000 values" in refusal(file)
-    assert time.monotonic() - begin < 60
+    file = write("version: 1\n" + "a: 1\n" * 1_950_000)
+    begin = time.process_time()
+    assert refusal(file).endswith("1000 errors\n")
+    assert time.process_time() - begin < 10
+
+
+def test_a_file_of_too_many_values_is_refused(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reader, "MAX_NODES", 1000)
+    assert "the file holds more than 1,000 values" in refusal(write("version: 1\nx-a: [" + "1," * 1000 + "]"))
 
 
 @pytest.mark.parametrize("opening", ["[", "{a: ", "- "])

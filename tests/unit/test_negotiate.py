@@ -22,7 +22,14 @@ def asked(made):
 def test_every_written_leaf_is_asked_about_with_its_place_in_the_file():
     found = asked(
         stack(
-            images={"own": {"sources": {"sample": {"kind": "builtin", "name": "micro"}, "other": {"kind": "named", "name": "x"}}}},
+            images={
+                "own": {
+                    "sources": {
+                        "sample": {"kind": "builtin", "name": "micro"},
+                        "other": {"kind": "named", "name": "x"},
+                    }
+                }
+            },
             isolation={"default": "deny", "services": {"dhcp": True}, "policies": {"web": WEB}},
         )
     )
@@ -108,7 +115,10 @@ def test_an_unsupported_field_outside_policies_is_an_error_but_no_refused_policy
     disks = {"data": {"size": "1GiB", "encrypted": True}}
     with pytest.raises(StackFileError) as caught:
         negotiate(
-            stack(machines={"db": {"image": "micro", "memory": "1GiB", "disks": disks}}), Sample(), CAPABILITIES, DiagnosticSink()
+            stack(machines={"db": {"image": "micro", "memory": "1GiB", "disks": disks}}),
+            Sample(),
+            CAPABILITIES,
+            DiagnosticSink(),
         )
     assert not isinstance(caught.value, PolicyRefused)
     (found,) = caught.value.diagnostics

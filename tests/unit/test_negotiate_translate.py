@@ -26,7 +26,11 @@ def graph_of(made):
 
 
 def test_the_same_input_gives_the_same_bytes():
-    made = stack(isolation={"policies": {"web": {"kind": "traffic", "from": ["outside"], "to": ["machine.web"], "allow": ["tcp/80"]}}})
+    made = stack(
+        isolation={
+            "policies": {"web": {"kind": "traffic", "from": ["outside"], "to": ["machine.web"], "allow": ["tcp/80"]}}
+        }
+    )
     again = type(made).model_validate(made.model_dump(mode="python", by_alias=True, exclude_unset=True))
     assert graph_json(run(made).graph) == graph_json(run(again).graph)
 
@@ -35,7 +39,14 @@ def test_machines_networks_and_policies_have_components():
     policy = {"kind": "spread", "level": "preferred", "machines": ["machine.web"]}
     found = graph_of(stack(isolation={"policies": {"apart": policy}}))
     names = {part["name"]: part for part in found["components"]}
-    assert list(names) == ["networks/front", "networks/back", "machines/web-0", "machines/web-1", "machines/db", "isolation/apart"]
+    assert list(names) == [
+        "networks/front",
+        "networks/back",
+        "machines/web-0",
+        "machines/web-1",
+        "machines/db",
+        "isolation/apart",
+    ]
     assert names["isolation/apart"]["outputs"] == {
         "kind": "spread",
         "level": "preferred",
@@ -68,9 +79,10 @@ def test_a_former_name_that_is_taken_is_no_alias():
     machine = {"image": "micro", "memory": "64MiB"}
     found = graph_of(stack(machines={"site": machine | {"renamed_from": "web"}, "web": machine}))
     aliases = {part["name"]: part.get("aliases", []) for part in found["components"] if part["kind"] == "Machine"}
-    assert aliases == {"machines/site": ["machines/web-0", "machines/site-0"], "machines/web": ["machines/web-0"]} or (
-        "machines/web" not in aliases["machines/site"]
-    )
+    assert aliases == {
+        "machines/site": ["machines/web-0", "machines/site-0"],
+        "machines/web": ["machines/web-0"],
+    } or ("machines/web" not in aliases["machines/site"])
     everything = [alias for part in found["components"] + found["nodes"] for alias in part.get("aliases", [])]
     assert len(everything) == len(set(everything))
 

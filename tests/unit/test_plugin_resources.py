@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -235,6 +236,9 @@ def test_what_cannot_be_read_back_is_carried_forward() -> None:
         made = await platform.create(SERVER, await platform.check(SERVER, WEB))
         read = await platform.read(SERVER, made)
         assert read == made
+        (stored,) = platform.store.objects()
+        platform.store.put(replace(stored, properties={**stored.properties, "password": None}))
+        assert await platform.read(SERVER, made) == made, "in outputs too"
         imported = await platform.read(SERVER, made.id)
         assert "password" not in imported.inputs
         assert imported.inputs["userData"] == SecretValue("top-secret-script")
@@ -404,14 +408,14 @@ def test_the_frameworks_address_plan_is_served_beside_the_plugins_types() -> Non
         inputs = {
             "scope": "p-s",
             "networks": {"front": {"cidr": "10.0.0.0/24"}},
-            "wanted": [{"key": "web/front", "network": "front"}],
+            "wanted": {"web/front": {"network": "front"}},
         }
         checked = await platform.check("index:AddressPlan", inputs)
         preview = await platform.create("index:AddressPlan", checked, preview=True)
         given = preview.outputs["assigned"]["web/front"]
         assert given["ipv4"].startswith("10.0.0.")
         made = await platform.create("index:AddressPlan", checked)
-        more = {**inputs, "wanted": [{"key": "a/front", "network": "front"}, *inputs["wanted"]]}  # type: ignore[misc]
+        more = {**inputs, "wanted": {"a/front": {"network": "front"}, "web/front": {"network": "front"}}}
         again = await platform.check("index:AddressPlan", more, made.inputs)
         assert again["assigned"]["web/front"] == given
         found = await platform.diff("index:AddressPlan", made, again)

@@ -107,6 +107,7 @@ def test_a_deny_of_a_lower_order_wins_and_a_later_one_does_not() -> None:
 
     assert decides("tcp/22", None, 10) == (False, "z")
     assert decides("tcp/23", None, 10) == (True, "a")
+    assert decides("tcp/20-30", None, 10) == (False, "z")
     assert decides("tcp/22", 5, 10) == (True, "a")
     assert decides("tcp/22", 10, 10) == (False, "z")
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from test_verify_intent import machine, stack_of, traffic
-from verify_network import FakeProvider, World, deployed_for, following
+from verify_network import FakeChannel, FakeProvider, World, deployed_for, following
 
 from provision.diagnostics import SourceMap
 from provision.errors import UserError
@@ -180,6 +180,23 @@ def test_a_slow_guest_is_asked_again_before_it_is_called_closed() -> None:
     assert again == {("app", "tcp/5432"), ("web-0", "tcp/8000")}
 
 
+def test_a_probe_that_could_not_be_sent_is_sent_again_whatever_is_expected() -> None:
+    stack = three_tiers()
+    report = verified(stack, agreeing(stack, failed_first={("db", "10.20.2.10", 8000)}))
+    assert report.exit_code == 0
+    assert [(row.source, row.service, row.expected) for row in report.rows if row.attempts == 2] == [
+        ("db", "tcp/8000", False)
+    ]
+
+
+def test_the_control_port_is_one_that_no_policy_names() -> None:
+    stack = stack_of({"p": traffic("machine.app", "machine.db", "tcp/47100-47200", "udp/47099")})
+    report = verified(stack, agreeing(stack))
+    assert report.exit_code == 0
+    control = {row.service for row in report.rows if row.source == "db" and row.service.startswith("udp")}
+    assert control == {"udp/47097", "udp/47099"}
+
+
 def test_a_dead_channel_is_counted_with_its_reason_and_its_policies_are_unproven() -> None:
     stack = three_tiers()
     report = verified(stack, agreeing(stack, dead={"db": "the guest has no channel"}))
@@ -259,6 +276,40 @@ def test_without_an_outside_peer_the_report_says_so() -> None:
     assert report.not_probed == {"outside": "the platform has no probing peer beyond the stack's networks"}
     assert {p.name: p.standing for p in report.policies}["world-to-web"] is Standing.NOT_PROBED
     assert report.exit_code == 0
+
+
+def test_an_outside_peer_that_fails_is_a_failure() -> None:
+    report = verified(three_tiers(), agreeing(three_tiers(), dead={"outside": "the outside peer does not answer"}))
+    assert report.not_probed == {"outside": "the outside peer does not answer"}
+    assert {p.name: p.standing for p in report.policies}["world-to-web"] is Standing.UNPROVEN
+    assert report.exit_code == 3
+
+
+def test_an_outside_peer_that_does_not_know_its_addresses_is_a_failure() -> None:
+    class Nameless:
+        """A channel without `addresses`."""
+
+        def __init__(self, channel: FakeChannel) -> None:
+            self.listen, self.run, self.close = channel.listen, channel.run, channel.close
+
+    class Provider(FakeProvider):
+        def outside_channel(self, session: Any) -> Any:
+            return Nameless(self.world.channel("outside"))
+
+    stack = three_tiers()
+    world = agreeing(stack)
+    report = verify(loaded(stack), deployed_for(stack), Provider(world), None)  # type: ignore[arg-type]
+    assert report.not_probed == {"outside": "the probing peer does not say which addresses it has"}
+    assert report.exit_code == 3
+    assert "outside" in world.closed
+
+
+def test_a_silent_agent_is_not_waited_for_again_and_again() -> None:
+    stack = three_tiers()
+    world = agreeing(stack, always={"db": Seen.FAILED})
+    report = verified(stack, world)
+    assert {row.outcome for row in report.rows if row.source == "db"} == {Outcome.UNPROVEN}
+    assert sum(name == "db" for name, _ in world.sent) <= 64
 
 
 def test_a_downgrade_is_repeated_and_is_no_difference() -> None:

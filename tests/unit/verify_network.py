@@ -30,6 +30,7 @@ class World:
     deaf: frozenset[str] = frozenset()
     always: dict[str, Seen] = field(default_factory=dict)
     blocked: Seen = Seen.TIMEOUT
+    failed_first: set[tuple[str, str, int]] = field(default_factory=set)
     lost_first: set[tuple[str, str, int]] = field(default_factory=set)
     dies_after: dict[str, int] = field(default_factory=dict)
     listening: dict[str, set[tuple[Protocol, int]]] = field(default_factory=dict)
@@ -53,6 +54,9 @@ class World:
             if name in self.always:
                 return self.always[name]
             key = (name, probe.address, probe.port)
+            if key in self.failed_first:
+                self.failed_first.discard(key)
+                return Seen.FAILED
             if key in self.lost_first:
                 self.lost_first.discard(key)
                 return Seen.TIMEOUT

@@ -61,8 +61,8 @@ def _turn_events() -> None:
 class Session:
     """Connections to one hypervisor: a shared one for what is short, and borrowed ones for what takes long.
 
-    A daemon stops reading from a connection with too many requests or too much unread stream data under way, keep-alives
-    included, and then takes the client for dead. So whatever starts machines, waits or streams borrows its own.
+    A daemon stops reading from a connection with too many requests or too much unread stream data under way, also its
+    keep-alives, and then takes the client for dead. So whatever starts machines, waits or streams borrows its own.
     """
 
     def __init__(self, config: LibvirtConfig) -> None:

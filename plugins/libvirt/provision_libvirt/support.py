@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from provision.models import Peer, PeerKind, Revoke
 from provision.packets import Protocol, Service
 from provision.spi import ENFORCED, Capabilities, Evidence, FeatureUse, Support, unsupported
+from provision_libvirt.filtering import filter_problem
 from provision_libvirt.translate.services import NAMED_PROTOCOLS
 
 _PACKETS = Support(True, evidence=frozenset({Evidence.ACCEPTED, Evidence.PROBED}))
@@ -143,24 +144,6 @@ def supports(use: FeatureUse, capabilities: Capabilities) -> Support:
         if found is not None:
             return unsupported(*found)
     return unsupported(f"the libvirt plugin does not know '{use.feature}'", "remove it, or use a newer plugin")
-
-
-def filter_problem(capabilities: Capabilities) -> Support | None:
-    """Why packets cannot be filtered on this hypervisor; None when they can."""
-    facts = capabilities.facts
-    if not facts.get("nwfilter", False):
-        return unsupported(
-            "this hypervisor's libvirt has no packet filters (its nwfilter driver is not there)",
-            "apt-get install libvirt-daemon-driver-nwfilter (part of libvirt-daemon-system on Debian)",
-        )
-    for family, key in (("", "bridge_nf_call_iptables"), ("6", "bridge_nf_call_ip6tables")):
-        if facts.get(key) is False:
-            return unsupported(
-                f"the hypervisor's kernel keeps bridged packets away from ip{family}tables "
-                f"(net.bridge.bridge-nf-call-ip{family}tables is not 1), so its packet filters would do nothing",
-                f"on the hypervisor: modprobe br_netfilter && sysctl -w net.bridge.bridge-nf-call-ip{family}tables=1",
-            )
-    return None
 
 
 def _filtered(use: FeatureUse, capabilities: Capabilities) -> Support:

@@ -75,6 +75,7 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
 
 async def serve(engine_address: str) -> None:
     """Print the port and serve until cancelled, or until the process that started this one is gone."""
+    parent = os.getppid()  # before anything that takes time: the engine may die at any moment
     cancelled = asyncio.Event()
     server = grpc.aio.server(options=CHANNEL_OPTIONS)
     language_pb2_grpc.add_LanguageRuntimeServicer_to_server(LanguageHost(engine_address, cancelled), server)
@@ -82,7 +83,6 @@ async def serve(engine_address: str) -> None:
     await server.start()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, cancelled.set)
     print(port, flush=True)
-    parent = os.getppid()
     while not cancelled.is_set() and os.getppid() == parent:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(cancelled.wait(), _ORPHAN_CHECK)

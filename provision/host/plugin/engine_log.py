@@ -1,7 +1,7 @@
 """Telling the engine's display what happens; never in the way of the work itself."""
 
 import asyncio
-from typing import Protocol
+from typing import Any, Protocol
 
 import grpc.aio
 
@@ -63,7 +63,7 @@ class EngineLog:
             return
 
     async def _send(self) -> None:
-        engine = engine_pb2_grpc.EngineStub(self._channel)
+        engine: Any = engine_pb2_grpc.EngineStub(self._channel)  # typed for synchronous channels
         while (request := await self._queue.get()) is not None:
             try:
                 await engine.Log(request, timeout=10)

@@ -113,10 +113,7 @@ class Resource:
     ) -> tuple[dict[str, Any], list[Failure]]:
         old_inputs = None if old is None else to_python_names(old, self.inputs)
         answer = implementation.check(CheckRequest(urn, to_python_names(values, self.inputs), old_inputs))
-        failures = [
-            Failure(tuple(wire_path(item.property, self.kind.Inputs).split(".")) if item.property else (), item.reason)
-            for item in answer.failures
-        ]
+        failures = [Failure(wire_path(item.property, self.kind.Inputs), item.reason) for item in answer.failures]
         return to_wire_names(plain(marked(answer.inputs, Record(()))), self.inputs), failures
 
     def diff(self, olds: Wire, news: Wire, ignored: Sequence[str] = ()) -> list[Difference]:
@@ -211,7 +208,11 @@ class Resource:
         read = dump(found.inputs)
         if inputs is not None:
             read = rewrap(_carried(found.inputs, read, public(inputs), self.inputs), inputs)
-        return State(found.id or identity, self._dump_outputs("read", found.outputs, inputs or {}), read)
+        shown = self._dump_outputs("read", found.outputs, inputs or {})
+        for wire, field in self.outputs.fields.items():
+            if field.secret and wire in outputs and not plain(shown.get(wire)):
+                shown[wire] = outputs[wire]
+        return State(found.id or identity, shown, read)
 
     def delete(self, running: Operation, identity: str, inputs: Wire | None, outputs: Wire) -> None:
         """Remove the object; one that is gone already is fine."""

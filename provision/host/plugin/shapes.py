@@ -129,16 +129,19 @@ def to_wire_names(value: Any, shape: Shape) -> Any:
     )
 
 
-def wire_path(path: str, model: type[BaseModel]) -> str:
-    """A dotted path of Python names as the wire has it."""
+def wire_path(path: str, model: type[BaseModel]) -> tuple[str | int, ...]:
+    """A dotted path of Python names (`nics.0.mac_address`) as the wire has it; the empty path is the whole."""
     shape: Shape = record_of(model)
-    parts: list[str] = []
-    for part in path.split("."):
-        named = {f.name: f for f in shape.fields.values()} if isinstance(shape, Record) else {}
-        found = named.get(part)
-        parts.append(found.wire if found else part)
-        shape = found.shape if found else child(shape, part)
-    return ".".join(parts)
+    found: list[str | int] = []
+    for part in path.split(".") if path else ():
+        if isinstance(shape, Record):
+            declared = next((field for field in shape.fields.values() if field.name == part), None)
+            key: str | int = declared.wire if declared else part
+        else:
+            key = int(part) if isinstance(shape, Items) and part.isdigit() else part
+        found.append(key)
+        shape = child(shape, key)
+    return tuple(found)
 
 
 def _renamed(value: Any, shape: Shape, names: Any) -> Any:

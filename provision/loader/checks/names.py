@@ -88,13 +88,8 @@ def _collision(context: Context, name: str) -> None:
 
 
 def _labels(context: Context, path: Path, labels: Mapping[str, str]) -> None:
-    for key, value in labels.items():
+    for key in labels:
         if not key or re.search(r"[=\s]", key):
-            context.sink.error(
-                (*path, key),
-                f"the label '{key}' cannot be selected",
-                "use no '=' and no spaces in its key",
-                key=True,
+            context.sink.warning(
+                (*path, key), f"no policy can select the label '{key}'", "use no '=' and no spaces in its key", key=True
             )
-        elif re.search(r"\s", value):
-            context.sink.warning((*path, key), f"no policy can select the label '{key}'", "use no spaces in its value")

@@ -40,16 +40,19 @@ def _problem(context: Context, expression: Expression) -> tuple[str, str] | None
     attribute = expression.path[-1]
     if attribute not in ("address", "address6"):
         return None
-    index = expression.path[2] if expression.path[1] == "nics" else 0
-    if not isinstance(index, int) or index >= len(machine.nics):
+    chosen = expression.path[2] if expression.path[1] == "nics" else None
+    indexes = [chosen] if isinstance(chosen, int) else list(range(len(machine.nics)))
+    if not machine.nics or indexes[0] >= len(machine.nics):
         shown = {0: "no NIC", 1: "one NIC, with the index 0"}.get(
             len(machine.nics), f"{len(machine.nics)} NICs, from 0"
         )
         return f"the machine '{name}' has {shown}", "add a NIC, or use another index"
-    network = context.network_of(base, index)
     key = "cidr" if attribute == "address" else "cidr6"
-    if network is not None and getattr(network, key) is None and (network.cidr or network.cidr6):
-        nic = machine.nics[index]
-        other = "address6" if attribute == "address" else "address"
-        return f"the network '{nic.network}' has no '{key}'", f"add it, or use '{other}'"
-    return None
+    networks = [context.network_of(base, index) for index in indexes]
+    if any(network is None or getattr(network, key) is not None for network in networks):
+        return None  # there is such an address, or that cannot be told
+    names = " and ".join(f"'{machine.nics[index].network}'" for index in indexes)
+    noun = "the network" if len(indexes) == 1 else "none of the networks"
+    verb = "has no" if len(indexes) == 1 else "has a"
+    other = "address6" if attribute == "address" else "address"
+    return f"{noun} {names} {verb} '{key}'", f"add it, or use '{other}'"

@@ -16,14 +16,13 @@ from provision.spi import (
     Updated,
     UpdateRequest,
 )
-from provision_libvirt import xml_domain
 from provision_libvirt.ownership import Owner, stack_mark
-from provision_libvirt.resources import guest
+from provision_libvirt.resources import guest, xml_domain
 from provision_libvirt.resources.common import foreign, found, ours, own_pool, volume_in
 from provision_libvirt.resources.domain_model import DomainInputs, DomainOutputs, Nic
 from provision_libvirt.resources.leftovers import CONSOLE_SUFFIX, refresh, remove_domain
+from provision_libvirt.resources.xml_tools import from_text
 from provision_libvirt.session import Session, explained
-from provision_libvirt.xml_tools import from_text
 
 _CONFIG = libvirt.VIR_DOMAIN_XML_INACTIVE | libvirt.VIR_DOMAIN_XML_SECURE
 

@@ -82,5 +82,5 @@ class DomainOutputs(Properties):
     pool: str
     uuid: Annotated[str, Field(description="Derived from the stack's identity and the URN."), Computed()]
     console_path: Annotated[
-        str | None, Field(description="Path of the console log on the hypervisor."), Computed(depends_on=("console_log",))
-    ] = None  # fmt: skip
+        str | None, Field(description="Path of the console log there."), Computed(depends_on=("console_log",))
+    ] = None

@@ -17,12 +17,12 @@ from provision.spi import (
     Updated,
     UpdateRequest,
 )
-from provision_libvirt import xml_filter
 from provision_libvirt.ownership import Owner
+from provision_libvirt.resources import xml_filter
 from provision_libvirt.resources.common import foreign, found, ours
 from provision_libvirt.resources.filter_model import FilterInputs, FilterOutputs
+from provision_libvirt.resources.xml_domain import used_filters
 from provision_libvirt.session import Session, explain, explained, is_absent
-from provision_libvirt.xml_domain import used_filters
 
 
 class Filter(ResourceType[FilterInputs, FilterOutputs, Session]):

@@ -16,8 +16,8 @@ from provision_libvirt.resources.leftovers import CONSOLE_SUFFIX, refresh
 from provision_libvirt.session import download, explained
 
 _SHUTDOWN_SECONDS = 30.0
-# What is sent before the guest listens waits for it, so an answer comes at once however long this is; a guest that never
-# listens must not be sent much.
+# What is sent before the guest listens waits for it, so an answer comes at once however long this is; a guest that
+# never listens must not be sent much.
 _PING_SECONDS = 2.0
 _REPORT_SECONDS = 5.0
 _PAUSE_SECONDS = 0.1

@@ -8,8 +8,8 @@ from typing import Any
 import libvirt
 
 from provision_libvirt.ownership import same_stack
+from provision_libvirt.resources.xml_tools import attribute, from_text
 from provision_libvirt.session import download
-from provision_libvirt.xml_tools import attribute, from_text
 
 CACHE_SUFFIX = ".cache"
 SEED_SUFFIX = ".seed.iso"

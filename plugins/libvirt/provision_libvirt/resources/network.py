@@ -17,12 +17,12 @@ from provision.spi import (
     Updated,
     UpdateRequest,
 )
-from provision_libvirt import xml_network
 from provision_libvirt.ownership import Owner, stack_mark
+from provision_libvirt.resources import xml_network
 from provision_libvirt.resources.common import foreign, found, new_generation, ours
 from provision_libvirt.resources.network_model import NetworkInputs, NetworkOutputs
+from provision_libvirt.resources.xml_tools import Element, to_text
 from provision_libvirt.session import Session, explained
-from provision_libvirt.xml_tools import Element, to_text
 
 _CONFIG = libvirt.VIR_NETWORK_XML_INACTIVE
 

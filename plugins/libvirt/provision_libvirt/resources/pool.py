@@ -16,13 +16,13 @@ from provision.spi import (
     Updated,
     UpdateRequest,
 )
-from provision_libvirt import xml_storage
 from provision_libvirt.ownership import Owner
+from provision_libvirt.resources import xml_storage
 from provision_libvirt.resources.common import foreign, found, ours
 from provision_libvirt.resources.leftovers import remove_volumes, sweep
 from provision_libvirt.resources.storage_model import PoolInputs, PoolOutputs
+from provision_libvirt.resources.xml_tools import from_text
 from provision_libvirt.session import Session, explained
-from provision_libvirt.xml_tools import from_text
 
 
 class Pool(ResourceType[PoolInputs, PoolOutputs, Session]):

@@ -11,7 +11,8 @@ from typing import Any
 import libvirt
 
 from provision.errors import PlatformError, UserError
-from provision_libvirt import micro, session, xml_storage
+from provision_libvirt import micro, session
+from provision_libvirt.resources import xml_storage
 from provision_libvirt.resources.storage_model import FileSource, MicroSource
 
 _CHUNK = 1 << 20

@@ -20,13 +20,13 @@ from provision.spi import (
     Updated,
     UpdateRequest,
 )
-from provision_libvirt import xml_storage
+from provision_libvirt.resources import xml_storage
 from provision_libvirt.resources.common import found, new_generation, own_pool, volume_in
 from provision_libvirt.resources.leftovers import CACHE_SUFFIX
 from provision_libvirt.resources.storage_model import BackingSource, VolumeInputs, VolumeOutputs
 from provision_libvirt.resources.upload import LocalSource, local_source, upload
+from provision_libvirt.resources.xml_tools import attribute, from_text
 from provision_libvirt.session import Session, explained
-from provision_libvirt.xml_tools import attribute, from_text
 
 _DIGEST_SHOWN = 16
 

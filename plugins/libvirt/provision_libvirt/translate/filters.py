@@ -8,18 +8,17 @@ once in the policy's filter, never once per pair.
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from provision.models import Internet, Posture, Stack, TrafficPolicy
+from provision.packets import Service
 from provision.spi import Decision, GraphBuilder, Node, Output, Verdict
 from provision_libvirt.resources import Filter
 from provision_libvirt.translate import priorities as at
 from provision_libvirt.translate.groups import Group, Reach, group_rules
 from provision_libvirt.translate.hostside import host_address
 from provision_libvirt.translate.names import Names
-from provision_libvirt.translate.services import Rule, prefix_attributes, rule, stateful, stateless
+from provision_libvirt.translate.services import Rule, prefix_attributes, rule, stateful, stateless, unfollowed
 from provision_libvirt.translate.sides import NicPlace, Side, side, way_out
-from provision.packets import Service
 
 _DNS = (Service.parse("udp/53"), Service.parse("tcp/53"))
 _FAMILIES = (4, 6)
@@ -56,16 +55,19 @@ class Filters:
     host_addresses: Sequence[str]
     pool: Node
     _policies: list[_Policy] = field(default_factory=list)
-    _groups: dict[tuple[str, str, int, str], Node | None] = field(default_factory=dict)
+    _groups: dict[tuple[str, str], Node | None] = field(default_factory=dict)
     _networks: dict[str, Node] = field(default_factory=dict)
     _base: dict[int, Node] = field(default_factory=dict)
     _by_network: dict[str, list[NicPlace]] = field(default_factory=lambda: defaultdict(list))
     _members: dict[tuple[int, str, str, str], bool] = field(default_factory=dict)
+    _present: tuple[int, ...] = _FAMILIES
 
     def __post_init__(self) -> None:
         """Sort NICs and policies once."""
         for place in self.places:
             self._by_network[place.network].append(place)
+        wide = any(network.cidr6 is not None for network in self.stack.networks.values())
+        self._present = self._families if wide else (4,)
         if self._open:
             return
         for name, policy in self.stack.isolation.policies.items():
@@ -124,7 +126,11 @@ class Filters:
             self._networks[name] = self.builder.add(
                 Filter,
                 f"networks/{name}/filter",
-                {"pool": self._in, "name": self.names.filter("network", name), "rules": list(self._network_rules(name))},
+                {
+                    "pool": self._in,
+                    "name": self.names.filter("network", name),
+                    "rules": list(self._network_rules(name)),
+                },
                 parent=f"networks/{name}",
             )
         return self._networks[name]
@@ -212,14 +218,14 @@ class Filters:
         return self._members[key]
 
     def _groups_of(self, policy: _Policy, place: NicPlace, addresses: Mapping[int, str | None]) -> Iterator[Node]:
-        for family, address in addresses.items():
-            if address is None:
-                continue
-            for direction, own in (("out", policy.sources), ("in", policy.destinations)):
-                if not own.holds(place, family):
-                    continue
+        for direction, own in (("out", policy.sources), ("in", policy.destinations)):
+            if not own.prefixes:
+                held = [self._present] if own.named(place) else []
+            else:  # by prefix a NIC may be meant with its address of one IP version only
+                held = [(f,) for f, address in addresses.items() if address is not None and own.holds(place, f)]
+            for families in held:
                 for reach in self._reaches(place.network, direction):
-                    node = self._group(policy, direction, family, reach)
+                    node = self._group(policy, direction, families, reach)
                     if node is not None:
                         yield node
 
@@ -231,28 +237,29 @@ class Filters:
             return (Reach(network), Reach())
         return (Reach(network),)
 
-    def _group(self, policy: _Policy, direction: str, family: int, reach: Reach) -> Node | None:
-        key = (policy.name, direction, family, reach.network)
+    def _group(self, policy: _Policy, direction: str, families: tuple[int, ...], reach: Reach) -> Node | None:
+        version = "" if families == self._present else str(families[0])
+        part = f"{direction}{version}-{reach.network}" if reach.network else f"{direction}{version}"
+        key = (policy.name, part)
         if key not in self._groups:
             peers = policy.sources if direction == "in" else policy.destinations
-            group = Group(
-                stack=self.stack,
-                services=tuple(policy.policy.allow),
-                peers=peers,
-                direction=direction,
-                family=family,
-                reach=reach,
-                members=self._member_addresses(peers, family, reach),
-                host_addresses=tuple(a for a in self.host_addresses if (":" in a) == (family == 6)),
-            )
-            rules = list(group_rules(group))
-            self._groups[key] = self._group_node(policy.name, direction, family, reach, rules) if rules else None
+            rules: list[Rule] = []
+            for family in families:
+                group = Group(
+                    stack=self.stack,
+                    services=tuple(policy.policy.allow),
+                    peers=peers,
+                    direction=direction,
+                    family=family,
+                    reach=reach,
+                    members=self._member_addresses(peers, family, reach),
+                    host_addresses=tuple(a for a in self.host_addresses if (":" in a) == (family == 6)),
+                )
+                rules += group_rules(group)
+            self._groups[key] = self._group_node(policy.name, part, rules) if rules else None
         return self._groups[key]
 
-    def _group_node(
-        self, policy: str, direction: str, family: int, reach: Reach, rules: list[dict[str, Any]]
-    ) -> Node:
-        part = f"{direction}{family}-{reach.network}" if reach.network else f"{direction}{family}"
+    def _group_node(self, policy: str, part: str, rules: list[Rule]) -> Node:
         return self.builder.add(
             Filter,
             f"isolation/{policy}/{part}",
@@ -299,7 +306,7 @@ def _base6_rules() -> Iterator[Rule]:
     )  # fmt: skip
     for kind in ("135", "136"):  # libvirt leaves typed rules out when their direction is `inout`
         for direction in ("in", "out"):
-            yield rule("accept", direction, at.NEEDED, "icmpv6", unfollowed=True, type=kind)
+            yield unfollowed(rule("accept", direction, at.NEEDED, "icmpv6", type=kind))
 
 
 def _own_rules(addresses: Mapping[int, str | None]) -> list[Rule]:
@@ -323,8 +330,6 @@ def _leases(host: str) -> Iterator[Rule]:
         "accept", "out", at.LEASES, "ip",
         srcmacaddr="$MAC", srcipaddr="0.0.0.0", dstipaddr="255.255.255.255", protocol="udp", **ask,
     )  # fmt: skip
-    yield rule(
-        "accept", "in", at.LEASES, "ip", srcipaddr=host, protocol="udp", srcportstart="67", dstportstart="68"
-    )
+    yield rule("accept", "in", at.LEASES, "ip", srcipaddr=host, protocol="udp", srcportstart="67", dstportstart="68")
     for server in ("255.255.255.255", host):
-        yield rule("accept", "out", at.LEASES, "udp", unfollowed=True, dstipaddr=server, **ask)
+        yield unfollowed(rule("accept", "out", at.LEASES, "udp", dstipaddr=server, **ask))

@@ -136,8 +136,8 @@ def _beyond(group: Group) -> Iterator[Rule]:
     if group.peers.outside:
         yield from group.accept(_everything(group.family), at.OUTSIDE, both_layers=True)
         return
-    for prefix in NOT_PUBLIC[group.family]:
-        yield from group.close(prefix, at.CLOSED_SPECIAL)
+    for special in NOT_PUBLIC[group.family]:
+        yield from group.close(special, at.CLOSED_SPECIAL)
     yield from group.accept(_everything(group.family), at.INTERNET, both_layers=True)
 
 

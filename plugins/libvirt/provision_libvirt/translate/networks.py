@@ -33,9 +33,7 @@ def add_networks(
     return made
 
 
-def _inputs(
-    stack: Stack, names: Names, name: str, network: Network, places: Sequence[NicPlace]
-) -> dict[str, Any]:
+def _inputs(stack: Stack, names: Names, name: str, network: Network, places: Sequence[NicPlace]) -> dict[str, Any]:
     present = has_host_address(stack, network)
     dns = present and bool(stack.isolation.services.dns or network.dns or network.domain)
     inputs: dict[str, Any] = {

@@ -7,7 +7,7 @@ from provision.errors import EnvironmentProblem, PolicyRefused, StackFileError
 from provision.models import FileImage, Internet, Posture, Stack, TrafficPolicy
 from provision.packets import Protocol, Service
 from provision.spi import TranslationRequest, Verdict
-from provision_libvirt.support import filter_problem
+from provision_libvirt.filtering import filter_problem
 from provision_libvirt.translate.images import source_of
 from provision_libvirt.translate.sides import NicPlace, Side, side, way_out
 

@@ -21,23 +21,17 @@ _ANSWERS = {
 }
 
 
-def rule(
-    action: str,
-    direction: str,
-    priority: int,
-    element: str,
-    /,
-    *,
-    unfollowed: bool = False,
-    **attributes: str,
-) -> Rule:
-    """One filter rule as the native type takes it; `unfollowed` rules do not look at connections."""
+def rule(action: str, direction: str, priority: int, element: str, /, **attributes: str) -> Rule:
+    """One filter rule as the native type takes it."""
     made: Rule = {"action": action, "direction": direction, "priority": priority, "protocol": element}
-    if unfollowed:
-        made["statematch"] = False
     if attributes:
         made["attributes"] = attributes
     return made
+
+
+def unfollowed(made: Rule) -> Rule:
+    """The same rule, but without a look at connections."""
+    return made | {"statematch": False}
 
 
 def prefix_attributes(side: str, prefix: str) -> dict[str, str]:
@@ -84,7 +78,9 @@ def stateful(service: Service, family: int, direction: str, peer: str, priority:
             element = NAMED_PROTOCOLS[service.number or 0]
             yield rule("accept", direction, priority, f"{element}{suffix}", **address)
         case Protocol.TCP | Protocol.UDP:
-            yield rule("accept", direction, priority, f"{service.protocol}{suffix}", **address, **_ports("dst", service))
+            yield rule(
+                "accept", direction, priority, f"{service.protocol}{suffix}", **address, **_ports("dst", service)
+            )
         case Protocol.ICMP | Protocol.ICMPV6:
             yield from _icmp(service, direction, address, priority)
 

@@ -7,7 +7,7 @@ from ipaddress import ip_address
 from typing import Any
 
 from provision_libvirt.resources.filter_model import FilterInputs, FilterReference, FilterRule
-from provision_libvirt.xml_tools import Element, add, element, from_text, to_text
+from provision_libvirt.resources.xml_tools import Element, add, element, from_text, to_text
 
 _MASKS = re.compile(r"mask$")
 

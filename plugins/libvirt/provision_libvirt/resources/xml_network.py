@@ -4,7 +4,16 @@ from ipaddress import ip_network
 from typing import Any
 
 from provision_libvirt.resources.network_model import DhcpHost, DhcpRange, DnsHost, IpAddress, NetworkInputs
-from provision_libvirt.xml_tools import Element, add, attribute, element, from_text, owner_element, owner_of, to_text
+from provision_libvirt.resources.xml_tools import (
+    Element,
+    add,
+    attribute,
+    element,
+    from_text,
+    owner_element,
+    owner_of,
+    to_text,
+)
 
 _MODES = {"nat": "nat", "route": "routed"}
 

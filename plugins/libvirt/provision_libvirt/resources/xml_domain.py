@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from provision_libvirt.resources.domain_model import Disk, DomainInputs, Nic
-from provision_libvirt.xml_filter import parameters_of, reference_element
-from provision_libvirt.xml_tools import (
+from provision_libvirt.resources.xml_filter import parameters_of, reference_element
+from provision_libvirt.resources.xml_tools import (
     NAMESPACE,
     Element,
     add,

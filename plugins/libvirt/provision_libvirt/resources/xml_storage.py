@@ -1,6 +1,6 @@
 """Pools and volumes in libvirt's XML."""
 
-from provision_libvirt.xml_tools import add, element, to_text
+from provision_libvirt.resources.xml_tools import add, element, to_text
 
 
 def pool(name: str, uuid: str, path: str) -> str:

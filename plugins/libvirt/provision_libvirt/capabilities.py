@@ -1,0 +1,149 @@
+"""What the live hypervisor can do, asked once per run."""
+
+import contextlib
+import json
+import subprocess
+import urllib.parse
+from collections.abc import Iterator, Sequence
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+import libvirt
+
+from provision.errors import ProvisionError
+from provision.spi import Capabilities
+from provision_libvirt import micro
+from provision_libvirt.lab import kvm_verdict
+from provision_libvirt.lab.peer import LAB_SIDE, LAB_SIDE6
+from provision_libvirt.lab.settings import MARKER
+from provision_libvirt.session import Session, explained
+
+_BRIDGE_SETTINGS = Path("/proc/sys/net/bridge")
+_LOCAL = ("", "localhost")
+
+
+def ask(session: Session) -> Capabilities:
+    """Every fact that negotiation and translation use.
+
+    Raises:
+        EnvironmentProblem: the hypervisor cannot be reached.
+        PlatformError: it does not answer what every hypervisor must.
+    """
+    connection = session.connection()
+    uri = session.config.uri
+    with explained("asking the hypervisor what it can do"):
+        model, memory_mib, cpus = connection.getInfo()[:3]
+        facts: dict[str, Any] = {
+            "libvirt_version": version(connection.getLibVersion()),
+            "qemu_version": version(connection.getVersion()),
+            "architecture": model,
+            "host_cpus": cpus,
+            "host_memory_mib": memory_mib,
+        }
+    facts["accelerator"], facts["accelerator_reason"] = accelerator(connection, uri)
+    facts["nwfilter"] = has_filters(connection)
+    for setting in ("iptables", "ip6tables"):
+        facts[f"bridge_nf_call_{setting}"] = bridge_filtering(uri, setting)
+    facts["host_addresses"] = host_addresses(connection, uri)
+    try:
+        facts["micro_digest"] = micro.build().digest
+    except ProvisionError as problem:  # only a stack that uses the image needs it
+        facts["micro_digest"], facts["micro_problem"] = None, problem.summary
+    return Capabilities("libvirt", facts)
+
+
+def version(number: int) -> str:
+    """A version as libvirt encodes it: 9000001 is 9.0.1."""
+    return f"{number // 1_000_000}.{number // 1000 % 1000}.{number % 1000}"
+
+
+def lab_directory(uri: str) -> Path | None:
+    """The directory of the private hypervisor that `uri` leads to, None when it leads elsewhere."""
+    found = urllib.parse.parse_qs(urllib.parse.urlsplit(uri).query).get("socket")
+    if not found:
+        return None
+    for parent in Path(found[0]).parents:
+        if (parent / MARKER).exists():
+            return parent
+    return None
+
+
+def is_own_host(uri: str) -> bool:
+    """Whether `uri` leads to the libvirt of this machine itself, not to one elsewhere or in namespaces of its own."""
+    parts = urllib.parse.urlsplit(uri)
+    return (
+        parts.scheme.partition("+")[0] == "qemu"
+        and (parts.hostname or "") in _LOCAL
+        and "socket" not in urllib.parse.parse_qs(parts.query)
+    )
+
+
+def accelerator(connection: Any, uri: str) -> tuple[str, str]:
+    """`kvm` or `qemu`, and why.
+
+    What libvirt says of KVM is only a claim: on this machine itself a guest is booted to find out. A private hypervisor
+    hides KVM when it does not work, and of a remote one nothing better than the claim can be had.
+    """
+    try:
+        connection.getDomainCapabilities(None, None, None, "kvm", 0)
+    except libvirt.libvirtError:
+        return "qemu", "the hypervisor offers no KVM"
+    if is_own_host(uri):
+        verdict = kvm_verdict()
+        return ("kvm" if verdict.usable else "qemu"), verdict.reason
+    return "kvm", "the hypervisor offers KVM"
+
+
+def has_filters(connection: Any) -> bool:
+    """Whether libvirt's packet filter driver is there."""
+    try:
+        connection.listAllNWFilters(0)
+    except libvirt.libvirtError:
+        return False
+    return True
+
+
+def bridge_filtering(uri: str, setting: str) -> bool | None:
+    """Whether bridged packets are shown to `iptables` or `ip6tables`; None when it cannot be seen from here.
+
+    A private hypervisor has a network namespace of its own, in which the setting is on when it is begun; what it shares
+    with the machine is whether the kernel's module is loaded.
+    """
+    file = _BRIDGE_SETTINGS / f"bridge-nf-call-{setting}"
+    if lab_directory(uri) is not None:
+        return file.exists()
+    if not is_own_host(uri):
+        return None
+    with contextlib.suppress(OSError):
+        return file.read_text().strip() == "1"
+    return False
+
+
+def host_addresses(connection: Any, uri: str) -> list[str]:
+    """The hypervisor's lasting addresses beyond libvirt's networks, as far as they can be seen from here."""
+    if lab_directory(uri) is not None:
+        return [LAB_SIDE, LAB_SIDE6]
+    if not is_own_host(uri):
+        return []
+    bridges: set[str] = set()
+    with contextlib.suppress(libvirt.libvirtError):
+        for network in connection.listAllNetworks(0):
+            with contextlib.suppress(libvirt.libvirtError):  # not every network has a bridge
+                bridges.add(network.bridgeName())
+    return sorted(_lasting(bridges))
+
+
+def _lasting(bridges: set[str]) -> Iterator[str]:
+    try:
+        done = subprocess.run(["ip", "-j", "address"], capture_output=True, text=True, timeout=10, check=True)
+        links: Sequence[dict[str, Any]] = json.loads(done.stdout)
+    except (OSError, ValueError, subprocess.SubprocessError):
+        return
+    for link in links:
+        if link.get("ifname") in bridges:
+            continue
+        for entry in link.get("addr_info", ()):
+            address = ip_address(entry.get("local", "127.0.0.1"))
+            if not (address.is_loopback or address.is_link_local or entry.get("temporary")):
+                yield str(address)

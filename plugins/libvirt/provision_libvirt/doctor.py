@@ -1,0 +1,157 @@
+"""What this machine and its hypervisor need, found or missing, and how to get it."""
+
+import contextlib
+import grp
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import libvirt
+
+from provision.errors import ProvisionError
+from provision.spi import Finding
+from provision_libvirt import capabilities
+from provision_libvirt.config import LibvirtConfig
+from provision_libvirt.lab import kvm_verdict
+from provision_libvirt.session import Session
+
+_PROGRAMS = {
+    "qemu-system-x86_64": "qemu-system-x86",
+    "dnsmasq": "dnsmasq-base",
+    "iptables": "iptables",
+    "ip6tables": "iptables",
+    "ebtables": "ebtables",
+}
+_SBIN = os.pathsep.join(("/usr/sbin", "/sbin", "/usr/local/sbin"))
+_LEAST_MEMORY_MIB = 1024
+_LEAST_DISK_MIB = 2048
+_RP_FILTER = Path("/proc/sys/net/ipv4/conf/all/rp_filter")
+
+
+def diagnose(config: LibvirtConfig) -> Sequence[Finding]:
+    """Every finding, in the order in which one would mend them; never raises."""
+    findings = [*_guarded("programs", _programs), *_guarded("accelerator", _accelerator)]
+    findings += _guarded("permissions", lambda: _permissions(config.uri))
+    try:
+        session = Session(config)
+    except ProvisionError as problem:
+        return [*findings, Finding("libvirt", False, problem.summary, problem.fix)]
+    try:
+        for subject, look in (
+            ("libvirt", _hypervisor),
+            ("packet filters", _filters),
+            ("storage", _storage),
+            ("memory", _memory),
+        ):
+            findings += _guarded(subject, lambda look=look: look(session))  # type: ignore[misc]
+    finally:
+        session.close()
+    return findings
+
+
+def _guarded(subject: str, look: Callable[[], Iterator[Finding]]) -> list[Finding]:
+    found: list[Finding] = []
+    try:
+        found.extend(look())
+    except (ProvisionError, libvirt.libvirtError, OSError) as problem:
+        found.append(Finding(subject, False, f"cannot be looked at: {problem}"))
+    return found
+
+
+def _programs() -> Iterator[Finding]:
+    path = os.environ.get("PATH", os.defpath) + os.pathsep + _SBIN
+    for program, package in _PROGRAMS.items():
+        place = shutil.which(program, path=path)
+        if place is None:
+            fix = f"apt-get install --no-install-recommends {package} (needed only for a hypervisor on this machine)"
+            yield Finding(program, False, "not installed", fix)
+        else:
+            yield Finding(program, True, place)
+
+
+def _accelerator() -> Iterator[Finding]:
+    verdict = kvm_verdict()
+    fix = "" if verdict.usable else "guests run without KVM, many times slower; use a machine with working KVM"
+    yield Finding("accelerator", True if verdict.usable else None, verdict.reason, fix)
+
+
+def _permissions(uri: str) -> Iterator[Finding]:
+    if os.geteuid() == 0 or not capabilities.is_own_host(uri):
+        return
+    try:
+        allowed = grp.getgrnam("libvirt").gr_gid in os.getgroups()
+    except KeyError:
+        yield Finding("permissions", None, "there is no group 'libvirt' on this machine", "run as root")
+        return
+    if allowed:
+        yield Finding("permissions", True, "this user is in the group 'libvirt'")
+    else:
+        yield Finding(
+            "permissions", False, "this user is not in the group 'libvirt'",
+            "run: sudo usermod -aG libvirt $USER, then log in again",
+        )  # fmt: skip
+
+
+def _hypervisor(session: Session) -> Iterator[Finding]:
+    connection = session.connection()
+    library = capabilities.version(connection.getLibVersion())
+    emulator = capabilities.version(connection.getVersion())
+    where = session.config.uri
+    if connection.getLibVersion() < 8_000_000:
+        yield Finding("libvirt", None, f"{library} with QEMU {emulator} at {where}", "tried with libvirt 9.0 and later")
+    else:
+        yield Finding("libvirt", True, f"{library} with QEMU {emulator} at {where}")
+
+
+def _filters(session: Session) -> Iterator[Finding]:
+    uri = session.config.uri
+    if not capabilities.has_filters(session.connection()):
+        yield Finding(
+            "packet filters", False, "libvirt's nwfilter driver is not there",
+            "apt-get install libvirt-daemon-system, and use the system connection (qemu:///system)",
+        )  # fmt: skip
+        return
+    yield Finding("packet filters", True, "libvirt's nwfilter driver answers")
+    for setting in ("iptables", "ip6tables"):
+        name = f"net.bridge.bridge-nf-call-{setting}"
+        on = capabilities.bridge_filtering(uri, setting)
+        if on:
+            yield Finding(name, True, "bridged packets are filtered")
+        elif on is None:
+            yield Finding(name, None, "cannot be seen from here", f"on the hypervisor: sysctl {name} must say 1")
+        else:
+            yield Finding(
+                name, False, "bridged packets pass the filters by",
+                f"modprobe br_netfilter && sysctl -w {name}=1",
+            )  # fmt: skip
+    if capabilities.is_own_host(uri):
+        with contextlib.suppress(OSError):
+            strict = _RP_FILTER.read_text().strip() != "0"
+            fix = "" if strict else "sysctl -w net.ipv4.conf.all.rp_filter=1"
+            detail = "packets from outside with an inside address are " + ("dropped" if strict else "let in")
+            yield Finding("net.ipv4.conf.all.rp_filter", True if strict else None, detail, fix)
+
+
+def _storage(session: Session) -> Iterator[Finding]:
+    path = session.config.pool_path
+    directory = capabilities.lab_directory(session.config.uri)
+    if directory is None and not capabilities.is_own_host(session.config.uri):
+        yield Finding("storage", None, f"{path} on the hypervisor cannot be seen from here")
+        return
+    seen = directory or Path(path)
+    while not seen.exists():
+        seen = seen.parent
+    free_mib = shutil.disk_usage(seen).free >> 20
+    enough = free_mib >= _LEAST_DISK_MIB
+    fix = "" if enough else f"free {_LEAST_DISK_MIB} MiB, or set provision-libvirt:poolPath to a larger disk"
+    yield Finding("storage", True if enough else None, f"{free_mib} MiB free under {path}", fix)
+
+
+def _memory(session: Session) -> Iterator[Finding]:
+    stats: dict[str, Any] = session.connection().getMemoryStats(libvirt.VIR_NODE_MEMORY_STATS_ALL_CELLS, 0)
+    free_mib = sum(stats.get(key, 0) for key in ("free", "buffers", "cached")) >> 10
+    enough = free_mib >= _LEAST_MEMORY_MIB
+    fix = "" if enough else "stop other machines, or give the stack's machines less memory"
+    yield Finding("memory", True if enough else None, f"{free_mib} MiB free on the hypervisor", fix)

@@ -1,0 +1,149 @@
+"""The libvirt platform, as the framework sees it."""
+
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, ClassVar
+
+from provision.spi import (
+    Capabilities,
+    DeployedMachine,
+    FeatureUse,
+    Finding,
+    LabInfo,
+    ProbeChannel,
+    Properties,
+    Provider,
+    ResourceGraph,
+    ResourceType,
+    Support,
+    TranslationRequest,
+)
+from provision_libvirt import support
+from provision_libvirt.config import LibvirtConfig
+from provision_libvirt.resources import Domain, Filter, Network, Pool, Seed, Volume
+from provision_libvirt.session import Session
+
+_URI_VARIABLE = "LIBVIRT_DEFAULT_URI"
+_OUTSIDE_VARIABLE = "PROVISION_OUTSIDE_SOCKET"
+
+
+class LibvirtProvider(Provider[LibvirtConfig, Session]):
+    """Machines on one hypervisor that is managed by libvirt with QEMU."""
+
+    name: ClassVar[str] = "libvirt"
+    version: ClassVar[str] = version("provision-libvirt")
+    Config: ClassVar[type[Properties]] = LibvirtConfig
+    resource_types: ClassVar[Sequence[type[ResourceType[Any, Any, Any]]]] = (
+        Network,
+        Filter,
+        Pool,
+        Volume,
+        Seed,
+        Domain,
+    )
+
+    def connect(self, config: LibvirtConfig) -> Session:
+        """Connect to the hypervisor.
+
+        Raises:
+            provision.errors.EnvironmentProblem: it cannot be reached.
+        """
+        return Session(config)
+
+    def disconnect(self, session: Session) -> None:
+        """Close the connection."""
+        session.close()
+
+    def capabilities(self, session: Session) -> Capabilities:
+        """Ask the live hypervisor."""
+        from provision_libvirt.capabilities import ask
+
+        return ask(session)
+
+    def supports(self, use: FeatureUse, capabilities: Capabilities) -> Support:
+        """Whether one field of a stack file is enforced here."""
+        return support.supports(use, capabilities)
+
+    def translate(self, request: TranslationRequest) -> ResourceGraph:
+        """Native resources of a stack."""
+        from provision_libvirt.translate import translate
+
+        return translate(request)
+
+    def builtin_images(self) -> Sequence[str]:
+        """The micro image, which is made on this machine."""
+        return ("micro",)
+
+    def prepare(self, progress: Callable[[str], None]) -> None:
+        """Make the micro image.
+
+        Raises:
+            provision.errors.EnvironmentProblem: a package or tool for it cannot be had.
+        """
+        from provision_libvirt import micro
+
+        micro.build(progress=progress)
+
+    def probe_channel(self, session: Session, machine: DeployedMachine) -> ProbeChannel:
+        """Open the channel to the probe agent in a machine."""
+        from provision_libvirt import probes
+
+        return probes.probe_channel(session, machine)
+
+    def outside_channel(self, session: Session) -> ProbeChannel | None:
+        """The probing peer beyond the stack's networks, when one is configured."""
+        from provision_libvirt import probes
+
+        return probes.outside_channel(session)
+
+    def console(self, session: Session, machine: DeployedMachine) -> None:
+        """Join the terminal to a machine's console."""
+        from provision_libvirt import console
+
+        console.console(session, machine)
+
+    def console_log(self, session: Session, machine: DeployedMachine) -> str:
+        """What a machine has printed so far."""
+        from provision_libvirt import console
+
+        return console.console_log(session, machine)
+
+    def diagnose(self, config: LibvirtConfig) -> Sequence[Finding]:
+        """Look at everything that the platform needs on this machine."""
+        from provision_libvirt import doctor
+
+        return doctor.diagnose(config)
+
+    def lab_start(self, directory: Path | None, progress: Callable[[str], None]) -> LabInfo:
+        """Start a private hypervisor, or return the one that is running."""
+        from provision_libvirt import lab
+
+        return _described(lab.start(directory, progress=progress))
+
+    def lab_stop(self, directory: Path | None, progress: Callable[[str], None]) -> bool:
+        """Stop it and leave nothing behind."""
+        from provision_libvirt import lab
+
+        progress("stopping the private hypervisor")
+        return lab.stop(directory)
+
+    def lab_status(self, directory: Path | None) -> LabInfo | None:
+        """The running one."""
+        from provision_libvirt import lab
+
+        running = lab.status(directory)
+        return None if running is None else _described(running)
+
+
+def _described(running: Any) -> LabInfo:
+    outside = str(running.outside_socket)
+    return LabInfo(
+        directory=running.directory,
+        config={"uri": running.uri, "outsideSocket": outside},
+        environment={_URI_VARIABLE: running.uri, _OUTSIDE_VARIABLE: outside},
+        description=(
+            f"a private libvirt (process {running.pid}) with an outside peer at "
+            f"{running.outside_address} and {running.outside_address6}"
+        ),
+    )

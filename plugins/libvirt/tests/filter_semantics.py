@@ -1,0 +1,149 @@
+"""What libvirt makes of packet filters, modelled from its documented format and from the kernel rules it was seen to make.
+
+Knows nothing of how the filters were translated: it takes native filters and says what becomes of one packet.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from ipaddress import ip_address, ip_network
+from typing import Any
+
+from provision.spi import Output, ResourceGraph
+
+_NUMBERS = {"tcp": 6, "udp": 17, "icmp": 1, "icmpv6": 58, "igmp": 2, "esp": 50, "ah": 51, "sctp": 132, "udplite": 136}
+_LAYER2 = {"mac", "arp", "ip", "ipv6"}
+
+
+@dataclass(frozen=True)
+class Packet:
+    family: int
+    src: str
+    dst: str
+    protocol: int
+    sport: int = 0
+    dport: int = 0
+    kind: int = 0
+    mac: str = ""
+    state: str = "NEW"
+    direction: str = "ORIGINAL"
+
+    def answer(self) -> "Packet":
+        kinds = {8: 0, 128: 129}
+        return replace(
+            self, src=self.dst, dst=self.src, sport=self.dport, dport=self.sport, mac="",
+            kind=kinds.get(self.kind, self.kind), state="ESTABLISHED", direction="REPLY",
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Nic:
+    """A NIC and its rules, all references followed."""
+
+    mac: str
+    rules: tuple[Mapping[str, Any], ...]
+
+
+def nic_of(graph: ResourceGraph, domain: str, index: int) -> Nic:
+    nodes = {node.name: node for node in graph.nodes}
+    nic = nodes[domain].inputs["nics"][index]
+    found = list(_flat(nodes, nic["filter"]))
+    return Nic(nic["mac"], tuple(sorted(found, key=lambda rule: rule["priority"])))
+
+
+def _flat(nodes: Mapping[str, Any], name: Output) -> Iterator[Mapping[str, Any]]:
+    inputs = nodes[name.node].inputs
+    yield from inputs.get("rules", ())
+    for reference in inputs.get("references", ()):
+        yield from _flat(nodes, reference["filter"])
+
+
+def frame_passes(nic: Nic, packet: Packet, way: str) -> bool:
+    """ebtables on the NIC: `out` is what the guest sends, `in` what it is sent."""
+    for rule in nic.rules:
+        if rule["protocol"] in _LAYER2 and rule["direction"] in (way, "inout") and _frame_matches(nic, rule, packet):
+            return bool(rule["action"] == "accept")
+    return True
+
+
+def _frame_matches(nic: Nic, rule: Mapping[str, Any], packet: Packet) -> bool:
+    element, attributes = rule["protocol"], rule.get("attributes", {})
+    if element == "mac":
+        return not attributes
+    if element == "arp" or element != ("ip" if packet.family == 4 else "ipv6"):
+        return False
+    tests = []
+    if "srcmacaddr" in attributes:
+        tests.append(packet.mac == attributes["srcmacaddr"].replace("$MAC", nic.mac))
+    if "protocol" in attributes:
+        named = attributes["protocol"]
+        tests.append(packet.protocol == (int(named) if named.isdigit() else _NUMBERS[named]))
+    tests += _addresses(attributes, packet) + _ports(attributes, packet)
+    if "type" in attributes:
+        last = int(attributes.get("typeend", attributes["type"]))
+        tests.append(int(attributes["type"]) <= packet.kind <= last)
+    matched = all(tests)
+    return not matched if attributes.get("match") == "no" else matched
+
+
+def forward_passes(nic: Nic, packet: Packet, way: str) -> bool:
+    """iptables on the NIC, for what is forwarded (or, with `out`, goes to the hypervisor)."""
+    for rule in nic.rules:
+        if rule["protocol"] not in _LAYER2 and _forward_matches(rule, packet, way):
+            return bool(rule["action"] == "accept")
+    return True
+
+
+def _forward_matches(rule: Mapping[str, Any], packet: Packet, way: str) -> bool:
+    attributes = dict(rule.get("attributes", {}))
+    element: str = rule["protocol"]
+    family = 6 if element.endswith("-ipv6") or element == "icmpv6" else 4
+    name = element.removesuffix("-ipv6")
+    if family != packet.family or (name != "all" and _NUMBERS[name] != packet.protocol):
+        return False
+    own_way = rule["direction"] in (way, "inout")
+    negated = attributes.pop("match", "yes") == "no"
+    wanted = attributes.pop("state", None)
+    typed = "type" in attributes
+    if typed and rule["direction"] == "inout":
+        return False  # libvirt leaves these rules out
+    if wanted is not None or typed:
+        if not own_way or (wanted is not None and packet.state not in wanted.split(",")):
+            return False
+        if typed and wanted is None and rule.get("statematch", True) and packet.state not in ("NEW", "ESTABLISHED"):
+            return False
+        shown = packet
+    else:
+        shown = packet if own_way else _mirrored(packet)
+        if rule["action"] == "accept" and rule.get("statematch", True):
+            if own_way and rule["direction"] != "inout" and packet.direction != "ORIGINAL":
+                return False
+            if not own_way and packet.direction != "REPLY":
+                return False
+            if packet.state == "RELATED":
+                return False
+    tests = _addresses(attributes, shown) + _ports(attributes, shown)
+    if typed:
+        tests.append(packet.kind == int(attributes["type"]))
+    return not all(tests) if negated else all(tests)
+
+
+def _mirrored(packet: Packet) -> Packet:
+    return replace(packet, src=packet.dst, dst=packet.src, sport=packet.dport, dport=packet.sport)
+
+
+def _addresses(attributes: Mapping[str, str], packet: Packet) -> list[bool]:
+    found = []
+    for side, address in (("src", packet.src), ("dst", packet.dst)):
+        if f"{side}ipaddr" in attributes:
+            mask = attributes.get(f"{side}ipmask", "32" if packet.family == 4 else "128")
+            found.append(ip_address(address) in ip_network(f"{attributes[f'{side}ipaddr']}/{mask}"))
+    return found
+
+
+def _ports(attributes: Mapping[str, str], packet: Packet) -> list[bool]:
+    found = []
+    for side, port in (("src", packet.sport), ("dst", packet.dport)):
+        if f"{side}portstart" in attributes:
+            first = int(attributes[f"{side}portstart"])
+            found.append(first <= port <= int(attributes.get(f"{side}portend", first)))
+    return found

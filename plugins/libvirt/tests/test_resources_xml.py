@@ -1,0 +1,282 @@
+"""What is written to libvirt, and that reading it gives back what was meant."""
+
+import io
+import ipaddress
+import struct
+
+import pycdlib
+from hypothesis import given
+from hypothesis import strategies as st
+from provision_libvirt.resources import xml_domain, xml_filter, xml_network, xml_storage
+from provision_libvirt.resources.domain_model import Disk, DomainInputs, Nic
+from provision_libvirt.resources.filter_model import FilterInputs, FilterReference, FilterRule
+from provision_libvirt.resources.leftovers import blank_qcow2
+from provision_libvirt.resources.network_model import DhcpHost, DhcpRange, DnsHost, IpAddress, NetworkInputs
+from provision_libvirt.resources.seed import iso_image
+from provision_libvirt.resources.xml_tools import from_text, to_text
+
+UUID = "f457db9f-828e-82a4-ab91-6accab13c252"
+
+names = st.from_regex(r"[a-z][a-z0-9-]{0,12}[a-z0-9]", fullmatch=True)
+texts = st.text(st.characters(min_codepoint=32, max_codepoint=0x2FFF, exclude_categories=("Cs", "Cc")), min_size=1)
+ipv4s = st.ip_addresses(v=4).map(str)
+ipv6s = st.ip_addresses(v=6).map(str)
+macs = st.binary(min_size=6, max_size=6).map(lambda raw: ":".join(f"{byte:02x}" for byte in raw))
+parameters = st.dictionaries(
+    st.sampled_from(["IP", "MAC", "PEERS"]), st.lists(ipv4s, min_size=1, max_size=3), max_size=3
+)
+
+
+def model(kind, **fields):
+    return st.fixed_dictionaries(fields).map(kind.model_validate)
+
+
+networks = model(
+    NetworkInputs,
+    stack_id=st.just("stack"),
+    pool=names,
+    name=names,
+    mode=st.sampled_from(["isolated", "nat", "routed"]),
+    bridge=st.just("br-x"),
+    ipv4=model(IpAddress, address=ipv4s, prefix=st.integers(1, 32)),
+    ipv6=st.none() | model(IpAddress, address=ipv6s, prefix=st.integers(1, 127)),
+    domain=st.none() | names,
+    mtu=st.none() | st.integers(576, 9000),
+    dns=st.just(True),
+    dhcp_range=st.none() | model(DhcpRange, start=ipv4s, end=ipv4s),
+    dhcp_hosts=st.lists(model(DhcpHost, mac=macs, ip=ipv4s, name=st.none() | names), max_size=3),
+    dns_hosts=st.lists(model(DnsHost, ip=ipv4s | ipv6s, names=st.lists(names, min_size=1, max_size=3)), max_size=3),
+)
+rules = model(
+    FilterRule,
+    action=st.sampled_from(["accept", "drop", "reject", "return", "continue"]),
+    direction=st.sampled_from(["in", "out", "inout"]),
+    priority=st.integers(-1000, 1000),
+    statematch=st.booleans(),
+    protocol=st.sampled_from(["tcp", "udp-ipv6", "icmpv6", "all", "arp", "mac"]),
+    attributes=st.dictionaries(st.sampled_from(["srcipaddr", "dstportstart", "state", "comment"]), texts, max_size=3),
+)
+filters = model(
+    FilterInputs,
+    stack_id=st.just("stack"),
+    pool=names,
+    name=names,
+    chain=st.sampled_from(["root", "ipv4", "arp-in"]),
+    priority=st.none() | st.integers(-1000, 1000),
+    rules=st.lists(rules, max_size=5),
+    references=st.lists(model(FilterReference, filter=names, parameters=parameters), max_size=3),
+)
+domains = model(
+    DomainInputs,
+    stack_id=st.just("stack"),
+    pool=names,
+    name=names,
+    memory_mib=st.integers(32, 1 << 20),
+    vcpus=st.integers(1, 64),
+    accelerator=st.sampled_from(["kvm", "qemu"]),
+    kernel=st.none() | texts,
+    initrd=st.none() | texts,
+    cmdline=st.none() | texts,
+    disks=st.lists(
+        model(Disk, path=texts, format=st.sampled_from(["qcow2", "raw"]), serial=st.none() | names), max_size=4
+    ),
+    seed=st.none() | texts,
+    nics=st.lists(
+        model(Nic, network=names, mac=macs, filter=names, parameters=parameters, mtu=st.none() | st.just(1400)),
+        max_size=3,
+    ),
+    generations=st.lists(names, max_size=3),
+    probe_channel=st.booleans(),
+    console_log=st.booleans(),
+)
+
+
+def same(parsed: dict, inputs) -> bool:
+    return all(getattr(inputs, name) == value for name, value in parsed.items())
+
+
+@given(networks)
+def test_a_network_reads_as_it_was_written(inputs):
+    text = xml_network.render(inputs, UUID, stack="s", urn="u", generation="g1")
+
+    assert same(xml_network.parse(text), inputs)
+    assert xml_network.generation(text) == "g1"
+
+
+@given(filters)
+def test_a_filter_reads_as_it_was_written(inputs):
+    parsed = xml_filter.parse(xml_filter.render(inputs, f"{inputs.name}-1", UUID))
+
+    assert parsed.pop("name") == f"{inputs.name}-1"
+    assert same(parsed, inputs)
+
+
+@given(domains)
+def test_a_domain_reads_as_it_was_written(inputs):
+    path = f"/pool/{inputs.name}.console.log" if inputs.console_log else None
+    text = xml_domain.render(inputs, UUID, stack="s", urn="u", console_path=path)
+
+    assert same(xml_domain.parse(text), inputs)
+
+
+def test_a_routed_network():
+    inputs = NetworkInputs(
+        stack_id="secret",
+        pool="shop-dev",
+        name="shop-dev-front",
+        mode="nat",
+        bridge="pv-12ab",
+        ipv4=IpAddress(address="10.0.0.1", prefix=24),
+        ipv6=IpAddress(address="fd00::1", prefix=64),
+        dhcp_hosts=[DhcpHost(mac="02:00:00:00:00:01", ip="10.0.0.2", name="web")],
+        dns_hosts=[DnsHost(ip="10.0.0.2", names=["web"])],
+    )
+
+    assert xml_network.render(inputs, UUID, stack="ab", urn="urn:x", generation="g") == (
+        f'<network xmlns:provision="urn:provision:libvirt:1"><name>shop-dev-front</name><uuid>{UUID}</uuid>'
+        '<metadata><provision:owner stack="ab" urn="urn:x" generation="g" />'
+        '</metadata><forward mode="nat"><nat ipv6="yes" /></forward><bridge name="pv-12ab" stp="off" delay="0" />'
+        '<dns><host ip="10.0.0.2"><hostname>web</hostname></host></dns>'
+        '<ip address="10.0.0.1" prefix="24"><dhcp><host mac="02:00:00:00:00:01" name="web" ip="10.0.0.2" /></dhcp></ip>'
+        '<ip family="ipv6" address="fd00::1" prefix="64" /></network>'
+    )
+
+
+def test_a_domain():
+    inputs = DomainInputs(
+        stack_id="secret",
+        pool="shop-dev",
+        name="shop-dev-web",
+        memory_mib=96,
+        accelerator="qemu",
+        kernel="/p/k",
+        cmdline="quiet a=<b>",
+        disks=[Disk(path="/p/d", serial="data")],
+        seed="/p/s",
+        nics=[Nic(network="front", mac="02:00:00:00:00:01", filter="f-1", parameters={"IP": ["10.0.0.2"]}, mtu=1400)],
+        generations=["g1"],
+        probe_channel=True,
+    )
+
+    text = xml_domain.render(inputs, UUID, stack="ab", urn="urn:x", console_path="/p/c.log")
+
+    assert "secret" not in text
+    assert text == (
+        f'<domain xmlns:provision="urn:provision:libvirt:1" type="qemu"><name>shop-dev-web</name><uuid>{UUID}</uuid><metadata>'
+        '<provision:owner stack="ab" urn="urn:x" pool="shop-dev">'
+        "<provision:generation>g1</provision:generation></provision:owner></metadata>"
+        '<memory unit="MiB">96</memory><vcpu>1</vcpu>'
+        '<os><type arch="x86_64" machine="q35">hvm</type><kernel>/p/k</kernel><cmdline>quiet a=&lt;b&gt;</cmdline>'
+        '<boot dev="hd" /></os><features><acpi /><apic /></features><cpu mode="maximum" /><clock offset="utc" />'
+        "<on_poweroff>destroy</on_poweroff><on_reboot>restart</on_reboot><on_crash>destroy</on_crash><devices>"
+        '<disk type="file" device="disk"><driver name="qemu" type="qcow2" discard="unmap" /><source file="/p/d" />'
+        '<target dev="vda" bus="virtio" /><serial>data</serial></disk>'
+        '<disk type="file" device="disk"><driver name="qemu" type="raw" /><source file="/p/s" />'
+        '<target dev="vdb" bus="virtio" /><readonly /></disk>'
+        '<interface type="network"><mac address="02:00:00:00:00:01" /><source network="front" />'
+        '<model type="virtio" /><filterref filter="f-1"><parameter name="IP" value="10.0.0.2" /></filterref>'
+        '<mtu size="1400" /><rom enabled="no" /></interface>'
+        '<serial type="pty"><log file="/p/c.log" append="on" /><target type="isa-serial" port="0" /></serial>'
+        '<console type="pty"><target type="serial" port="0" /></console>'
+        '<channel type="unix"><target type="virtio" name="org.provision.probe.0" /></channel>'
+        '<controller type="usb" model="none" /><memballoon model="none" /></devices></domain>'
+    )
+
+
+def test_disks_are_named_as_linux_counts_them():
+    inputs = DomainInputs(
+        stack_id="s", pool="p", name="n", memory_mib=64, disks=[Disk(path=f"/{n}") for n in range(28)]
+    )
+    root = from_text(xml_domain.render(inputs, UUID, stack="s", urn="u", console_path=None))
+
+    targets = [target.get("dev") for target in root.iterfind("devices/disk/target")]
+
+    assert targets[:2] == ["vda", "vdb"]
+    assert targets[25:] == ["vdz", "vdaa", "vdab"]
+
+
+def test_a_live_nic_keeps_everything_but_its_filter():
+    live = (
+        "<domain><devices><interface type='network'><mac address='02:00:00:00:00:01'/>"
+        "<source network='n' portid='x' bridge='br'/><target dev='vnet3'/>"
+        "<filterref filter='old'><parameter name='IP' value='1.1.1.1'/></filterref><alias name='net0'/></interface>"
+        "</devices></domain>"
+    )
+
+    changed = xml_domain.live_nic_with_filter(live, Nic(network="n", mac="02:00:00:00:00:01", filter="new"))
+    removed = xml_domain.live_nic_with_filter(live, Nic(network="n", mac="02:00:00:00:00:01"))
+    absent = xml_domain.live_nic_with_filter(live, Nic(network="n", mac="02:00:00:00:00:02"))
+
+    assert changed == (
+        '<interface type="network"><mac address="02:00:00:00:00:01" /><source network="n" portid="x" bridge="br" />'
+        '<target dev="vnet3" /><alias name="net0" /><filterref filter="new" /></interface>'
+    )
+    assert removed is not None
+    assert "filterref" not in removed
+    assert absent is None
+
+
+@given(rules, st.integers(0, 32), st.ip_addresses(v=4), st.ip_addresses(v=6))
+def test_spellings_of_one_rule_are_one_rule(rule, prefix, four, six):
+    mask = str(ipaddress.ip_network(f"0.0.0.0/{prefix}").netmask)
+    one = rule.model_copy(update={"attributes": {"srcipmask": str(prefix), "dstipaddr": str(six), "type": "8"}})
+    two = rule.model_copy(update={"attributes": {"type": "0x8", "dstipaddr": six.exploded.upper(), "srcipmask": mask}})
+    other = rule.model_copy(update={"attributes": {**one.attributes, "srcipaddr": str(four)}})
+
+    assert xml_filter.canonical(one) == xml_filter.canonical(two)
+    assert xml_filter.canonical(one) != xml_filter.canonical(other)
+
+
+def test_a_fingerprint_minds_content_and_not_indentation():
+    plain = "<filter name='a'><rule action='drop'/></filter>"
+
+    assert xml_filter.fingerprint(plain) == xml_filter.fingerprint(
+        "<filter name='a'>\n  <rule action='drop'/>\n</filter>\n"
+    )
+    assert xml_filter.fingerprint(plain) != xml_filter.fingerprint(plain.replace("drop", "accept"))
+
+
+def test_filters_in_use_are_found_at_any_depth():
+    used = xml_domain.used_filters(
+        ["<domain><devices><interface><filterref filter='a'/></interface></devices></domain>"]
+    )
+
+    assert used == {"a"}
+
+
+def test_a_volume_over_another():
+    assert xml_storage.volume("v", "qcow2", 42, ("/base", "raw")) == (
+        '<volume><name>v</name><capacity unit="bytes">42</capacity><target><format type="qcow2" /></target>'
+        '<backingStore><path>/base</path><format type="raw" /></backingStore></volume>'
+    )
+
+
+@given(st.lists(st.integers(0, 1 << 40), min_size=1, max_size=20), st.integers(0, 2))
+def test_only_an_image_without_clusters_and_snapshots_is_blank(l1, snapshots):
+    header = (
+        b"QFI\xfb" + bytes(32) + struct.pack(">IQ", len(l1), 512) + bytes(12) + struct.pack(">I", snapshots) + bytes(8)
+    )
+    image = header.ljust(512, b"\0") + struct.pack(f">{len(l1)}Q", *l1)
+
+    assert blank_qcow2(lambda at, length: image[at : at + length]) == (not any(l1) and not snapshots)
+    assert not blank_qcow2(lambda at, length: image[at : at + length][:40])
+    assert not blank_qcow2(lambda at, length: b"\0" * length)
+
+
+@given(st.dictionaries(st.sampled_from(["meta-data", "user-data", "network-config"]), texts, min_size=1))
+def test_a_seed_holds_its_files_under_the_label_cidata(files):
+    image = iso_image(files)
+    iso = pycdlib.PyCdlib()
+    iso.open_fp(io.BytesIO(image))
+    read = {}
+    for name in files:
+        content = io.BytesIO()
+        iso.get_file_from_iso_fp(content, rr_path=f"/{name}")
+        read[name] = content.getvalue().decode()
+
+    assert image[32808:32814] == b"cidata"
+    assert read == files
+
+
+def test_metadata_survives_a_round_trip():
+    assert to_text(from_text("<a><b>x</b></a>")) == "<a><b>x</b></a>"

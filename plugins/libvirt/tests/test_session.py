@@ -1,0 +1,140 @@
+"""The connection: what breaks, and what a person is told."""
+
+import errno
+import threading
+
+import libvirt
+import pytest
+from provision_libvirt.config import LibvirtConfig
+from provision_libvirt.session import Session, explain, explained, is_absent
+
+from provision.errors import EnvironmentProblem, NotFound, PlatformError, RetriableError
+
+
+def failure(code, domain=libvirt.VIR_FROM_QEMU, text="it failed", number=-1):
+    error = libvirt.libvirtError(text)
+    error.err = (code, domain, text, 2, "", None, None, number, -1)
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (failure(libvirt.VIR_ERR_NO_DOMAIN), NotFound),
+        (failure(libvirt.VIR_ERR_NO_STORAGE_VOL), NotFound),
+        (failure(libvirt.VIR_ERR_ACCESS_DENIED), EnvironmentProblem),
+        (failure(libvirt.VIR_ERR_AUTH_FAILED), EnvironmentProblem),
+        (failure(libvirt.VIR_ERR_OPERATION_TIMEOUT), RetriableError),
+        (failure(libvirt.VIR_ERR_INTERNAL_ERROR, libvirt.VIR_FROM_RPC, "client socket is closed"), RetriableError),
+        (failure(libvirt.VIR_ERR_SYSTEM_ERROR, text="End of file while reading data"), RetriableError),
+        (failure(libvirt.VIR_ERR_XML_ERROR), PlatformError),
+    ],
+)
+def test_each_failure_of_libvirt_says_whose_fault_it_is(error, kind):
+    explained_error = explain("making the machine 'web'", error)
+
+    assert type(explained_error) is kind
+    assert explained_error.summary.startswith("making the machine 'web': ")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        failure(libvirt.VIR_ERR_SYSTEM_ERROR, text="cannot fill file", number=errno.ENOSPC),
+        failure(libvirt.VIR_ERR_INTERNAL_ERROR, text="qemu-img: write failed: No space left on device"),
+    ],
+)
+def test_a_full_disk_is_named(error):
+    told = explain("making the volume 'data'", error)
+
+    assert "the hypervisor's disk is full" in told.summary
+    assert told.fix == "free space in the pool's directory, then run again"
+
+
+def test_only_absence_counts_as_absence():
+    assert is_absent(failure(libvirt.VIR_ERR_NO_NETWORK))
+    assert not is_absent(failure(libvirt.VIR_ERR_ACCESS_DENIED))
+
+
+def test_a_missing_socket_says_how_to_get_one_and_libvirt_prints_nothing(tmp_path, capfd):
+    uri = f"qemu+unix:///system?socket={tmp_path}/no-such-socket"
+
+    with pytest.raises(EnvironmentProblem, match="cannot be reached") as caught:
+        Session(LibvirtConfig(uri=uri))
+
+    assert uri in caught.value.summary
+    assert "provision lab start" in caught.value.fix
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_uri_that_is_none_is_refused_with_an_example():
+    with pytest.raises(EnvironmentProblem) as caught:
+        Session(LibvirtConfig(uri="nonsense:///"))
+
+    assert "qemu:///system" in caught.value.fix
+
+
+def test_the_uri_comes_from_the_environment(monkeypatch):
+    monkeypatch.setenv("LIBVIRT_DEFAULT_URI", "test:///default")
+    assert LibvirtConfig.model_validate({}).uri == "test:///default"
+    monkeypatch.delenv("LIBVIRT_DEFAULT_URI")
+    assert LibvirtConfig.model_validate({}).uri == "qemu:///system"
+
+
+@pytest.fixture
+def session():
+    made = Session(LibvirtConfig(uri="test:///default"))
+    yield made
+    made.close()
+
+
+def test_a_broken_connection_is_replaced(session):
+    first = session.connection()
+    assert session.connection() is first
+    first.close()
+
+    second = session.connection()
+
+    assert second is not first
+    assert second.getType() == "TEST"
+
+
+def test_borrowed_connections_are_not_shared_while_in_use_and_then_used_again(session):
+    with session.own() as one, session.own() as two:
+        assert one is not two
+        assert session.connection() not in (one, two)
+    with session.own() as again:
+        assert again in (one, two)
+
+
+def test_a_borrowed_connection_that_broke_is_not_given_out_again(session):
+    with session.own() as broken:
+        broken.close()
+
+    with session.own() as fresh:
+        assert fresh is not broken
+        assert fresh.getType() == "TEST"
+
+
+def test_many_threads_share_one_session(session):
+    names, lock = [], threading.Lock()
+
+    def look():
+        for _ in range(20):
+            with explained("looking"):
+                name = session.connection().lookupByName("test").name()
+            with lock:
+                names.append(name)
+
+    threads = [threading.Thread(target=look) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+
+    assert names == ["test"] * 160
+
+
+def test_a_failure_inside_is_explained(session):
+    with pytest.raises(NotFound, match="looking for 'nobody'"), explained("looking for 'nobody'"):
+        session.connection().lookupByName("nobody")

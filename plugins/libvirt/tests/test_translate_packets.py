@@ -1,0 +1,227 @@
+"""Random policies: what becomes of packets in the emitted filters is what the policies say."""
+
+from ipaddress import ip_address, ip_network
+
+from filter_semantics import Nic, Packet, forward_passes, frame_passes, nic_of
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from stack_requests import FACTS, addresses, request
+
+from provision.models import Stack
+from provision.packets import Protocol
+from provision_libvirt.translate import translate
+
+NETWORKS = {
+    "front": {"cidr": "10.1.0.0/24", "cidr6": "fd00:1::/64", "internet": "routed"},
+    "mid": {"cidr": "10.2.0.0/24", "cidr6": "fd00:2::/64", "internet": "routed"},
+    "lan": {"cidr": "10.3.0.0/24", "cidr6": "fd00:3::/64", "internet": "nat"},
+    "back": {"cidr": "10.4.0.0/24", "cidr6": "fd00:4::/64"},
+}
+MACHINES = {
+    "web": {"count": 2, "nics": ["front"], "labels": {"tier": "web"}},
+    "app": {"nics": ["mid", "back"], "labels": {"tier": "app"}},
+    "pc": {"nics": ["lan"], "labels": {"tier": "web"}},
+    "db": {"count": 2, "nics": ["back"]},
+    "bare": {"nics": ["front"]},
+}
+OUTSIDE = {4: ["8.8.8.8", "192.0.2.7", "172.31.0.9"], 6: ["2606:4700::1", "2001:db8:1::5"]}
+PEERS = [
+    "machine.web", "machine.web-1", "machine.app", "machine.db", "machine.pc", "machine.*", "label.tier=web",
+    "network.front", "network.mid", "network.back", "network.lan", "outside", "internet", "host",
+    "192.0.2.0/24", "10.1.0.0/28", "10.4.0.0/24", "fd00:1::/64", "8.0.0.0/6", "::/0",
+]  # fmt: skip
+SERVICES = [
+    "tcp/80", "tcp/8000-8100", "tcp", "udp/53", "udp/5000-5010", "icmp", "icmp/8.0", "icmpv6", "icmpv6/128.0",
+    "protocol/47", "protocol/132", "any",
+]  # fmt: skip
+FOLLOWED = [service for service in SERVICES if service != "protocol/47"]
+
+
+def document(policies):
+    machines = {
+        name: {
+            "image": "micro",
+            "memory": "64MiB",
+            **{k: v for k, v in it.items() if k in ("count", "labels")},
+            "nics": [{"network": network} for network in it["nics"]],
+        }
+        for name, it in MACHINES.items()
+    }
+    return {"networks": NETWORKS, "machines": machines, "isolation": {"policies": policies}}
+
+
+@st.composite
+def policies(draw):
+    found = {}
+    for index in range(draw(st.integers(0, 4))):
+        sources = draw(st.lists(st.sampled_from(PEERS), min_size=1, max_size=2, unique=True))
+        targets = draw(st.lists(st.sampled_from(PEERS), min_size=1, max_size=2, unique=True))
+        allow = draw(st.lists(st.sampled_from(FOLLOWED), min_size=1, max_size=2, unique=True))
+        if any(peer in ("outside", "internet") or "/" in peer for peer in targets):
+            allow = [service for service in allow if not service.startswith(("udp", "any"))] or ["tcp/80"]
+        found[f"p{index}"] = {"kind": "traffic", "from": sources, "to": targets, "allow": allow}
+    return found
+
+
+class World:
+    """The ends of connections, and what the file says of them, computed without the translation."""
+
+    def __init__(self, policies_):
+        self.stack = Stack.model_validate({"version": 1, **document(policies_)})
+        self.graph = translate(request(document(policies_)))
+        self.ends = {}
+        for name, nics in addresses(self.stack).items():
+            entry = name if name in MACHINES else name.rpartition("-")[0]
+            for index, nic in enumerate(nics):
+                for family, address in ((4, nic.ipv4), (6, nic.ipv6)):
+                    self.ends[address] = (family, entry, name, nic.network, index)
+        self.nics: dict[str, Nic] = {}
+        self.gateways = {str(ip_network(n[key])[1]) for n in NETWORKS.values() for key in ("cidr", "cidr6")}
+        self.gateways -= {"10.4.0.1", "fd00:4::1"}  # no way out, no need: the hypervisor is not there
+
+    def nic(self, address):
+        if address not in self.nics:
+            _, _, name, _, index = self.ends[address]
+            self.nics[address] = nic_of(self.graph, f"machines/{name}/domain", index)
+        return self.nics[address]
+
+    def means(self, peer, address):
+        end, text = self.ends.get(address), str(peer)
+        if "/" in text:
+            return ip_address(address) in ip_network(text)
+        if text == "host":
+            return address in self.gateways or address in FACTS["host_addresses"]
+        if end is None:
+            beyond = address not in self.gateways
+            return beyond and (text == "outside" or (text == "internet" and ip_address(address).is_global))
+        kind, _, name = text.partition(".")
+        return {
+            "machine": name in ("*", end[1], end[2]),
+            "network": name == end[3],
+            "label": f"tier={MACHINES[end[1]].get('labels', {}).get('tier')}" == name,
+        }.get(kind, False)
+
+    def allowed(self, packet):
+        return any(
+            any(self.means(peer, packet.src) for peer in policy.sources)
+            and any(self.means(peer, packet.dst) for peer in policy.destinations)
+            and any(serves(service, packet) for service in policy.allow)
+            for policy in self.stack.isolation.policies.values()
+        )
+
+    def route(self, source, target):
+        """`bridge`, `routed` or None, as libvirt's networks alone would have it."""
+        here, there = self.ends.get(source), self.ends.get(target)
+        if here and there:
+            if here[3] == there[3]:
+                return "bridge"
+            both = {NETWORKS[here[3]].get("internet"), NETWORKS[there[3]].get("internet")}
+            return "routed" if both == {"routed"} else None
+        return None if NETWORKS[(here or there)[3]].get("internet") is None else "routed"
+
+    def delivered(self, packet):
+        """Whether the packet comes out at the other end."""
+        way = self.route(packet.src, packet.dst)
+        if way is None and (packet.src in self.ends) == (packet.dst in self.ends):
+            way = "routed"  # nothing but the filters is in the way: a filtered sender passes by the network's own rules
+        if packet.src in self.ends:
+            sender = self.nic(packet.src)
+            sent = Packet(**{**packet.__dict__, "mac": packet.mac or sender.mac})
+            if not frame_passes(sender, sent, "out") or not forward_passes(sender, packet, "out"):
+                return False
+        if packet.dst in self.ends:
+            receiver = self.nic(packet.dst)
+            if way == "bridge" and not forward_passes(receiver, packet, "in"):
+                return False
+            if not frame_passes(receiver, packet, "in"):
+                return False
+        return True
+
+    def connects(self, packet):
+        return self.delivered(packet) and self.delivered(packet.answer())
+
+
+def serves(service, packet):
+    number = {Protocol.TCP: 6, Protocol.UDP: 17, Protocol.ICMP: 1, Protocol.ICMPV6: 58}.get(
+        service.protocol, service.number
+    )
+    if service.protocol is Protocol.ANY:
+        return True
+    if number != packet.protocol:
+        return False
+    if service.has_ports:
+        return service.first <= packet.dport <= service.last
+    return service.kind in (None, packet.kind)
+
+
+def probes(family):
+    for port in (79, 80, 81, 7999, 8000, 8100, 8101, 65535):
+        yield {"protocol": 6, "sport": 40000, "dport": port}
+    for port in (52, 53, 54, 4999, 5000, 5010, 5011):
+        yield {"protocol": 17, "sport": 40000, "dport": port}
+    yield {"protocol": 1 if family == 4 else 58, "kind": 8 if family == 4 else 128}
+    yield {"protocol": 47}
+    yield {"protocol": 132}
+
+
+def pairs(world):
+    for family in (4, 6):
+        inside = [address for address, end in world.ends.items() if end[0] == family]
+        others = OUTSIDE[family] + [g for g in sorted(world.gateways) if ip_address(g).version == family]
+        others += [a for a in FACTS["host_addresses"] if ip_address(a).version == family]
+        for source in inside:
+            for target in inside:
+                if world.ends[source][2] != world.ends[target][2]:
+                    yield family, source, target
+            for other in others:
+                yield family, source, other
+                yield family, other, source
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(policies())
+def test_every_probe_packet_fares_as_the_policies_say(drawn):
+    world = World(drawn)
+    for family, source, target in pairs(world):
+        reachable = world.route(source, target) is not None
+        inbound_nat = target in world.ends and source not in world.ends and world.ends[target][3] == "lan"
+        own_gateway = {source, target} & world.gateways
+        for fields in probes(family):
+            packet = Packet(family, source, target, **fields)
+            allowed = world.allowed(packet)
+            if not allowed:
+                assert not world.connects(packet), packet
+                if packet.protocol in (6, 17):
+                    assert not world.delivered(packet), packet
+            elif reachable and not inbound_nat and not own_gateway:
+                assert world.connects(packet), packet
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(policies(), st.data())
+def test_a_machine_sends_nothing_as_another(drawn, data):
+    world = World(drawn)
+    family, source, target = data.draw(st.sampled_from([p for p in pairs(world) if p[1] in world.ends]))
+    liar = data.draw(st.sampled_from([a for a, e in world.ends.items() if e[0] == family and a != source]))
+    sender = world.nic(liar)
+    for fields in probes(family):
+        lie = Packet(family, source, target, mac=sender.mac, **fields)
+        assert not frame_passes(sender, lie, "out")
+        assert not frame_passes(sender, Packet(family, liar, target, mac="02:00:00:00:00:fe", **fields), "out")
+        for kind, direction in (("ESTABLISHED", "REPLY"), ("NEW", "ORIGINAL")):
+            strayed = Packet(family, target, source, state=kind, direction=direction, **fields)
+            assert not frame_passes(sender, strayed, "in")
+
+
+def test_the_model_of_libvirt_can_fail():
+    allow = {"p": {"kind": "traffic", "from": ["machine.web"], "to": ["machine.bare"], "allow": ["tcp/80"]}}
+    world = World(allow)
+    web, bare = (next(a for a, e in world.ends.items() if e[0] == 4 and e[1] == n) for n in ("web", "bare"))
+    packet = Packet(4, web, bare, 6, 40000, 80)
+    assert world.connects(packet)
+    broken = tuple(rule for rule in world.nic(bare).rules if rule.get("attributes", {}).get("dstportstart") != "80")
+    world.nics[bare] = Nic(world.nic(bare).mac, broken)
+    assert not world.connects(packet)
+    closed = tuple(rule for rule in world.nic(web).rules if not (rule["action"] == "drop" and rule["priority"] == 1000))
+    world.nics[web] = Nic(world.nic(web).mac, closed)
+    assert world.delivered(Packet(4, web, "8.8.8.8", 17, 1, 1))

@@ -1,0 +1,1 @@
+"""The host: everything that speaks with the Pulumi engine, and the only importer of Pulumi."""
