@@ -88,9 +88,7 @@ def plugin_executables() -> tuple[PluginExecutable, ...]:
         PluginError: a plugin's name cannot be one, or two distributions use the same.
     """
     found = [
-        PluginExecutable(
-            "language", "provision", semantic_version(version("provision")), "provision.host.language"
-        )
+        PluginExecutable("language", "provision", semantic_version(version("provision")), "provision.host.language")
     ]
     seen: dict[str, str] = {}
     for point in sorted(entry_points(group=PROVIDER_GROUP), key=lambda point: point.name):

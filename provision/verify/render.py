@@ -17,7 +17,8 @@ from provision.verify.words import counter_example, differences, downgrades, gap
 SCHEMA = 1
 """Version of the JSON form; keys are added to it, never renamed or removed."""
 
-_COLUMNS = 8
+_WIDTH = 80
+_CORNER = "from \\ to"
 _STYLE = {Mark.PASSES: "green", Mark.LEAKS: "bold red", Mark.BLOCKED: "bold red", Mark.UNPROVEN: "yellow"}
 _STANDING = {
     Standing.PROVEN: "green",
@@ -46,15 +47,30 @@ def human(report: VerifyReport) -> RenderableType:
 
 
 def _tables(grid: Matrix) -> Iterator[Table]:
-    for start in range(0, len(grid.destinations), _COLUMNS):
-        shown = grid.destinations[start : start + _COLUMNS]
-        table = Table(title="who reaches whom" if start == 0 else None, title_justify="left", show_lines=True)
-        table.add_column("from \\ to", style="bold")
+    for number, shown in enumerate(_parts(grid)):
+        table = Table(title=None if number else "who reaches whom", title_justify="left", show_lines=True)
+        table.add_column(_CORNER, style="bold", no_wrap=True)
         for name in shown:
-            table.add_column(escape(name))
+            table.add_column(escape(name), no_wrap=True)
         for source in grid.sources:
             table.add_row(escape(source), *(_cell(grid, source, name) for name in shown))
         yield table
+
+
+def _parts(grid: Matrix) -> Iterator[list[str]]:
+    """The destinations in parts that fit a terminal: nothing in a cell may be cut off."""
+    first = max(map(len, (_CORNER, *grid.sources))) + 4
+    shown: list[str] = []
+    used = first
+    for name in grid.destinations:
+        entries = (entry.text for source in grid.sources for entry in grid.cells.get((source, name), ()))
+        width = max(map(len, (name, *entries))) + 3
+        if shown and used + width > _WIDTH:
+            yield shown
+            shown, used = [], first
+        shown.append(name)
+        used += width
+    yield shown
 
 
 def _cell(grid: Matrix, source: str, destination: str) -> Text:

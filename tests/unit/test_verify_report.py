@@ -37,6 +37,20 @@ def test_a_terminal_shows_the_matrix_and_every_difference_in_words(report: Verif
     assert shown == HUMAN.strip("\n")
 
 
+def test_nothing_of_a_wide_matrix_is_cut_off_on_a_terminal_of_eighty_columns() -> None:
+    names = [f"machine-number-{index}" for index in range(8)]
+    stack = stack_of(
+        {"p": traffic("machine.*", "machine.*", "tcp/15432")},
+        {"back": {"cidr": "10.20.2.0/24"}},
+        {name: machine("back") for name in names},
+    )
+    text = io.StringIO()
+    report = verified(stack, following(stack, deployed_for(stack)), has_outside=False)
+    Console(file=text, width=80, color_system=None).print(human(report))
+    assert text.getvalue().count("tcp/15432") == 8 * 7
+    assert all(name in text.getvalue() for name in names)
+
+
 def test_differences_are_red_on_a_terminal_with_colour(report: VerifyReport) -> None:
     text = io.StringIO()
     Console(file=text, width=150, force_terminal=True, color_system="standard").print(human(report))

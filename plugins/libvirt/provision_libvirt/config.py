@@ -30,5 +30,8 @@ class LibvirtConfig(Properties):
     ] = "/var/lib/libvirt/images"
     outside_socket: Annotated[
         str | None,
-        Field(description="Unix socket of a probing peer beyond the stack's networks, when there is one."),
-    ] = None
+        Field(
+            default_factory=lambda: os.environ.get("PROVISION_OUTSIDE_SOCKET"),
+            description="Unix socket of a probing peer beyond the stack's networks. Default: PROVISION_OUTSIDE_SOCKET.",
+        ),
+    ]

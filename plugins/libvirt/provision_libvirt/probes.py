@@ -118,6 +118,17 @@ class AgentChannel:
             observations[position] = Observation(probes[position], _SEEN[answer.state], answer.detail)
         return [observation for observation in observations if observation is not None]
 
+    def addresses(self) -> Sequence[str]:
+        """The addresses by which the machine or peer may be reached.
+
+        Raises:
+            PlatformError: the agent does not answer.
+        """
+        try:
+            return [address for nic in self._client.addresses() for address in nic.addresses]
+        except agent.ProbeFailure as failure:
+            raise PlatformError(f"the probe agent of '{self._name}' failed: {failure}") from None
+
     def close(self) -> None:
         """Close the listeners and let go of the machine."""
         with contextlib.suppress(agent.ProbeFailure):

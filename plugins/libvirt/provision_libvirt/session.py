@@ -33,6 +33,7 @@ _DENIED = {
 }
 _PASSING = {libvirt.VIR_ERR_OPERATION_TIMEOUT, libvirt.VIR_ERR_RESOURCE_BUSY, libvirt.VIR_ERR_AGENT_UNRESPONSIVE}
 _LOST = ("client socket is closed", "end of file", "connection reset", "broken pipe", "keepalive", "connection closed")
+_BAD_URI = ("no connection driver", "unsupported", "invalid", "not recognised", "unexpected")
 
 _event_loop_started = False
 _event_loop_lock = threading.Lock()
@@ -240,6 +241,6 @@ def _unreachable(uri: str, error: libvirt.libvirtError) -> EnvironmentProblem:
             "start libvirt (`systemctl start libvirtd`), or a private hypervisor with `provision lab start`, or set "
             "`pulumi config set provision-libvirt:uri URI`",
         )
-    if "no connection driver" in lowered or "unsupported" in lowered or "invalid" in lowered:
+    if any(words in lowered for words in _BAD_URI):
         return EnvironmentProblem(summary, "write a libvirt connection URI, such as qemu:///system")
     return EnvironmentProblem(summary, "check `virsh -c URI version` by hand; `provision doctor` says what is missing")

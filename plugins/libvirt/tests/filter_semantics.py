@@ -1,10 +1,11 @@
-"""What libvirt makes of packet filters, modelled from its documented format and from the kernel rules it was seen to make.
+"""What libvirt makes of packet filters, from its documented format and the kernel rules that it was seen to make.
 
 Knows nothing of how the filters were translated: it takes native filters and says what becomes of one packet.
 """
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from ipaddress import ip_address, ip_network
 from typing import Any
 
@@ -136,8 +137,13 @@ def _addresses(attributes: Mapping[str, str], packet: Packet) -> list[bool]:
     for side, address in (("src", packet.src), ("dst", packet.dst)):
         if f"{side}ipaddr" in attributes:
             mask = attributes.get(f"{side}ipmask", "32" if packet.family == 4 else "128")
-            found.append(ip_address(address) in ip_network(f"{attributes[f'{side}ipaddr']}/{mask}"))
+            found.append(_within(address, f"{attributes[f'{side}ipaddr']}/{mask}"))
     return found
+
+
+@cache
+def _within(address: str, prefix: str) -> bool:
+    return ip_address(address) in ip_network(prefix)
 
 
 def _ports(attributes: Mapping[str, str], packet: Packet) -> list[bool]:

@@ -1,7 +1,9 @@
 """Every native type on a real hypervisor: made, read, changed, adopted, refused, removed."""
 
 import hashlib
+import os
 import subprocess
+import threading
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +12,7 @@ import libvirt
 import pytest
 from provision_libvirt import lab, micro
 from provision_libvirt.config import LibvirtConfig
-from provision_libvirt.console import console_log
+from provision_libvirt.console import console_log, join
 from provision_libvirt.ownership import Owner
 from provision_libvirt.probes import outside_channel, probe_channel
 from provision_libvirt.resources import Domain, Filter, Network, Pool, Seed, Volume, xml_storage
@@ -80,12 +82,13 @@ class Bench:
         self.reports: list[str] = []
         self.made: list[Thing] = []
 
-    def make(self, kind, name, /, stack=STACK, **inputs):
+    def make(self, kind, name, /, stack=STACK, cancelled=False, **inputs):
         operation = Operation(
             urn=f"urn:pulumi:dev::shop::provision-libvirt:{kind.token}::{name}",
             session=self.session,
             report=self.reports.append,
-            wait=lambda seconds: time.sleep(seconds) or False,
+            cancelled=lambda: cancelled,
+            wait=lambda seconds: time.sleep(seconds) or cancelled,
         )
         model = kind.Inputs(stack_id=stack, **inputs)
         made = kind().create(CreateRequest(operation, model))
@@ -184,9 +187,8 @@ def test_leases_and_names_change_in_place(bench, pool):
     )
 
     assert changed.outputs == made.outputs
-    assert changed.read().inputs.dns_hosts == changed.inputs.dns_hosts
-    assert sorted(changed.read().inputs.dhcp_hosts, key=str) == sorted(changed.inputs.dhcp_hosts, key=str)
-    assert changed.read().inputs.dhcp_range == changed.inputs.dhcp_range
+    assert changed.drift() == set()
+    assert changed.update(dhcp_hosts=list(reversed(changed.inputs.dhcp_hosts))).drift() == set()
 
 
 @pytest.mark.parametrize("where", [libvirt.VIR_NETWORK_UPDATE_AFFECT_LIVE, libvirt.VIR_NETWORK_UPDATE_AFFECT_CONFIG])
@@ -525,6 +527,22 @@ def test_the_life_of_a_machine(bench, parts):
     assert made.read().outputs == made.outputs
     assert "PROVISION-GUEST-READY web" in console_log(bench.session, deployed(made))
 
+    # A person types at its console.
+    keyboard, typing = os.pipe()
+    shown, screen = os.pipe()
+    stream = bench.connection.newStream(0)
+    live.openConsole(None, stream, libvirt.VIR_DOMAIN_CONSOLE_FORCE)
+    os.write(typing, b"\necho $((6 * 7))-answer\n")
+    joined = threading.Thread(target=join, args=(stream, keyboard, screen))
+    joined.start()
+    seen = b""
+    while b"42-answer" not in seen:
+        seen += os.read(shown, 1000)
+    assert joined.is_alive()
+    os.write(typing, b"ignored \x1d")
+    joined.join(10)
+    assert not joined.is_alive()
+
     # What an interrupted run left is adopted as it runs.
     number = live.ID()
     assert made.again().outputs == made.outputs
@@ -594,9 +612,21 @@ def test_a_guest_that_does_not_boot_is_kept_with_the_end_of_its_console(bench, p
     Thing(Domain, bench.made[0].operation, inputs, error.id, outputs).delete()
 
 
+def test_a_machine_whose_wait_was_cancelled_is_kept_and_waited_for_again(bench, parts):
+    with pytest.raises(CreatedButUnhealthy, match="the run was cancelled while it was starting") as caught:
+        parts(cancelled=True)
+
+    made = parts()
+
+    assert made.id == caught.value.id
+    assert made.outputs.model_dump() == caught.value.outputs
+    assert "PROVISION-GUEST-READY web" in console_log(bench.session, deployed(made))
+
+
 def test_a_foreign_machine_is_not_touched(bench, parts):
     foreign = bench.connection.defineXML(
-        "<domain type='qemu'><name>shop-dev-web</name><memory>65536</memory><os><type arch='x86_64'>hvm</type></os></domain>"
+        "<domain type='qemu'><name>shop-dev-web</name><memory>65536</memory>"
+        "<os><type arch='x86_64'>hvm</type></os></domain>"
     )
     before = foreign.XMLDesc()
     try:

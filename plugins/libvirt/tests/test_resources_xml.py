@@ -5,12 +5,13 @@ import ipaddress
 import struct
 
 import pycdlib
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from provision_libvirt.resources import xml_domain, xml_filter, xml_network, xml_storage
 from provision_libvirt.resources.domain_model import Disk, DomainInputs, Nic
 from provision_libvirt.resources.filter_model import FilterInputs, FilterReference, FilterRule
-from provision_libvirt.resources.leftovers import blank_qcow2
+from provision_libvirt.resources.leftovers import blank_qcow2, is_console_log
 from provision_libvirt.resources.network_model import DhcpHost, DhcpRange, DnsHost, IpAddress, NetworkInputs
 from provision_libvirt.resources.seed import iso_image
 from provision_libvirt.resources.xml_tools import from_text, to_text
@@ -42,7 +43,7 @@ networks = model(
     ipv6=st.none() | model(IpAddress, address=ipv6s, prefix=st.integers(1, 127)),
     domain=st.none() | names,
     mtu=st.none() | st.integers(576, 9000),
-    dns=st.just(True),
+    dns=st.booleans(),
     dhcp_range=st.none() | model(DhcpRange, start=ipv4s, end=ipv4s),
     dhcp_hosts=st.lists(model(DhcpHost, mac=macs, ip=ipv4s, name=st.none() | names), max_size=3),
     dns_hosts=st.lists(model(DnsHost, ip=ipv4s | ipv6s, names=st.lists(names, min_size=1, max_size=3)), max_size=3),
@@ -162,7 +163,8 @@ def test_a_domain():
 
     assert "secret" not in text
     assert text == (
-        f'<domain xmlns:provision="urn:provision:libvirt:1" type="qemu"><name>shop-dev-web</name><uuid>{UUID}</uuid><metadata>'
+        f'<domain xmlns:provision="urn:provision:libvirt:1" type="qemu"><name>shop-dev-web</name>'
+        f"<uuid>{UUID}</uuid><metadata>"
         '<provision:owner stack="ab" urn="urn:x" pool="shop-dev">'
         "<provision:generation>g1</provision:generation></provision:owner></metadata>"
         '<memory unit="MiB">96</memory><vcpu>1</vcpu>'
@@ -280,3 +282,33 @@ def test_a_seed_holds_its_files_under_the_label_cidata(files):
 
 def test_metadata_survives_a_round_trip():
     assert to_text(from_text("<a><b>x</b></a>")) == "<a><b>x</b></a>"
+
+
+@given(networks, st.randoms())
+def test_order_and_spelling_of_leases_and_names_mean_nothing(inputs, random):
+    hosts = [host.model_copy(update={"mac": host.mac.upper()}) for host in inputs.dhcp_hosts]
+    names = [
+        host.model_copy(update={"ip": ipaddress.ip_address(host.ip).exploded, "names": list(reversed(host.names))})
+        for host in inputs.dns_hosts
+    ]
+    random.shuffle(hosts)
+    random.shuffle(names)
+    other = inputs.model_copy(update={"dhcp_hosts": hosts, "dns_hosts": names})
+    more = inputs.model_copy(update={"dhcp_hosts": [*hosts, DhcpHost(mac="02:00:00:00:00:01", ip="1.2.3.4", name="x")]})
+
+    assert xml_network.canonical(other) == xml_network.canonical(inputs)
+    assert xml_network.canonical(more) != xml_network.canonical(inputs)
+
+
+@pytest.mark.parametrize(
+    ("volume", "expected"),
+    [
+        ("web.console.log", True),
+        ("web.console.log.2", True),
+        ("web.console.log.old", False),
+        ("web-1.console.log", False),
+        ("web.qcow2", False),
+    ],
+)
+def test_parts_of_a_console_log_are_recognised(volume, expected):
+    assert is_console_log(volume, "web") is expected

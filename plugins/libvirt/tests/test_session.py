@@ -69,7 +69,7 @@ def test_a_missing_socket_says_how_to_get_one_and_libvirt_prints_nothing(tmp_pat
 
 def test_a_uri_that_is_none_is_refused_with_an_example():
     with pytest.raises(EnvironmentProblem) as caught:
-        Session(LibvirtConfig(uri="nonsense:///"))
+        Session(LibvirtConfig(uri="qemu+nonsense:///system"))
 
     assert "qemu:///system" in caught.value.fix
 

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 import yaml
+from provision_libvirt.provider import LibvirtProvider
+from provision_libvirt.translate import translate
 from pydantic import SecretStr
 from stack_requests import request
 
 from provision.errors import ProvisionError
 from provision.spi import Output
-from provision_libvirt.provider import LibvirtProvider
-from provision_libvirt.translate import translate
 
 CASES = sorted((Path(__file__).parent / "cases").glob("*.yaml"))
 

@@ -5,11 +5,11 @@ from ipaddress import ip_address, ip_network
 from filter_semantics import Nic, Packet, forward_passes, frame_passes, nic_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from provision_libvirt.translate import translate
 from stack_requests import FACTS, addresses, request
 
 from provision.models import Stack
 from provision.packets import Protocol
-from provision_libvirt.translate import translate
 
 NETWORKS = {
     "front": {"cidr": "10.1.0.0/24", "cidr6": "fd00:1::/64", "internet": "routed"},
@@ -21,7 +21,7 @@ MACHINES = {
     "web": {"count": 2, "nics": ["front"], "labels": {"tier": "web"}},
     "app": {"nics": ["mid", "back"], "labels": {"tier": "app"}},
     "pc": {"nics": ["lan"], "labels": {"tier": "web"}},
-    "db": {"count": 2, "nics": ["back"]},
+    "db": {"nics": ["back"]},
     "bare": {"nics": ["front"]},
 }
 OUTSIDE = {4: ["8.8.8.8", "192.0.2.7", "172.31.0.9"], 6: ["2606:4700::1", "2001:db8:1::5"]}
@@ -92,7 +92,7 @@ class World:
         if text == "host":
             return address in self.gateways or address in FACTS["host_addresses"]
         if end is None:
-            beyond = address not in self.gateways
+            beyond = address not in self.gateways and address not in FACTS["host_addresses"]
             return beyond and (text == "outside" or (text == "internet" and ip_address(address).is_global))
         kind, _, name = text.partition(".")
         return {
@@ -155,13 +155,16 @@ def serves(service, packet):
 
 
 def probes(family):
-    for port in (79, 80, 81, 7999, 8000, 8100, 8101, 65535):
+    for port in (79, 80, 7999, 8000, 8100, 8101):
         yield {"protocol": 6, "sport": 40000, "dport": port}
-    for port in (52, 53, 54, 4999, 5000, 5010, 5011):
+    for port in (53, 54, 4999, 5010):
         yield {"protocol": 17, "sport": 40000, "dport": port}
     yield {"protocol": 1 if family == 4 else 58, "kind": 8 if family == 4 else 128}
     yield {"protocol": 47}
     yield {"protocol": 132}
+
+
+PROBES = {family: list(probes(family)) for family in (4, 6)}
 
 
 def pairs(world):
@@ -178,7 +181,7 @@ def pairs(world):
                 yield family, other, source
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(policies())
 def test_every_probe_packet_fares_as_the_policies_say(drawn):
     world = World(drawn)
@@ -186,12 +189,14 @@ def test_every_probe_packet_fares_as_the_policies_say(drawn):
         reachable = world.route(source, target) is not None
         inbound_nat = target in world.ends and source not in world.ends and world.ends[target][3] == "lan"
         own_gateway = {source, target} & world.gateways
-        for fields in probes(family):
+        for fields in PROBES[family]:
             packet = Packet(family, source, target, **fields)
             allowed = world.allowed(packet)
             if not allowed:
                 assert not world.connects(packet), packet
-                if packet.protocol in (6, 17):
+                # Answers that are routed in are told by address and port alone, so of TCP from beyond a lone segment
+                # may get in, but no connection; datagrams may not.
+                if packet.protocol == 17 or (packet.protocol == 6 and source in world.ends):
                     assert not world.delivered(packet), packet
             elif reachable and not inbound_nat and not own_gateway:
                 assert world.connects(packet), packet

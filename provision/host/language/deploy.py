@@ -73,9 +73,7 @@ class Deployment:
     async def _finish(self, component: Component) -> None:
         if any(self._nodes[reference.node].failed for reference in references(component.outputs)):
             return
-        outputs = {
-            wire_name(name): wire_value(value, self._resolve) for name, value in component.outputs.items()
-        }
+        outputs = {wire_name(name): wire_value(value, self._resolve) for name, value in component.outputs.items()}
         await self._monitor.finish(
             self._components[component.name].urn, {key: value for key, value in outputs.items() if value is not None}
         )
@@ -123,9 +121,7 @@ class Deployment:
             return UNKNOWN
         return made.output(output.property)
 
-    async def _each(
-        self, items: Iterable[Component], action: Callable[[Component], Awaitable[None]]
-    ) -> None:
+    async def _each(self, items: Iterable[Component], action: Callable[[Component], Awaitable[None]]) -> None:
         """Do `action` for all, as many at once as the engine handles."""
         waiting = iter(items)
 

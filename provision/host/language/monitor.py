@@ -97,7 +97,7 @@ class Monitor:
             for address in dict.fromkeys((monitor_address, engine_address))
         ]
         self._monitor = resource_pb2_grpc.ResourceMonitorStub(self._channels[0])
-        self._engine = engine_pb2_grpc.EngineStub(self._channels[-1])
+        self._engine: Any = engine_pb2_grpc.EngineStub(self._channels[-1])  # typed for synchronous channels
 
     async def close(self) -> None:
         """Disconnect."""

@@ -87,9 +87,7 @@ class _Run:
         loaded = await self._load()
         sink = DiagnosticSink(loaded.source_map)
         # Everything that can be refused is refused here, before the engine hears of the first resource.
-        agreed = [
-            await asyncio.to_thread(agree, asked, placed, sink) for placed in place(loaded.stack, sink)
-        ]
+        agreed = [await asyncio.to_thread(agree, asked, placed, sink) for placed in place(loaded.stack, sink)]
         await self._tell([*loaded.diagnostics, *sink], loaded)
         root = await self._root_stack()
         component = await self._monitor.register(
@@ -108,9 +106,7 @@ class _Run:
             outputs.update(exported)
         if fine:
             downgrades = {n: d.reason for a in agreed for n, d in a.decisions.items() if d.reason}
-            await self._monitor.finish(
-                component.urn, {"platform": agreed[0].provider.name, "downgrades": downgrades}
-            )
+            await self._monitor.finish(component.urn, {"platform": agreed[0].provider.name, "downgrades": downgrades})
             await self._monitor.finish(root.urn, wire_value(outputs, _unresolved))
         return fine
 

@@ -26,46 +26,48 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
         self._engine_address = engine_address
         self._cancelled = cancelled
 
-    async def Handshake(self, request: Any, context: grpc.aio.ServicerContext) -> Any:
+    async def Handshake(self, request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
         """Learn the engine's address when it was not an argument."""
         self._engine_address = request.engine_address or self._engine_address
         return language_pb2.LanguageHandshakeResponse()
 
-    async def GetPluginInfo(self, request: Any, context: grpc.aio.ServicerContext) -> Any:
+    async def GetPluginInfo(self, request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
         """The version of this package."""
         return plugin_pb2.PluginInfo(version=_version())
 
-    async def About(self, request: Any, context: grpc.aio.ServicerContext) -> Any:
+    async def About(self, request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
         """What runs the program, for `pulumi about`."""
         return language_pb2.AboutResponse(
             executable=sys.executable, version=_version(), metadata={"python": platform.python_version()}
         )
 
-    async def GetRequiredPackages(self, request: Any, context: grpc.aio.ServicerContext) -> Any:
+    async def GetRequiredPackages(self, request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
         """None: a named version would bind the state to it, and be looked for on the Internet."""
         return language_pb2.GetRequiredPackagesResponse()
 
-    async def GetRequiredPlugins(self, request: Any, context: grpc.aio.ServicerContext) -> Any:
+    async def GetRequiredPlugins(self, request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
         """None, as with packages."""
         return language_pb2.GetRequiredPluginsResponse()
 
-    async def InstallDependencies(self, request: Any, context: grpc.aio.ServicerContext) -> AsyncIterator[Any]:
+    async def InstallDependencies(
+        self, request: Any, context: grpc.aio.ServicerContext[Any, Any]
+    ) -> AsyncIterator[Any]:
         """A stack file has no dependencies but this package."""
         return
         yield  # makes this an empty stream
 
-    async def RuntimeOptionsPrompts(self, request: Any, context: grpc.aio.ServicerContext) -> Any:
+    async def RuntimeOptionsPrompts(self, request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
         """There are no options."""
         return language_pb2.RuntimeOptionsResponse()
 
-    async def Run(self, request: Any, context: grpc.aio.ServicerContext) -> Any:
+    async def Run(self, request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
         """Make, or preview, what the stack file says; what is wrong has been told to the engine when this returns."""
         from provision.host.language.run import run
 
         fine = await run(request, self._engine_address)
         return language_pb2.RunResponse(bail=not fine)
 
-    async def Cancel(self, request: Any, context: grpc.aio.ServicerContext) -> Any:
+    async def Cancel(self, request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
         """End this process soon."""
         from google.protobuf import empty_pb2
 

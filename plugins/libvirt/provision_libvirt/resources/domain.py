@@ -18,9 +18,10 @@ from provision.spi import (
 )
 from provision_libvirt.ownership import Owner, stack_mark
 from provision_libvirt.resources import guest, xml_domain
-from provision_libvirt.resources.common import foreign, found, ours, own_pool, volume_in
+from provision_libvirt.resources.common import foreign, found, ours, own_pool
 from provision_libvirt.resources.domain_model import DomainInputs, DomainOutputs, Nic
-from provision_libvirt.resources.leftovers import CONSOLE_SUFFIX, refresh, remove_domain
+from provision_libvirt.resources.filter_users import references_change
+from provision_libvirt.resources.leftovers import CONSOLE_SUFFIX, is_console_log, refresh, remove_domain
 from provision_libvirt.resources.xml_tools import from_text
 from provision_libvirt.session import Session, explained
 
@@ -54,7 +55,7 @@ class Domain(ResourceType[DomainInputs, DomainOutputs, Session]):
                     raise foreign("machine", inputs.name, f" (UUID {other.UUIDString()})")
             else:
                 operation.report("going on with the machine that an interrupted run left")
-            return Created(uuid, _bring(operation, connection, uuid, inputs, new=left is None))
+            return Created(uuid, _bring(operation, connection, uuid, inputs, new=left is None, retry=True))
 
     def read(self, request: ReadRequest[DomainInputs, DomainOutputs]) -> Read[DomainInputs, DomainOutputs] | None:
         """What the machine is now: a difference may be in the running machine or in what its next start uses."""
@@ -136,6 +137,7 @@ def _bring(
     operation: Operation, connection: Any, uuid: str, inputs: DomainInputs, *, new: bool = False, retry: bool = False
 ) -> DomainOutputs:
     """Make the domain what `inputs` say, whatever it is now."""
+    references_change(operation.session)
     console_path = _console_path(connection, inputs) if inputs.console_log else None
     outputs = DomainOutputs(
         name=inputs.name, pool=inputs.pool, probe_channel=inputs.probe_channel, uuid=uuid, console_path=console_path
@@ -171,7 +173,7 @@ def _bring(
                     with contextlib.suppress(libvirt.libvirtError):
                         remove_domain(domain)
                 raise
-    if inputs.ready == "channel" and (new or retry or not running):
+    if inputs.ready == "channel" and (retry or not running):
         guest.wait_ready(operation, connection, domain, inputs, outputs)
     return outputs
 
@@ -217,6 +219,6 @@ def _remove_console(connection: Any, request: DeleteRequest[DomainInputs, Domain
         return
     refresh(pool)
     with contextlib.suppress(libvirt.libvirtError):
-        volume = volume_in(pool, f"{outputs.name}{CONSOLE_SUFFIX}")
-        if volume is not None:
-            volume.delete(0)
+        for volume in pool.listAllVolumes():
+            if is_console_log(volume.name(), outputs.name):
+                volume.delete(0)

@@ -21,6 +21,7 @@ from provision_libvirt.ownership import Owner
 from provision_libvirt.resources import xml_filter
 from provision_libvirt.resources.common import foreign, found, ours
 from provision_libvirt.resources.filter_model import FilterInputs, FilterOutputs
+from provision_libvirt.resources.filter_users import descriptions, references_change, users_of
 from provision_libvirt.resources.xml_domain import used_filters
 from provision_libvirt.session import Session, explain, explained, is_absent
 
@@ -42,6 +43,7 @@ class Filter(ResourceType[FilterInputs, FilterOutputs, Session]):
         inputs = request.inputs
         owner = Owner(inputs.stack_id, request.operation.urn)
         connection = request.operation.session.connection()
+        references_change(request.operation.session)
         uuid, incarnation = owner.incarnation()
         outputs = _define(connection, inputs, f"{inputs.name}-{incarnation}", uuid)
         with contextlib.suppress(libvirt.libvirtError):  # what stays is found again by the next create
@@ -71,6 +73,7 @@ class Filter(ResourceType[FilterInputs, FilterOutputs, Session]):
             name = connection.nwfilterLookupByUUIDString(request.id).name()
         if not ours(request.id, inputs):
             raise foreign("packet filter", name)
+        references_change(request.operation.session)
         return Updated(_define(connection, inputs, name, request.id))
 
     def delete(self, request: DeleteRequest[FilterInputs, FilterOutputs]) -> None:
@@ -87,7 +90,7 @@ class Filter(ResourceType[FilterInputs, FilterOutputs, Session]):
         if not ours(request.id, request.inputs):
             raise foreign("packet filter", name)
         # Libvirt minds only running machines; a stopped one, or another filter, could then not be started any more.
-        if users := _users(connection, name):
+        if users := users_of(request.operation.session, name):
             raise _in_use(name, users)
         try:
             filter.undefine()
@@ -131,7 +134,7 @@ def _remove_unused(connection: Any, owner: Owner, current: str) -> None:
     if not others:
         return
     used = used_filters(
-        [domain.XMLDesc(flags) for domain in connection.listAllDomains() for flags in _descriptions(domain)]
+        [domain.XMLDesc(flags) for domain in connection.listAllDomains() for flags in descriptions(domain)]
         + [filter.XMLDesc(0) for filter in connection.listAllNWFilters()]
     )
     for filter in others:
@@ -140,26 +143,7 @@ def _remove_unused(connection: Any, owner: Owner, current: str) -> None:
                 filter.undefine()
 
 
-def _descriptions(domain: Any) -> tuple[int, ...]:
-    return (0, libvirt.VIR_DOMAIN_XML_INACTIVE) if domain.isActive() else (0,)
-
-
 def _in_use(name: str, users: str) -> RetriableError:
     return RetriableError(
         f"the packet filter '{name}' is still in use by {users}", "run again once nothing refers to it"
     )
-
-
-def _users(connection: Any, name: str) -> str:
-    """Who refers to the filter, in words; empty when nobody does."""
-    users: list[str] = []
-    with contextlib.suppress(libvirt.libvirtError):
-        for domain in connection.listAllDomains():
-            with contextlib.suppress(libvirt.libvirtError):  # it went away meanwhile
-                if name in used_filters([domain.XMLDesc(flags) for flags in _descriptions(domain)]):
-                    users.append(f"the machine '{domain.name()}'")
-        for filter in connection.listAllNWFilters():
-            with contextlib.suppress(libvirt.libvirtError):
-                if name in used_filters([filter.XMLDesc(0)]):
-                    users.append(f"the packet filter '{filter.name()}'")
-    return ", ".join(users)

@@ -1,6 +1,7 @@
 """Removing what interrupted runs left of a stack."""
 
 import contextlib
+import re
 import struct
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -14,7 +15,8 @@ from provision_libvirt.session import download
 CACHE_SUFFIX = ".cache"
 SEED_SUFFIX = ".seed.iso"
 CONSOLE_SUFFIX = ".console.log"
-_REGENERABLE = (CACHE_SUFFIX, SEED_SUFFIX, CONSOLE_SUFFIX)
+_REGENERABLE = (CACHE_SUFFIX, SEED_SUFFIX)
+_ROTATED = re.compile(rf"(.+){re.escape(CONSOLE_SUFFIX)}(\.\d+)?")
 _QCOW2_MAGIC = b"QFI\xfb"
 _SMALL = 1 << 20
 
@@ -68,13 +70,23 @@ def remove_volumes(connection: Any, pool: Any, disposable: Sequence[str]) -> lis
     for volume in pool.listAllVolumes():
         name = volume.name()
         try:
-            if name.endswith(_REGENERABLE) or name in disposable or is_blank(connection, volume):
+            if _can_be_made_again(name) or name in disposable or is_blank(connection, volume):
                 volume.delete(0)
             else:
                 kept.append(name)
         except libvirt.libvirtError:
             kept.append(name)
     return kept
+
+
+def is_console_log(volume: str, machine: str) -> bool:
+    """Whether a volume is the console log of `machine`, or an older part of it (virtlogd numbers them)."""
+    match = _ROTATED.fullmatch(volume)
+    return match is not None and match[1] == machine
+
+
+def _can_be_made_again(name: str) -> bool:
+    return name.endswith(_REGENERABLE) or _ROTATED.fullmatch(name) is not None
 
 
 def refresh(pool: Any) -> None:

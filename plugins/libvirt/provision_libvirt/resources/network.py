@@ -70,12 +70,11 @@ class Network(ResourceType[NetworkInputs, NetworkOutputs, Session]):
             if not network.isActive():
                 return None
             live, config = network.XMLDesc(0), network.XMLDesc(_CONFIG)
-        values, stored = xml_network.parse(live), xml_network.parse(config)
+        values = xml_network.parse(live)
         recorded = request.inputs
         if recorded:  # a change by hand may be in the running network alone, or only in what the next start uses
-            values = {
-                name: value if value != getattr(recorded, name) else stored[name] for name, value in values.items()
-            }
+            stored = xml_network.parse(config)
+            values = {name: _seen(getattr(recorded, name), values[name], stored[name]) for name in values}
         base = dict(recorded) if recorded else {"stack_id": "", "pool": ""}
         inputs = NetworkInputs.model_construct(**{**base, **values})
         generation = xml_network.generation(live) or ""
@@ -115,6 +114,12 @@ def _outputs(inputs: NetworkInputs, uuid: str, generation: str) -> NetworkOutput
     return NetworkOutputs(name=inputs.name, bridge=inputs.bridge, uuid=uuid, generation=generation)
 
 
+def _seen(recorded: Any, live: Any, stored: Any) -> Any:
+    """The recorded value in its own spelling, unless one of the two others means something else."""
+    meant = xml_network.canonical(recorded)
+    return next((value for value in (live, stored) if xml_network.canonical(value) != meant), recorded)
+
+
 def _refuse_foreign(connection: Any, name: str, uuid: str) -> None:
     other = found(connection.networkLookupByName, name, f"looking for the network '{name}'")
     if other is not None and other.UUIDString() != uuid:
@@ -144,7 +149,7 @@ def _unchanged(network: Any, inputs: NetworkInputs) -> str | None:
             return None
         texts = (network.XMLDesc(0), network.XMLDesc(_CONFIG))
         wanted = xml_network.parse(xml_network.render(inputs, "", stack="", urn="", generation=""))
-        if any(xml_network.parse(text) != wanted for text in texts):
+        if any(xml_network.canonical(xml_network.parse(text)) != xml_network.canonical(wanted) for text in texts):
             return None
         network.setAutostart(1)
         return xml_network.generation(texts[0])
@@ -174,11 +179,16 @@ def _update_live(network: Any, inputs: NetworkInputs) -> None:
         ),
     ]
     for section, render, now, then in sections:
-        for item in (item for item in now if item not in then):
+        for item in _without(now, then):
             _live(network, libvirt.VIR_NETWORK_UPDATE_COMMAND_DELETE, section, render(item))
     for section, render, now, then in sections:
-        for item in (item for item in then if item not in now):
+        for item in _without(then, now):
             _live(network, libvirt.VIR_NETWORK_UPDATE_COMMAND_ADD_LAST, section, render(item))
+
+
+def _without(items: list[Any], others: list[Any]) -> list[Any]:
+    known = [xml_network.canonical(other) for other in others]
+    return [item for item in items if xml_network.canonical(item) not in known]
 
 
 def _live(network: Any, command: int, section: int, item: Element) -> None:

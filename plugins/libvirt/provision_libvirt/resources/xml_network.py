@@ -1,8 +1,10 @@
 """Networks in libvirt's XML, both ways."""
 
-from ipaddress import ip_network
+import contextlib
+from ipaddress import ip_address, ip_network
 from typing import Any
 
+from provision.spi import Properties
 from provision_libvirt.resources.network_model import DhcpHost, DhcpRange, DnsHost, IpAddress, NetworkInputs
 from provision_libvirt.resources.xml_tools import (
     Element,
@@ -35,10 +37,8 @@ def render(inputs: NetworkInputs, uuid: str, *, stack: str, urn: str, generation
         add(root, "mtu", size=inputs.mtu)
     if inputs.domain:
         add(root, "domain", name=inputs.domain, localOnly="yes")
-    if not inputs.dns:
-        add(root, "dns", enable="no")
-    elif inputs.dns_hosts:
-        dns = add(root, "dns")
+    if inputs.dns_hosts or not inputs.dns:
+        dns = add(root, "dns", enable=None if inputs.dns else "no")
         dns.extend(dns_host(host) for host in inputs.dns_hosts)
     if inputs.ipv4:
         ip = add(root, "ip", address=inputs.ipv4.address, prefix=inputs.ipv4.prefix)
@@ -95,6 +95,21 @@ def parse(text: str) -> dict[str, Any]:
             for host in root.findall("dns/host")
         ],
     }
+
+
+def canonical(value: Any) -> Any:
+    """The same value for every spelling and order of an input that means the same."""
+    if isinstance(value, Properties):
+        return canonical(dict(value))
+    if isinstance(value, dict):
+        return {name: canonical(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return sorted((canonical(item) for item in value), key=repr)
+    if isinstance(value, str):
+        with contextlib.suppress(ValueError):
+            return str(ip_address(value))
+        return value.lower()
+    return value
 
 
 def generation(text: str) -> str | None:

@@ -1,0 +1,61 @@
+"""Who refers to which packet filter.
+
+Libvirt refuses to remove a filter only when a running machine needs it. One that a stopped machine or another filter refers
+to must stay too: whatever refers to it could not be started any more.
+"""
+
+import contextlib
+import time
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import libvirt
+
+from provision_libvirt.resources.xml_domain import used_filters
+from provision_libvirt.session import Session, explained
+
+_SEEN_SECONDS = 2.0
+_seen: WeakKeyDictionary[Session, tuple[float, dict[str, list[str]]]] = WeakKeyDictionary()
+
+
+def references_change(session: Session) -> None:
+    """To be said before new references to filters are written."""
+    _seen.pop(session, None)
+
+
+def users_of(session: Session, name: str) -> str:
+    """Who refers to the filter, in words; empty when nobody does.
+
+    Looking at everything for each of many filters would take the square of their number, so what was seen a moment ago
+    counts when it says that nobody does.
+
+    Raises:
+        provision.errors.PlatformError: the hypervisor did not answer.
+    """
+    seen = _seen.get(session)
+    if seen is None or time.monotonic() - seen[0] > _SEEN_SECONDS or name in seen[1]:
+        seen = (time.monotonic(), _all_users(session.connection()))
+        _seen[session] = seen
+    return ", ".join(seen[1].get(name, ()))
+
+
+def descriptions(thing: Any) -> tuple[int, ...]:
+    """Flags for every description of a filter or domain: a running domain's next start may use other filters.
+
+    Raises:
+        libvirt.libvirtError: it went away.
+    """
+    return (0, libvirt.VIR_DOMAIN_XML_INACTIVE) if hasattr(thing, "isActive") and thing.isActive() else (0,)
+
+
+def _all_users(connection: Any) -> dict[str, list[str]]:
+    users: dict[str, list[str]] = {}
+    with explained("looking for what uses packet filters"):
+        objects = [(f"the machine '{domain.name()}'", domain) for domain in connection.listAllDomains()]
+        objects += [(f"the packet filter '{filter.name()}'", filter) for filter in connection.listAllNWFilters()]
+    for words, thing in objects:
+        with contextlib.suppress(libvirt.libvirtError):  # it went away meanwhile
+            texts = [thing.XMLDesc(flags) for flags in descriptions(thing)]
+            for name in used_filters(texts):
+                users.setdefault(name, []).append(words)
+    return users
