@@ -181,7 +181,7 @@ def pairs(world):
                 yield family, other, source
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(policies())
 def test_every_probe_packet_fares_as_the_policies_say(drawn):
     world = World(drawn)

@@ -1,7 +1,7 @@
 """Who refers to which packet filter.
 
-Libvirt refuses to remove a filter only when a running machine needs it. One that a stopped machine or another filter refers
-to must stay too: whatever refers to it could not be started any more.
+Libvirt refuses to remove a filter only when a running machine needs it. One that a stopped machine or another filter
+refers to must stay too: whatever refers to it could not be started any more.
 """
 
 import contextlib
