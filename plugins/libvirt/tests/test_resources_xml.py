@@ -9,12 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from provision_libvirt.resources import xml_domain, xml_filter, xml_network, xml_storage
+from provision_libvirt.resources.domain import needs_restart
 from provision_libvirt.resources.domain_model import Disk, DomainInputs, Nic
 from provision_libvirt.resources.filter_model import FilterInputs, FilterReference, FilterRule
 from provision_libvirt.resources.leftovers import blank_qcow2, is_console_log
 from provision_libvirt.resources.network_model import DhcpHost, DhcpRange, DnsHost, IpAddress, NetworkInputs
 from provision_libvirt.resources.seed import iso_image
 from provision_libvirt.resources.xml_tools import from_text, to_text
+
+from provision.spi import IMMUTABLE, RESTARTS
 
 UUID = "f457db9f-828e-82a4-ab91-6accab13c252"
 
@@ -312,3 +315,66 @@ def test_order_and_spelling_of_leases_and_names_mean_nothing(inputs, random):
 )
 def test_parts_of_a_console_log_are_recognised(volume, expected):
     assert is_console_log(volume, "web") is expected
+
+
+CHANGED = {
+    "memory_mib": 128,
+    "vcpus": 2,
+    "accelerator": "qemu",
+    "kernel": "/p/other",
+    "initrd": "/p/other",
+    "cmdline": "other",
+    "disks": [Disk(path="/p/other")],
+    "seed": "/p/other",
+    "nics": [Nic(network="front", mac="02:00:00:00:00:01", filter="other", parameters={"IP": ["10.0.0.3"]})],
+    "generations": ["other"],
+    "power": "stopped",
+    "probe_channel": True,
+    "console_log": False,
+    "ready": "channel",
+    "ready_timeout_s": 5,
+}
+
+
+def plain_domain():
+    nic = Nic(network="front", mac="02:00:00:00:00:01", filter="f-1")
+    return DomainInputs(stack_id="s", pool="p", name="web", memory_mib=96, nics=[nic])
+
+
+def restarts(inputs, changed):
+    path = "/p/web.console.log" if inputs.console_log else None
+    live = xml_domain.parse(xml_domain.render(inputs, UUID, stack="s", urn="u", console_path=path))
+    return needs_restart(live, changed)
+
+
+@pytest.mark.parametrize(("field", "value"), CHANGED.items())
+def test_a_change_restarts_a_machine_exactly_when_its_annotation_says_so(field, value):
+    inputs = plain_domain()
+    annotated = RESTARTS in DomainInputs.model_fields[field].metadata
+
+    assert restarts(inputs, inputs.model_copy(update={field: value})) is annotated
+    assert not restarts(inputs, inputs)
+
+
+def test_every_field_of_a_machine_replaces_it_or_is_known_to_the_test_above():
+    replacing = {name for name, field in DomainInputs.model_fields.items() if IMMUTABLE in field.metadata}
+
+    assert replacing == {"pool", "name", "machine"}
+    assert set(DomainInputs.model_fields) == replacing | set(CHANGED) | {"stack_id"}
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("network", "other"), ("mac", "02:00:00:00:00:02"), ("mtu", 1300), ("filter", None)]
+)
+def test_of_a_nic_only_the_filter_changes_while_the_machine_runs(field, value):
+    inputs = plain_domain()
+    nics = [inputs.nics[0].model_copy(update={field: value})]
+
+    assert restarts(inputs, inputs.model_copy(update={"nics": nics})) is (RESTARTS in Nic.model_fields[field].metadata)
+
+
+def test_a_nic_more_or_less_needs_a_restart():
+    inputs = plain_domain()
+
+    assert restarts(inputs, inputs.model_copy(update={"nics": []}))
+    assert restarts(inputs, inputs.model_copy(update={"nics": inputs.nics * 2}))

@@ -150,7 +150,7 @@ def _bring(
         running = bool(domain.isActive())
         if running and inputs.power != "stopped":
             live = xml_domain.parse(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_SECURE))
-            if _needs_restart(live, inputs):
+            if needs_restart(live, inputs):
                 operation.report("restarting")
                 guest.stop(domain, operation)
                 running = False
@@ -184,7 +184,7 @@ _RESTARTING = (
 )  # fmt: skip
 
 
-def _needs_restart(live: dict[str, Any], inputs: DomainInputs) -> bool:
+def needs_restart(live: dict[str, Any], inputs: DomainInputs) -> bool:
     """Whether the running machine differs in more than its packet filters."""
     if any(live[name] != getattr(inputs, name) for name in _RESTARTING):
         return True

@@ -8,7 +8,7 @@ from typing import Any
 import libvirt
 
 from provision.errors import CreatedButUnhealthy, PlatformError
-from provision.spi import Operation
+from provision.spi import Cancelled, Operation
 from provision_libvirt.micro.client import ProbeClient, ProbeFailure
 from provision_libvirt.micro.transport import ChannelTransport
 from provision_libvirt.resources.domain_model import DomainInputs, DomainOutputs, Power
@@ -49,15 +49,15 @@ def stop(domain: Any, operation: Operation) -> None:
     """Ask the guest to shut down, and switch it off when it does not within half a minute.
 
     Raises:
+        Cancelled: the run was cancelled meanwhile; the guest goes on shutting down by itself.
         libvirt.libvirtError: it cannot be stopped.
     """
     with contextlib.suppress(libvirt.libvirtError):
         domain.shutdown()
         end = time.monotonic() + _SHUTDOWN_SECONDS
         while domain.isActive() and time.monotonic() < end and power(domain) == "running":
-            if operation.cancelled():
-                break
-            time.sleep(0.2)
+            if operation.wait(0.2) or operation.cancelled():
+                raise Cancelled
     try:
         domain.destroy()
     except libvirt.libvirtError as error:

@@ -1,7 +1,9 @@
 """Services as rules of libvirt's packet filter, in its two layers.
 
 The *stateful* layer (iptables) follows connections but sees only what is forwarded; the *stateless* layer (ebtables)
-sees every frame on the NIC, also what the hypervisor itself sends or routes to it. See `docs/` of this plugin.
+sees every frame on the NIC, also what the hypervisor itself sends or routes to it, which iptables never shows to the
+filter of the NIC that it goes to. A packet must pass both. So answers that are routed to a NIC are told by address and
+port alone, while answers that the NIC itself sends always belong to a connection that was allowed.
 """
 
 from collections.abc import Iterator, Mapping

@@ -1,0 +1,171 @@
+"""Edits, drift and power on one machine with a disk: the machine stays the same one, and so does its data."""
+
+import re
+
+import pytest
+from lab_bench import TINY
+
+pytestmark = [pytest.mark.lab, pytest.mark.engine]
+
+BOX = """\
+version: 1
+platform: libvirt
+networks:
+  lan: {cidr: 10.30.1.0/24}
+machines:
+  box:
+    image: micro
+    memory: 96MiB
+    nics: [{network: lan}]
+    disks: {data: {size: 8MiB}}
+    user_data: |
+      #!/bin/sh
+      echo "DISK SAYS :$(head -c 4 /dev/vda | tr -d '\\0'):"
+      echo kept >/dev/vda
+      sync
+"""
+
+MANY = f"""\
+version: 1
+platform: libvirt
+{TINY}
+networks:
+  lan: {{cidr: 10.31.1.0/24}}
+machines:
+  box:
+    image: tiny
+    count: 2
+    memory: 64MiB
+    nics: [{{network: lan}}]
+"""
+
+
+def disk_says(box, machine="box"):
+    return re.findall(r"DISK SAYS :(.*):", box.console(machine))
+
+
+def test_a_machine_and_its_disk_live_through_edits_drift_and_power(deploy):
+    box = deploy("box", BOX)
+    volume = box.hypervisor.directory / "lib/images/box-dev/box-dev-box.data"
+    box.fine("provision", "up")
+    box.assert_exact()
+    born, inode = box.domain("box").UUIDString(), volume.stat().st_ino
+    assert disk_says(box) == [""]
+
+    # More memory: a restart of the same machine.
+    box.edit("96MiB", "112MiB")
+    assert box.changes() == {"machines/box/domain": "update"}
+    box.fine("pulumi", "up")
+    assert box.memory_mib("box") == 112
+    assert disk_says(box)[-1] == "kept"
+
+    # Stopped, and a change while it is.
+    box.edit("image: micro", "image: micro\n    power: stopped")
+    assert box.changes() == {"machines/box/domain": "update"}
+    box.fine("provision", "up")
+    assert box.running == {}
+    assert "unchanged" in box.fine("pulumi", "refresh").text
+    assert box.changes() == {}
+    box.assert_exact()
+
+    # Back on, under a new name: the machine, its disk and its identity stay.
+    box.edit("    power: stopped\n", "")
+    box.edit("  box:\n", "  crate:\n    renamed_from: box\n")
+    planned = box.changes()
+    assert planned["machines/crate/domain"] == "update"
+    assert "machines/crate/disk-data" not in planned
+    box.fine("provision", "up")
+    assert box.domain("box").UUIDString() == born
+    assert disk_says(box, "crate")[-1] == "kept"
+    assert "PROVISION-GUEST-READY crate" in box.console("crate")
+    box.assert_exact()
+    box.edit("    renamed_from: box\n", "")
+    assert box.changes() == {}
+
+    # Another address range: the network is another one, the machine moves over, the disk is untouched.
+    before = box.resources()["networks/lan/network"]["outputs"]["generation"]
+    box.edit("10.30.1.0/24", "10.30.2.0/24")
+    planned = box.changes()
+    assert planned["networks/lan/network"] == "replace"
+    assert planned["machines/crate/domain"] == "update"
+    assert "machines/crate/disk-data" not in planned
+    # At the same time drift by hand: switched off, its filter gone.
+    box.hypervisor.virsh("destroy", "box-dev-box")
+    box.fine("provision", "up")
+    assert box.resources()["networks/lan/network"]["outputs"]["generation"] != before
+    assert box.domain("box").UUIDString() == born
+    assert disk_says(box, "crate")[-1] == "kept"
+    assert (volume.stat().st_ino, box.memory_mib("box")) == (inode, 112)
+    box.assert_exact()
+
+    # Down: the disk that is to be kept is kept, and said to be.
+    box.leaves = True
+    said = box.fine("provision", "down").text
+    assert box.objects == {}
+    assert box.hypervisor.files("box-dev") == ["box-dev-box.data"]
+    assert "volumes with data stay in /var/lib/libvirt/images/box-dev on the hypervisor: box-dev-box.data" in said
+    volume.unlink()
+
+
+def test_what_was_changed_by_hand_is_seen_and_healed(deploy):
+    box = deploy("drift", BOX.replace("micro", "tiny").replace("version: 1\n", f"version: 1\n{TINY}").replace("10.30", "10.32"))
+    box.fine("provision", "up")
+    box.assert_exact()
+    born = box.domain("box").UUIDString()
+    virsh = box.hypervisor.virsh
+
+    virsh("destroy", "drift-dev-box")
+    assert box.changes("refresh") == {"machines/box/domain": "update"}
+    assert box.changes() == {"machines/box/domain": "update"}
+    box.fine("pulumi", "up")
+    assert box.running.keys() == {"drift-dev-box"}
+
+    # The machine, its network and its filter removed by hand, with whatever is plugged in cut off.
+    virsh("destroy", "drift-dev-box")
+    virsh("undefine", "drift-dev-box")
+    virsh("net-destroy", "drift-dev-lan")
+    virsh("net-undefine", "drift-dev-lan")
+    (filter,) = [name for name in box.objects["filter"] if name.startswith("drift-dev-box-nic-0-")]
+    virsh("nwfilter-undefine", filter)
+    assert box.changes("refresh") == {
+        "machines/box/domain": "delete",
+        "networks/lan/network": "delete",
+        "machines/box/nic-0/filter": "delete",
+    }
+    box.fine("pulumi", "up")
+    box.assert_exact()
+    assert box.running.keys() == {"drift-dev-box"}
+    assert box.domain("box").UUIDString() == born
+
+    # The network alone, under a running machine.
+    virsh("net-destroy", "drift-dev-lan")
+    box.fine("provision", "refresh")
+    box.fine("provision", "up")
+    box.assert_exact()
+    assert box.changes() == {}
+    bridge = box.hypervisor.connection.networkLookupByName("drift-dev-lan").bridgeName()
+    plugged = virsh("domiflist", "drift-dev-box")
+    assert "drift-dev-lan" in plugged
+    assert bridge
+    box.fine("provision", "down")
+
+
+def test_more_machines_and_fewer(deploy):
+    many = deploy("many", MANY)
+    many.fine("provision", "up")
+    first = many.running
+    many.edit("count: 2", "count: 3")
+    planned = many.changes()
+    assert planned["machines/box-2/domain"] == "create"
+    assert not any(name.startswith(("machines/box-0/", "machines/box-1/")) for name in planned)
+    many.fine("pulumi", "up")
+    assert {name: many.running[name] for name in first} == first
+    assert many.running.keys() == {*first, "many-dev-box-2"}
+    many.assert_exact()
+    many.edit("count: 3", "count: 2")
+    many.fine("pulumi", "up")
+    assert many.running == first
+    many.assert_exact()
+    assert not any("box-2" in name for name in many.hypervisor.files("many-dev"))
+    many.fine("pulumi", "destroy")
+    assert many.objects == {}

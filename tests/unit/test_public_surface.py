@@ -1,0 +1,50 @@
+"""The public names of each package are a promise: this test makes a change of them a decision."""
+
+import importlib
+import subprocess
+import sys
+
+import pytest
+
+PACKAGES = ["loader", "models", "packets", "spi", "testing", "translate", "verify", "host.engine"]
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_a_package_lists_its_public_names_sorted_and_each_exists(package):
+    module = importlib.import_module(f"provision.{package}")
+
+    assert list(module.__all__) == sorted(module.__all__)
+    missing = [name for name in module.__all__ if not hasattr(module, name)]
+    assert missing == []
+
+
+def test_the_plugin_interface_is_what_plugin_authors_were_promised():
+    from provision import spi
+
+    assert {
+        "CanCheck",
+        "CanDelete",
+        "CanProbe",
+        "CanRead",
+        "CanUpdate",
+        "Capabilities",
+        "CreateRequest",
+        "Created",
+        "GraphBuilder",
+        "HasConsole",
+        "HasDoctor",
+        "HasLab",
+        "HasSetup",
+        "Properties",
+        "Provider",
+        "ResourceType",
+        "TranslationRequest",
+    } <= set(spi.__all__)
+
+
+def test_importing_the_plugin_interface_loads_neither_pulumi_nor_a_cloud_sdk():
+    code = "import provision.spi, sys; print([m for m in ('pulumi', 'grpc', 'libvirt', 'boto3') if m in sys.modules])"
+
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert result.stdout.strip() == "[]"
