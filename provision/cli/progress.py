@@ -1,52 +1,57 @@
-"""What an engine run shows while it happens: one line per finished step, and on a terminal what is under way."""
+"""What an engine run shows while it happens: lines for what is done, and on a terminal what is under way."""
 
+import re
 import sys
-import time
 from types import TracebackType
 
-from rich.console import Console
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from provision.host.automation import UNCHANGED_OPS, Message, ResourceStep, RunResult
+from provision.cli.changes import Action, Change, Changes, is_native
+from provision.cli.words import details, is_preview, word
+from provision.host.automation import Command
+from provision.host.events import UNCHANGED_OPS, Message, ResourceStep, name_of
 
 _MARKS = {
-    "create": ("+", "green"),
-    "create-replacement": ("+", "green"),
-    "update": ("~", "yellow"),
-    "replace": ("±", "magenta"),
-    "delete": ("-", "red"),
-    "delete-replaced": ("-", "red"),
-    "discard": ("-", "red"),
-    "import": ("=", "cyan"),
+    Action.CREATE: ("+", "green"),
+    Action.UPDATE: ("~", "yellow"),
+    Action.REPLACE: ("±", "magenta"),
+    Action.DELETE: ("-", "red"),
+    Action.IMPORT: ("=", "cyan"),
 }
-_PAST = {
-    "create": "created",
-    "create-replacement": "created again",
-    "update": "updated",
-    "replace": "replaced",
-    "delete": "deleted",
-    "delete-replaced": "deleted, replaced",
-    "import": "imported",
-    "refresh": "read",
-}
+_INDENT = " " * 15
+_WORD = 18
+_MOST_UNDER_WAY = 8
 
 
 class Progress:
-    """Prints steps and messages; use as a context manager around one run."""
+    """Prints changes and messages to standard error; use as a context manager around one run."""
 
-    def __init__(self, *, preview: bool) -> None:
-        """Show planned steps when `preview`, else done ones; both go to standard error."""
-        self._preview = preview
-        self._console = Console(stderr=True, highlight=False, soft_wrap=True)
-        self._started: dict[str, tuple[ResourceStep, float]] = {}
+    def __init__(self, command: Command, changes: Changes, told: set[str], console: Console | None = None) -> None:
+        """Show a run.
+
+        Args:
+            command: what is run.
+            changes: collects its steps.
+            told: messages that the person has read, in this run or in the preview before it.
+            console: where to print; default: standard error.
+        """
+        self._command = command
+        self._changes = changes
+        self._told = told
+        self._console = console or Console(stderr=True, highlight=False, soft_wrap=not sys.stderr.isatty())
         self._status: dict[str, str] = {}
-        self._said: set[str] = set()
-        self._live = Live(get_renderable=self._under_way, console=self._console, refresh_per_second=4, transient=True)
+        self._failed: set[str] = set()
+        self._begun = False
+        self._live = Live(
+            get_renderable=self._under_way, console=self._console, refresh_per_second=4, transient=True,
+            redirect_stdout=False, redirect_stderr=False,
+        )  # fmt: skip
 
     def __enter__(self) -> "Progress":
         """Begin."""
-        if sys.stderr.isatty():
+        if self._console.is_terminal:
             self._live.start()
         return self
 
@@ -54,74 +59,91 @@ class Progress:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """End; what was under way is no longer shown."""
+        self._begun = True
+        self._changes.under_way.clear()
         self._live.stop()
 
     def __call__(self, event: ResourceStep | Message) -> None:
         """Take one event."""
         if isinstance(event, Message):
             self._message(event)
-        elif event.op not in UNCHANGED_OPS and not event.type.startswith("pulumi:"):
-            self._step(event)
-
-    def _step(self, step: ResourceStep) -> None:
-        if step.phase == "started":
-            self._started[step.urn] = (step, time.monotonic())
-            if self._preview and step.op in _MARKS:
-                self._line(step, step.op, "", step.paths if step.op in ("update", "replace") else ())
             return
-        begun = self._started.pop(step.urn, (step, time.monotonic()))[1]
-        self._status.pop(step.urn, None)
-        if step.phase == "failed":
-            self._line(step, "failed", f"{time.monotonic() - begun:.1f}s", (), style="bold red")
-        elif not self._preview and step.op in _PAST:
-            self._line(
-                step, _PAST[step.op], f"{time.monotonic() - begun:.1f}s", step.paths if step.op == "update" else ()
-            )
+        self._begun = True
+        change = self._changes.take(event)
+        if change is not None and is_native(change.type) and not (change.failed and change.urn in self._failed):
+            self._change(change)
 
-    def _line(self, step: ResourceStep, word: str, took: str, paths: tuple[str, ...], style: str = "") -> None:
-        mark, color = _MARKS.get(step.op, (" ", "white"))
-        kind = step.type.split(":")[-1]
-        text = Text.assemble(
-            (f" {mark} ", style or color),
-            (f"{kind:<12}", "bold"),
-            f"{step.name:<40} ",
-            (f"{word:<10}", style),
-            (took, "dim"),
-        )
-        if paths:
-            text.append("  [" + ", ".join(paths[:6]) + (", …" if len(paths) > 6 else "") + "]", "dim")
+    def _change(self, change: Change) -> None:
+        mark, color = ("!", "bold red") if change.failed else _MARKS[change.action]
+        took = "" if is_preview(self._command) else f"{change.seconds:.1f}s"
+        self._line(mark, color, change.kind, change.name, word(change, self._command), took)
+        for text in details(change):
+            self._console.print(Text(_INDENT + text, "bold red" if change.loses_data and "data" in text else "dim"))
+
+    def _line(self, mark: str, color: str, kind: str, name: str, said: str, took: str) -> None:
+        room = min(self._console.width - len(_INDENT) - _WORD - 8, 44) if self._console.is_terminal else 44
+        text = Text.assemble((f" {mark} ", color), (f"{kind:<11} ", "bold"))
+        if len(name) > room:  # the name in full, and the rest below it
+            text.append(f"{name}\n{_INDENT}")
+        else:
+            text.append(f"{name:<{room}} ")
+        text.append(f"{said:<{_WORD}}" if took else said, color)
+        text.append(took, "dim")
         self._console.print(text)
 
     def _message(self, message: Message) -> None:
         if message.ephemeral:
-            self._status[message.urn] = message.text
+            self._status[message.urn] = message.text.splitlines()[0] if message.text else ""
             return
-        if message.severity == "debug" or message.text in self._said:
-            return
-        self._said.add(message.text)
-        style = {"error": "red", "warning": "yellow"}.get(message.severity, "")
-        where = f"{message.urn.split('::')[-1]}: " if message.urn and "pulumi:pulumi:Stack" not in message.urn else ""
-        label = "" if message.severity.startswith("info") or "error:" in message.text else f"{message.severity}: "
-        self._console.print(Text(f"{where}{label}{message.text}", style))
+        subject = _subject(message.urn)
+        if message.severity == "error" and subject:
+            self._failure(message, *subject)
+        elif message.text not in self._told:
+            self._told.add(message.text)
+            self._console.print(_painted(message, subject[1] if subject else ""))
 
-    def _under_way(self) -> Text:
-        now = time.monotonic()
+    def _failure(self, message: Message, kind: str, name: str) -> None:
+        if message.urn not in self._failed:
+            self._failed.add(message.urn)
+            self._line("!", "bold red", kind, name, "failed", "")
+        for line in message.text.splitlines():
+            self._console.print(Text(_INDENT + line, "" if line.startswith("  fix:") else "red"))
+
+    def _under_way(self) -> RenderableType:
+        if not self._begun:
+            return Text(" … the engine is starting", "dim")
+        changes = self._changes
+        busy = [s for s in list(changes.under_way.values()) if s.op not in UNCHANGED_OPS and is_native(s.type)]
         lines = [
-            f" … {step.type.split(':')[-1]:<12}{step.name:<40} {now - begun:>5.1f}s  {self._status.get(urn, '')}"
-            for urn, (step, begun) in list(self._started.items())[:12]
+            Text(
+                f" … {step.type.rpartition(':')[2]:<11} {step.name}  {changes.elapsed(step.urn):.0f}s  "
+                + self._status.get(step.urn, ""),
+                "dim",
+                no_wrap=True,
+                overflow="ellipsis",
+            )
+            for step in busy[:_MOST_UNDER_WAY]
         ]
-        return Text("\n".join(lines), "dim")
+        if len(busy) > _MOST_UNDER_WAY:
+            lines.append(Text(f" … and {len(busy) - _MOST_UNDER_WAY} more", "dim"))
+        return Group(*lines)
 
 
-def summary(result: RunResult, *, preview: bool) -> str:
-    """One line that says what a run did, or would do."""
-    same = sum(count for op, count in result.changes.items() if op in UNCHANGED_OPS)
-    if not result.changed:
-        return f"Nothing to change: {same} resource{'' if same == 1 else 's'} as the file says."
-    words = {op: word for op, word in _PAST.items() if op != "refresh"}
-    parts = [
-        f"{count} {op if preview else words.get(op, op)}"
-        for op, count in result.changes.items()
-        if op not in UNCHANGED_OPS
-    ]
-    return ("To do: " if preview else "Done: ") + ", ".join(parts) + f"; {same} unchanged."
+def _subject(urn: str) -> tuple[str, str] | None:
+    """Kind and name of the resource that a message is about; None for the stack as a whole."""
+    if not urn or "pulumi:pulumi:Stack::" in urn:
+        return None
+    return urn.split("::")[2].rpartition(":")[2], name_of(urn)
+
+
+def _painted(message: Message, name: str) -> Text:
+    severity = message.severity.partition("#")[0]
+    text = message.text
+    if severity in ("error", "warning") and not re.search(rf"(^|: ){severity}: ", text, re.MULTILINE):
+        text = f"{severity}: {text}"
+    painted = Text(f"{name}: {text}" if name else text)
+    painted.highlight_regex(r"\berror:", "bold red")
+    painted.highlight_regex(r"\bwarning:", "bold yellow")
+    painted.highlight_regex(r"(?m)^ +fix:", "green")
+    painted.highlight_regex(r"(?m)^ +\| +\^+", "red")
+    return painted

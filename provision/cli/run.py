@@ -1,69 +1,114 @@
 """Run one engine command and report it; shared by preview, up, down and refresh."""
 
 import json
+from dataclasses import dataclass, field
 
 import click
 
+from provision.cli.changes import Change, Changes
+from provision.cli.words import NAMES, failure, is_preview, summary
 from provision.errors import POLICY_REFUSED
-from provision.host.automation import UNCHANGED_OPS, Command, Message, ResourceStep, RunResult, Workspace
+from provision.host.automation import Command, Message, ResourceStep, RunResult, Workspace
 
 
-def run(workspace: Workspace, command: Command, *, output: str, parallel: int | None = None) -> RunResult:
-    """Run `command`, showing progress when the output is for people."""
-    if output != "human":
-        return workspace.run(command, parallel=parallel)
-    from provision.cli.progress import Progress
+@dataclass
+class Session:
+    """The runs of one command line on one stack.
 
-    with Progress(preview=command == "preview") as progress:
-        return workspace.run(command, progress, parallel=parallel)
+    Attributes:
+        workspace: the stack.
+        output: `human` or `json`.
+        parallel: most operations at the same time.
+        told: messages that the person has read.
+    """
 
+    workspace: Workspace
+    output: str
+    parallel: int | None = None
+    told: set[str] = field(default_factory=set)
 
-def finish(workspace: Workspace, command: Command, result: RunResult, *, output: str, detailed_exitcode: bool) -> int:
-    """Print the outcome and return the exit code."""
-    if output == "json":
-        click.echo(json.dumps(as_json(workspace, command, result), indent=2))
-    elif result.succeeded:
-        from provision.cli.progress import summary
+    def run(self, command: Command, *, shown: bool = False) -> tuple[RunResult, Changes]:
+        """Run `command`, with its progress when the output is for people, or it is to be `shown` in any case."""
+        changes = Changes(preview=is_preview(command))
+        if self.output == "human" or shown:
+            from provision.cli.progress import Progress
 
-        click.secho(summary(result, preview=command == "preview"), bold=True)
-        if command == "up":
-            for name, value in workspace.outputs().items():
+            with Progress(command, changes, self.told) as progress:
+                return self.workspace.run(command, progress, parallel=self.parallel), changes
+
+        def take(event: ResourceStep | Message) -> None:
+            if isinstance(event, ResourceStep):
+                changes.take(event)
+
+        return self.workspace.run(command, take, parallel=self.parallel), changes
+
+    def finish(self, command: Command, *, detailed_exitcode: bool) -> int:
+        """Run `command`, print its outcome, and return the exit code."""
+        result, changes = self.run(command)
+        return self.report(command, result, changes, detailed_exitcode=detailed_exitcode)
+
+    def confirmed(self, command: Command, question: str) -> int | None:
+        """Show what `command` would do and ask; None when it is to be done, else the exit code."""
+        planned, changes = self.run(command, shown=True)
+        if not planned.succeeded:
+            return self.report(command, planned, changes, detailed_exitcode=False)
+        if not planned.changed:
+            return None
+        click.secho(summary(changes, command), bold=True, err=True)
+        if click.confirm(question, default=False, err=True):
+            return None
+        raise click.ClickException("not confirmed: nothing was changed")
+
+    def report(self, command: Command, result: RunResult, changes: Changes, *, detailed_exitcode: bool) -> int:
+        """Print an outcome and return the exit code."""
+        code = exit_code(result, detailed_exitcode=detailed_exitcode)
+        if self.output == "json":
+            click.echo(json.dumps(self._document(command, result, changes, code), indent=2))
+        elif result.succeeded:
+            click.secho(summary(changes, command), bold=True)
+            for name, value in result.outputs.items():
                 click.echo(f"  {name}: {value if isinstance(value, str) else json.dumps(value)}")
-    else:
-        done = any(step.phase == "done" and step.op not in UNCHANGED_OPS for step in result.steps)
-        kept = "what was finished is recorded; run it again to go on from there" if done else "nothing was changed"
-        click.secho(f"{command} failed: {kept}.", bold=True, err=True)
-    if not result.succeeded:
-        return 3 if any(POLICY_REFUSED in m.text for m in result.messages) else 1
-    return 2 if detailed_exitcode and result.changed else 0
+        else:
+            click.secho(failure(changes, command, interrupted=bool(result.interrupted)), bold=True, err=True)
+        return code
+
+    def _document(self, command: Command, result: RunResult, changes: Changes, code: int) -> dict[str, object]:
+        """The outcome as a stable document."""
+        interrupted = bool(result.interrupted)
+        said = summary(changes, command) if result.succeeded else failure(changes, command, interrupted=interrupted)
+        return {
+            "command": NAMES.get(command, command),
+            "project": self.workspace.project,
+            "stack": self.workspace.stack_name,
+            "succeeded": result.succeeded,
+            "exit_code": code,
+            "summary": said,
+            "steps": [_step(change) for change in changes.found],
+            "unchanged": changes.unchanged,
+            "messages": [{"severity": m.severity, "text": m.text, "urn": m.urn} for m in result.messages],
+            "outputs": result.outputs,
+        }
 
 
-def as_json(workspace: Workspace, command: Command, result: RunResult) -> dict[str, object]:
-    """The outcome as a stable document."""
-    phase = "started" if command == "preview" else "done"
-    steps = [s for s in result.steps if s.phase in (phase, "failed") and s.op not in ("same", "read")]
+def exit_code(result: RunResult, *, detailed_exitcode: bool) -> int:
+    """0 fine, 1 failure, 2 changed (when asked for), 3 a policy is refused, 128 + signal when interrupted."""
+    if result.succeeded:
+        return 2 if detailed_exitcode and result.changed else 0
+    if result.interrupted:
+        return 128 + result.interrupted
+    return 3 if any(m.severity == "error" and m.text.startswith(POLICY_REFUSED) for m in result.messages) else 1
+
+
+def _step(change: Change) -> dict[str, object]:
     return {
-        "command": command,
-        "project": workspace.project,
-        "stack": workspace.stack_name,
-        "succeeded": result.succeeded,
-        "changes": result.changes,
-        "steps": [_step(s) for s in steps],
-        "messages": [_message(m) for m in result.messages if not m.ephemeral and m.severity != "debug"],
-        "outputs": workspace.outputs() if command == "up" and result.succeeded else {},
+        "op": str(change.action),
+        "type": change.type,
+        "name": change.name,
+        "urn": change.urn,
+        "failed": change.failed,
+        "loses_data": change.loses_data,
+        "kept": change.kept,
+        "properties": [
+            {"path": item.path, "values": item.values, "replaces": item.replaces} for item in change.properties
+        ],
     }
-
-
-def _step(step: ResourceStep) -> dict[str, object]:
-    return {
-        "op": step.op,
-        "type": step.type,
-        "name": step.name,
-        "urn": step.urn,
-        "failed": step.phase == "failed",
-        "paths": list(step.paths),
-    }
-
-
-def _message(message: Message) -> dict[str, str]:
-    return {"severity": message.severity, "text": message.text, "urn": message.urn}

@@ -7,13 +7,12 @@ so both can be mixed freely.
 import json
 import os
 import re
-import signal
 import socket
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from signal import Signals
 from typing import Any, Literal
 
 import pulumi.automation as auto
@@ -21,57 +20,32 @@ from pulumi.automation.events import EngineEvent
 
 from provision.errors import EnvironmentProblem, ProvisionError, UserError
 from provision.host.engine import Engine, engine_environment, find_engine, pulumi_home
+from provision.host.events import UNCHANGED_OPS, Message, ResourceStep, plain_text, translate
+from provision.host.process import EngineCommand
+from provision.host.project import Project, read_project, stack_name
 
-Command = Literal["preview", "up", "refresh", "destroy"]
-UNCHANGED_OPS = frozenset({"same", "read", "refresh"})
-
-
-@dataclass(frozen=True)
-class ResourceStep:
-    """One step on one resource, as the engine reports it.
-
-    Attributes:
-        phase: `started`, `done` or `failed`.
-        op: Pulumi's operation: create, update, delete, replace, same, …
-        urn: of the resource.
-        paths: property paths that change.
-    """
-
-    phase: Literal["started", "done", "failed"]
-    op: str
-    urn: str
-    paths: tuple[str, ...] = ()
-
-    @property
-    def type(self) -> str:
-        """Type token, without those of its parents."""
-        return self.urn.split("::")[2].split("$")[-1]
-
-    @property
-    def name(self) -> str:
-        """Pulumi's name of the resource."""
-        return self.urn.split("::")[3]
-
-
-@dataclass(frozen=True)
-class Message:
-    """Something that the engine, the language host or a plugin said."""
-
-    severity: str
-    text: str
-    urn: str = ""
-    ephemeral: bool = False
+Command = Literal["preview", "up", "refresh", "destroy", "preview-destroy"]
 
 
 @dataclass
 class RunResult:
-    """What a run did."""
+    """What a run did.
+
+    Attributes:
+        succeeded: whether it ended well.
+        changes: number of resources by Pulumi's operation.
+        steps: all steps, in the order in which they happened.
+        messages: all messages.
+        outputs: of the stack, after an `up`; secret ones are replaced by `[secret]`.
+        interrupted: the signal that asked it to stop.
+    """
 
     succeeded: bool
     changes: dict[str, int] = field(default_factory=dict)
     steps: list[ResourceStep] = field(default_factory=list)
     messages: list[Message] = field(default_factory=list)
-    seconds: float = 0.0
+    outputs: dict[str, Any] = field(default_factory=dict)
+    interrupted: Signals | None = None
 
     @property
     def changed(self) -> int:
@@ -79,54 +53,57 @@ class RunResult:
         return sum(count for op, count in self.changes.items() if op not in UNCHANGED_OPS)
 
 
-class EngineFailed(ProvisionError):
-    """The engine ended with a failure that it has already explained in its messages."""
-
-
 class Workspace:
     """One Pulumi stack of one project folder."""
 
-    def __init__(self, directory: Path, stack: str, engine: Engine, *, create: bool) -> None:
+    def __init__(self, project: Project, stack: str, engine: Engine, *, create: bool) -> None:
         """Select the stack, making it when `create` is set.
 
         Raises:
-            UserError: the folder is no project, or the stack does not exist.
+            UserError: the stack does not exist.
             EnvironmentProblem: the backend cannot be used.
         """
-        self.directory, self.stack_name = directory, stack
-        self.environment = _backend(engine_environment(os.environ, engine.path), directory)
-        os.environ.update(self.environment)
-        options = auto.LocalWorkspaceOptions(work_dir=str(directory), env_vars=self.environment)
+        self.project, self.stack_name = project.name, stack
+        environment = _backend(engine_environment(os.environ, engine.path), project, stack)
+        self._engine = EngineCommand(engine)
+        workspace = auto.LocalWorkspace(
+            work_dir=str(project.directory), env_vars=environment, pulumi_command=self._engine
+        )
         try:
-            if create:
-                self._stack = auto.create_or_select_stack(stack, work_dir=str(directory), opts=options)
-            else:
-                self._stack = auto.select_stack(stack, work_dir=str(directory), opts=options)
-        except auto.StackNotFoundError as error:
+            try:
+                self._stack = auto.Stack.select(stack, workspace)
+            except auto.StackNotFoundError:
+                if not create:
+                    raise
+                self._stack = auto.Stack.create_or_select(stack, workspace)
+        except auto.StackNotFoundError:
             raise UserError(
                 f"there is no Pulumi stack '{stack}' here", "run `provision up`, or name one with --stack"
-            ) from error
+            ) from None
         except auto.CommandError as error:
-            raise EnvironmentProblem(
-                f"the Pulumi backend refused: {_last_line(str(error))}", "check `pulumi whoami -v` and the passphrase"
-            ) from error
-
-    @property
-    def project(self) -> str:
-        """Name of the Pulumi project."""
-        return str(self._stack.workspace.project_settings().name)
+            raise explained(str(error)) from error
 
     def config(self) -> Mapping[str, auto.ConfigValue]:
-        """The stack's configuration; secret values are marked."""
-        return self._stack.get_all_config()
+        """The stack's configuration; secret values are marked.
+
+        Raises:
+            ProvisionError: it cannot be read, such as for a wrong passphrase.
+        """
+        try:
+            return self._stack.get_all_config()
+        except auto.CommandError as error:
+            raise explained(str(error)) from error
 
     def export(self) -> dict[str, Any]:
-        """The stack's state, with secrets encrypted."""
-        return dict(json.loads(json.dumps(self._stack.export_stack().deployment or {})))
+        """The stack's state, with secrets encrypted.
 
-    def outputs(self) -> dict[str, Any]:
-        """The outputs of the stack; secret ones are replaced by `[secret]`."""
-        return {name: "[secret]" if out.secret else out.value for name, out in self._stack.outputs().items()}
+        Raises:
+            ProvisionError: it cannot be read.
+        """
+        try:
+            return dict(json.loads(json.dumps(self._stack.export_stack().deployment or {})))
+        except auto.CommandError as error:
+            raise explained(str(error)) from error
 
     def run(
         self,
@@ -140,45 +117,60 @@ class Workspace:
         A first interrupt lets operations that are under way finish and be recorded; a second one abandons them.
         """
         result = RunResult(succeeded=True)
-        lock = threading.Lock()
+        lock = threading.RLock()
+
+        def tell(item: ResourceStep | Message) -> None:
+            with lock:
+                if isinstance(item, ResourceStep):
+                    result.steps.append(item)
+                elif not item.ephemeral:
+                    result.messages.append(item)
+                on_event(item)
 
         def take(event: EngineEvent) -> None:
-            for item in _translate(event):
-                with lock:
-                    (result.steps if isinstance(item, ResourceStep) else result.messages).append(item)  # type: ignore[arg-type]
-                    on_event(item)
+            for item in translate(event):
+                tell(item)
             if event.summary_event:
                 result.changes = {
                     str(getattr(op, "value", op)): n for op, n in event.summary_event.resource_changes.items()
                 }
-                result.seconds = float(event.summary_event.duration_seconds)
+
+        def interrupted(count: int, signal: Signals) -> None:
+            result.interrupted = signal
+            if count == 1:
+                tell(Message("warning", "interrupted: waiting for what is under way; once more abandons it"))
+            else:
+                tell(Message("warning", "interrupted again: what is under way is abandoned; the next run takes it up"))
 
         options: dict[str, Any] = {"on_event": take, "suppress_outputs": True, "parallel": parallel}
         try:
-            with _interrupts_go_to_the_engine():
+            with self._engine.interruptible(interrupted):
                 try:
-                    self._operate(command, options)
+                    result.outputs = self._operate(command, options)
                 except auto.ConcurrentUpdateError as error:
                     self._remove_stale_lock(error)
-                    on_event(Message("warning", "removed the lock of an earlier run that was killed on this machine"))
-                    self._operate(command, options)
+                    tell(Message("warning", "removed the lock of an earlier run that was killed on this machine"))
+                    result.outputs = self._operate(command, options)
         except auto.CommandError as error:
             result.succeeded = False
-            if not any(m.severity == "error" for m in result.messages):
-                result.messages.append(Message("error", _last_line(str(error))))
-                on_event(result.messages[-1])
+            if not result.interrupted and not any(m.severity == "error" for m in result.messages):
+                raise explained(str(error)) from error
         return result
 
-    def _operate(self, command: Command, options: Mapping[str, Any]) -> None:
+    def _operate(self, command: Command, options: Mapping[str, Any]) -> dict[str, Any]:
         match command:
             case "preview":
                 self._stack.preview(**options)
+            case "preview-destroy":
+                self._stack.preview_destroy(**options)
             case "up":
-                self._stack.up(**options, show_secrets=False)
+                outputs = self._stack.up(**options, show_secrets=False).outputs
+                return {name: "[secret]" if out.secret else out.value for name, out in outputs.items()}
             case "refresh":
                 self._stack.refresh(**options, show_secrets=False)
             case "destroy":
                 self._stack.destroy(**options, show_secrets=False)
+        return {}
 
     def _remove_stale_lock(self, error: auto.ConcurrentUpdateError) -> None:
         """Remove the locks of the stack when every one is of a process of this machine that no longer runs.
@@ -226,28 +218,72 @@ def open_workspace(directory: Path, stack: str | None, *, create: bool = False) 
         UserError: the folder is no project.
         EnvironmentProblem: no engine, or a backend that cannot be used.
     """
-    if not (directory / "Pulumi.yaml").is_file():
-        raise UserError(
-            f"{directory} is no Pulumi project: it has no Pulumi.yaml",
-            "go to the folder of the stack, or write a Pulumi.yaml with `name: …` and `runtime: provision`",
-        )
-    return Workspace(directory, stack or os.environ.get("PULUMI_STACK") or "dev", require_engine(), create=create)
+    project = read_project(directory)
+    return Workspace(project, stack_name(stack), require_engine(), create=create)
 
 
-def _backend(environment: dict[str, str], directory: Path) -> dict[str, str]:
-    """Add what the backend needs when the person has chosen none: state in the home folder."""
+def explained(text: str) -> ProvisionError:
+    """The failure of an engine command that ended before it could say anything in an event."""
+    said = _last_line(text)
+    for part, summary, fix in _EXPLAINED:
+        if part in said or part in text:
+            return EnvironmentProblem(summary.format(said=said), fix)
+    return EnvironmentProblem(f"the Pulumi engine refused: {said}", "look at `pulumi whoami -v` and `pulumi stack`")
+
+
+_EXPLAINED = (
+    (
+        "incorrect passphrase",
+        "the passphrase is not the one with which the stack was made",
+        "set PULUMI_CONFIG_PASSPHRASE or PULUMI_CONFIG_PASSPHRASE_FILE to that one",
+    ),
+    (
+        "passphrase must be set",
+        "the state is kept with a passphrase, and none is set",
+        "set PULUMI_CONFIG_PASSPHRASE or PULUMI_CONFIG_PASSPHRASE_FILE (an empty one is allowed)",
+    ),
+    (
+        "PULUMI_ACCESS_TOKEN must be set",
+        "the Pulumi backend wants a login, and there is none",
+        "set PULUMI_ACCESS_TOKEN, or choose another backend, such as PULUMI_BACKEND_URL=file://~",
+    ),
+    (
+        "unable to open state directory",
+        "the Pulumi backend cannot be used: {said}",
+        "make that folder, or set PULUMI_BACKEND_URL to another place",
+    ),
+    (
+        "connection refused",
+        "the Pulumi backend does not answer: {said}",
+        "look at the network, or set PULUMI_BACKEND_URL to another backend",
+    ),
+    (
+        "no such host",
+        "the Pulumi backend does not answer: {said}",
+        "look at the network, or set PULUMI_BACKEND_URL to another backend",
+    ),
+)
+"""Texts of the engine, what they mean, and what a person can do."""
+
+
+def _backend(environment: dict[str, str], project: Project, stack: str) -> dict[str, str]:
+    """Add what the backend needs when the person has chosen none: state in the home folder.
+
+    Raises:
+        UserError: the backend needs a passphrase, and none is set.
+    """
     if "PULUMI_BACKEND_URL" not in environment and "PULUMI_ACCESS_TOKEN" not in environment:
         try:
             chosen = json.loads((pulumi_home(environment) / "credentials.json").read_text()).get("current")
         except (OSError, ValueError):
             chosen = None
-        if not chosen and "backend:" not in (directory / "Pulumi.yaml").read_text():
+        if not chosen and not project.backend:
             environment["PULUMI_BACKEND_URL"] = "file://~"
     url = environment.get("PULUMI_BACKEND_URL", "")
-    secret = ("PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE")
-    if url and not url.startswith("http") and not any(name in environment for name in secret):
-        settings = "".join(path.read_text() for path in directory.glob("Pulumi.*.yaml"))
-        if "secretsprovider: passphrase" in settings or "secretsprovider:" not in settings:
+    passphrase = ("PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE")
+    if url and not url.startswith("http") and not any(name in environment for name in passphrase):
+        manager = project.stack_settings(stack).get("secretsprovider", "passphrase")
+        if manager == "passphrase":
             raise UserError(
                 "the state is kept with a passphrase, and none is set",
                 "set PULUMI_CONFIG_PASSPHRASE or PULUMI_CONFIG_PASSPHRASE_FILE (an empty one is allowed)",
@@ -255,62 +291,7 @@ def _backend(environment: dict[str, str], directory: Path) -> dict[str, str]:
     return environment
 
 
-def _translate(event: EngineEvent) -> Iterator[ResourceStep | Message]:
-    for phase, holder in (
-        ("started", event.resource_pre_event),
-        ("done", event.res_outputs_event),
-        ("failed", event.res_op_failed_event),
-    ):
-        if holder is not None:
-            data = holder.metadata
-            paths = tuple(data.detailed_diff or data.diffs or ())
-            yield ResourceStep(phase, str(getattr(data.op, "value", data.op)), data.urn, paths)  # type: ignore[arg-type]
-    if (said := event.diagnostic_event) is not None:
-        text = _plain(said.message).strip()
-        if text:
-            yield Message(str(said.severity), text, said.urn or "", bool(said.ephemeral))
-
-
-def _plain(text: str) -> str:
-    """Without the engine's colour marks."""
-    return re.sub(r"<\{%[^%]*%\}>", "", text)
-
-
 def _last_line(text: str) -> str:
-    lines = [line.strip() for line in _plain(text).splitlines() if line.strip()]
+    lines = [line.strip().removeprefix("stderr: ") for line in plain_text(text).splitlines() if line.strip()]
     errors = [line for line in lines if line.startswith("error:")]
-    return (errors or lines or ["no message"])[-1].removeprefix("error: ").removeprefix("stderr: ")
-
-
-@contextmanager
-def _interrupts_go_to_the_engine() -> Iterator[None]:
-    """Let the engine decide what an interrupt means; it ends in order, and so do we after it.
-
-    In a terminal the engine gets the signal itself, being of the same process group; otherwise it is passed on.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def handle(number: int, frame: object) -> None:
-        if number == signal.SIGINT and os.isatty(0) and os.tcgetpgrp(0) == os.getpgrp():
-            return
-        for child in _children():
-            os.kill(child, signal.SIGINT)
-
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _children() -> list[int]:
-    found: list[int] = []
-    for task in Path("/proc/self/task").iterdir():
-        try:
-            found += [int(pid) for pid in (task / "children").read_text().split()]
-        except OSError:
-            continue
-    return found
+    return (errors or lines or ["no message"])[-1].removeprefix("error: ")

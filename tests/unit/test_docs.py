@@ -19,7 +19,16 @@ from provision.errors import ForeignObject, PolicyRefused, StackFileError
 from provision.loader import load, render
 from provision.models import Peer, PeerKind, Selector
 from provision.packets import Service
-from provision.spi import CreateRequest, DeleteRequest, Operation, ReadRequest, UpdateRequest, registry
+from provision.spi import (
+    Capabilities,
+    CreateRequest,
+    DeleteRequest,
+    Operation,
+    ReadRequest,
+    UpdateRequest,
+    Verdict,
+    registry,
+)
 from provision.translate import Scope, address_inputs, allocate, negotiate, translate
 
 ROOT = Path(__file__).parents[2]
@@ -97,6 +106,17 @@ def test_there_are_examples_to_check():
 def test_every_stack_file_in_the_documentation_loads(place: str, text: str, tmp_path: Path):
     (tmp_path / "stack.yaml").write_text(text)
     assert load(tmp_path).diagnostics == ()
+
+
+@pytest.mark.parametrize(("place", "text"), STACKS, ids=[place for place, _ in STACKS])
+def test_every_stack_file_for_libvirt_in_the_documentation_is_enforced_there(place: str, text: str, tmp_path: Path):
+    (tmp_path / "stack.yaml").write_text(text)
+    loaded = load(tmp_path)
+    assert loaded.stack.platform == "libvirt"
+    sink = DiagnosticSink(loaded.source_map)
+    decisions = negotiate(loaded.stack, registry.load("libvirt"), Capabilities("libvirt", {"nwfilter": True}), sink)
+    assert {decision.verdict for decision in decisions.values()} <= {Verdict.ENFORCE}
+    assert list(sink) == []
 
 
 def test_the_overlay_example_fits_the_example_before_it(tmp_path: Path):

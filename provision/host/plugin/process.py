@@ -29,6 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Args:
         arguments: the plugin's name, then what the engine passes: options, and its address unless it attaches later.
     """
+    parent = os.getppid()  # before anything that takes time: the engine may die at any moment
     own, *rest = list(sys.argv[1:] if arguments is None else arguments) or [""]
     try:
         provider = registry.load(own)
@@ -38,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     # The first line on stdout is the port and nothing else: what a plugin or its libraries print goes to stderr.
     port_file = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
-    asyncio.run(_serve(provider, engine_address(rest), port_file))
+    asyncio.run(_serve(provider, engine_address(rest), port_file, parent))
     # Threads that still wait for a platform must not keep the process alive.
     sys.stderr.flush()
     os._exit(0)
@@ -64,7 +65,7 @@ def framework_types() -> list[Any]:
     return [AddressPlan]
 
 
-async def _serve(provider: Provider[Any, Any], engine: str, port_file: Any) -> None:
+async def _serve(provider: Provider[Any, Any], engine: str, port_file: Any, parent: int) -> None:
     servicer = PluginServicer(provider, framework_types())
     server = grpc.aio.server(options=CHANNEL_OPTIONS)
     provider_pb2_grpc.add_ResourceProviderServicer_to_server(servicer, server)
@@ -84,17 +85,16 @@ async def _serve(provider: Provider[Any, Any], engine: str, port_file: Any) -> N
     loop.add_signal_handler(signal.SIGTERM, ended.set)
     print(port, file=port_file, flush=True)
     port_file.close()
-    watcher = loop.create_task(_watch(ended, servicer)) if engine else None
+    watcher = loop.create_task(_watch(parent, ended, servicer)) if engine else None
     await ended.wait()
     orphan = watcher is not None and watcher.done()
     await server.stop(ORPHAN_GRACE_S if orphan else GRACE_S)
     await servicer.close()
 
 
-async def _watch(ended: asyncio.Event, servicer: PluginServicer) -> None:
+async def _watch(parent: int, ended: asyncio.Event, servicer: PluginServicer) -> None:
     """End when the engine is gone."""
     # Asked, not told: a death signal from the kernel follows the engine's thread, not its process.
-    parent = os.getppid()
     while os.getppid() == parent:
         await asyncio.sleep(1)
     servicer.cancelled.set()

@@ -48,20 +48,46 @@ def killed(boxes, *words, when):
 def assert_whole(boxes):
     boxes.assert_exact()
     assert boxes.running.keys() == {f"boxes-dev-box-{n}" for n in range(3)}
+    assert boxes.hypervisor.connection.storagePoolLookupByName("boxes-dev").numOfVolumes() == len(
+        boxes.hypervisor.files("boxes-dev")
+    )
     assert boxes.changes() == {}
 
 
-def test_an_up_killed_at_any_instant_is_finished_by_the_next(boxes):
-    began = time.monotonic()
+def assert_nothing(boxes):
+    assert boxes.objects == {}
+    assert boxes.hypervisor.files("boxes-dev") is None
+    assert boxes.resources() == {}
+
+
+def after_some_steps(boxes, seed):
+    """An instant within a run: so many resources are recorded, and a moment more has passed."""
+    chance = random.Random(seed)
+    before, steps, moment = boxes.recorded(), chance.randint(4, 28), chance.uniform(0, 0.3)
+
+    def reached():
+        if abs(boxes.recorded() - before) < steps:
+            return False
+        time.sleep(moment)
+        return True
+
+    return reached
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_an_up_killed_at_any_instant_is_finished_by_the_next(boxes, seed):
+    assert killed(boxes, "provision", "up", "--yes", when=after_some_steps(boxes, seed))
+    if seed % 3 == 0:  # and the one that is to finish it as well
+        killed(boxes, "provision", "up", "--yes", when=after_some_steps(boxes, seed + 100))
     boxes.fine("provision", "up")
-    whole = time.monotonic() - began
     assert_whole(boxes)
+    boxes.fine("pulumi", "destroy")
+    assert_nothing(boxes)
+
+
+@pytest.mark.parametrize("running", [0, 2])
+def test_an_up_killed_while_machines_are_made_can_be_taken_down_at_once(boxes, running):
+    assert killed(boxes, "provision", "up", "--yes",
+                  when=lambda: "domain" in boxes.objects and len(boxes.running) >= running)  # fmt: skip
     boxes.fine("provision", "down")
-    chance = random.Random(20260101)
-    instants = sorted(chance.uniform(0.3, 0.95) * whole for _ in range(4))
-    for when in [*instants, lambda: "domain" in boxes.objects, lambda: len(boxes.running) == 2]:
-        assert killed(boxes, "provision", "up", "--yes", when=when)
-        boxes.fine("provision", "up")
-        assert_whole(boxes)
-        boxes.fine("provision", "down")
-        assert boxes.objects == {}
+    assert_nothing(boxes)

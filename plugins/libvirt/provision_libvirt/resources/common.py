@@ -7,7 +7,7 @@ from typing import Any
 import libvirt
 
 from provision.errors import ForeignObject, NotFound
-from provision.spi import Properties
+from provision.spi import Checked, CheckRequest, Properties
 from provision_libvirt.ownership import in_stack, is_marked
 from provision_libvirt.session import explained, is_absent
 
@@ -38,6 +38,29 @@ def foreign(kind: str, name: str, detail: str = "") -> ForeignObject:
         f"the {kind} '{name}' exists on the hypervisor and does not belong to this stack{detail}; it was not touched",
         f"remove or rename that {kind} by hand, or give this stack, machine or network another name",
     )
+
+
+def taken(kind: str, name: str, uuid: str, inputs: Properties) -> ForeignObject:
+    """The refusal to make `name`, which an object with this UUID has."""
+    if not ours(uuid, inputs):
+        return foreign(kind, name, f" (UUID {uuid})")
+    return ForeignObject(
+        f"the {kind} '{name}' (UUID {uuid}) belongs to something of this stack that was renamed and kept its name on the "
+        "hypervisor; it was not touched",
+        "choose another name in the stack file",
+    )
+
+
+def name_for_life(request: CheckRequest, *more: str) -> Checked:
+    """Inputs with the recorded name, as with an id that a cloud gives: what is renamed in the file is not made anew.
+
+    Args:
+        request: of a type with an input `name`.
+        more: further inputs that are derived from the name.
+    """
+    before = request.old_inputs or {}
+    kept = {field: before[field] for field in ("name", *more) if isinstance(before.get(field), str)}
+    return Checked({**request.inputs, **kept})
 
 
 def ours(uuid: str, inputs: Properties | None) -> bool:

@@ -6,6 +6,8 @@ from typing import Any
 import libvirt
 
 from provision.spi import (
+    Checked,
+    CheckRequest,
     Created,
     CreateRequest,
     DeleteRequest,
@@ -18,7 +20,7 @@ from provision.spi import (
 )
 from provision_libvirt.ownership import Owner, stack_mark
 from provision_libvirt.resources import guest, xml_domain
-from provision_libvirt.resources.common import foreign, found, ours, own_pool
+from provision_libvirt.resources.common import foreign, found, name_for_life, ours, own_pool, taken
 from provision_libvirt.resources.domain_model import DomainInputs, DomainOutputs, Nic
 from provision_libvirt.resources.filter_users import references_change
 from provision_libvirt.resources.leftovers import CONSOLE_SUFFIX, is_console_log, refresh, remove_domain
@@ -34,6 +36,10 @@ class Domain(ResourceType[DomainInputs, DomainOutputs, Session]):
     token = "domain:Domain"
     Inputs = DomainInputs
     Outputs = DomainOutputs
+
+    def check(self, request: CheckRequest) -> Checked:
+        """Keep the name on the hypervisor."""
+        return name_for_life(request)
 
     def create(self, request: CreateRequest[DomainInputs]) -> Created[DomainOutputs]:
         """Define and start the machine and wait until it is ready, going on with what an interrupted run left.
@@ -52,7 +58,7 @@ class Domain(ResourceType[DomainInputs, DomainOutputs, Session]):
             if left is None:
                 other = found(connection.lookupByName, inputs.name, f"looking for the machine '{inputs.name}'")
                 if other is not None:
-                    raise foreign("machine", inputs.name, f" (UUID {other.UUIDString()})")
+                    raise taken("machine", inputs.name, other.UUIDString(), inputs)
             else:
                 operation.report("going on with the machine that an interrupted run left")
             return Created(uuid, _bring(operation, connection, uuid, inputs, new=left is None, retry=True))

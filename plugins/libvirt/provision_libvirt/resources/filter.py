@@ -7,6 +7,8 @@ import libvirt
 
 from provision.errors import RetriableError
 from provision.spi import (
+    Checked,
+    CheckRequest,
     Created,
     CreateRequest,
     DeleteRequest,
@@ -19,7 +21,7 @@ from provision.spi import (
 )
 from provision_libvirt.ownership import Owner
 from provision_libvirt.resources import xml_filter
-from provision_libvirt.resources.common import foreign, found, ours
+from provision_libvirt.resources.common import foreign, found, name_for_life, ours
 from provision_libvirt.resources.filter_model import FilterInputs, FilterOutputs
 from provision_libvirt.resources.filter_users import descriptions, references_change, users_of
 from provision_libvirt.resources.xml_domain import used_filters
@@ -37,6 +39,10 @@ class Filter(ResourceType[FilterInputs, FilterOutputs, Session]):
     Inputs = FilterInputs
     Outputs = FilterOutputs
     replacement = Replacement.CREATE_FIRST
+
+    def check(self, request: CheckRequest) -> Checked:
+        """Keep the name on the hypervisor."""
+        return name_for_life(request)
 
     def create(self, request: CreateRequest[FilterInputs]) -> Created[FilterOutputs]:
         """Make a new incarnation, then remove those that interrupted runs left and nothing uses."""

@@ -8,6 +8,8 @@ import libvirt
 
 from provision.errors import ForeignObject
 from provision.spi import (
+    Checked,
+    CheckRequest,
     Created,
     CreateRequest,
     DeleteRequest,
@@ -19,7 +21,7 @@ from provision.spi import (
 )
 from provision_libvirt.ownership import Owner, stack_mark
 from provision_libvirt.resources import xml_network
-from provision_libvirt.resources.common import foreign, found, new_generation, ours
+from provision_libvirt.resources.common import foreign, found, name_for_life, new_generation, ours, taken
 from provision_libvirt.resources.network_model import NetworkInputs, NetworkOutputs
 from provision_libvirt.resources.xml_tools import Element, to_text
 from provision_libvirt.session import Session, explained
@@ -34,6 +36,10 @@ class Network(ResourceType[NetworkInputs, NetworkOutputs, Session]):
     Inputs = NetworkInputs
     Outputs = NetworkOutputs
 
+    def check(self, request: CheckRequest) -> Checked:
+        """Keep the name on the hypervisor."""
+        return name_for_life(request, "bridge")
+
     def create(self, request: CreateRequest[NetworkInputs]) -> Created[NetworkOutputs]:
         """Make and start the network, or bring what an interrupted run left of it into the wanted form."""
         inputs, urn = request.inputs, request.operation.urn
@@ -45,7 +51,7 @@ class Network(ResourceType[NetworkInputs, NetworkOutputs, Session]):
                 return Created(uuid, _outputs(inputs, uuid, kept))
             request.operation.report("making anew what an interrupted run left")
             _remove(left)
-        _refuse_foreign(connection, inputs.name, uuid)
+        _refuse_other(connection, inputs, uuid)
         generation = new_generation()
         text = xml_network.render(inputs, uuid, stack=stack_mark(inputs.stack_id), urn=urn, generation=generation)
         with explained(f"making the network '{inputs.name}'"), _clashes(inputs):
@@ -120,10 +126,10 @@ def _seen(recorded: Any, live: Any, stored: Any) -> Any:
     return next((value for value in (live, stored) if xml_network.canonical(value) != meant), recorded)
 
 
-def _refuse_foreign(connection: Any, name: str, uuid: str) -> None:
-    other = found(connection.networkLookupByName, name, f"looking for the network '{name}'")
+def _refuse_other(connection: Any, inputs: NetworkInputs, uuid: str) -> None:
+    other = found(connection.networkLookupByName, inputs.name, f"looking for the network '{inputs.name}'")
     if other is not None and other.UUIDString() != uuid:
-        raise foreign("network", name, f" (UUID {other.UUIDString()})")
+        raise taken("network", inputs.name, other.UUIDString(), inputs)
 
 
 @contextlib.contextmanager

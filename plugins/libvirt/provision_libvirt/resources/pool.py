@@ -7,6 +7,8 @@ import libvirt
 
 from provision.errors import PlatformError
 from provision.spi import (
+    Checked,
+    CheckRequest,
     Created,
     CreateRequest,
     DeleteRequest,
@@ -18,7 +20,7 @@ from provision.spi import (
 )
 from provision_libvirt.ownership import Owner
 from provision_libvirt.resources import xml_storage
-from provision_libvirt.resources.common import foreign, found, ours
+from provision_libvirt.resources.common import foreign, found, name_for_life, ours, taken
 from provision_libvirt.resources.leftovers import remove_volumes, sweep
 from provision_libvirt.resources.storage_model import PoolInputs, PoolOutputs
 from provision_libvirt.resources.xml_tools import from_text
@@ -36,6 +38,10 @@ class Pool(ResourceType[PoolInputs, PoolOutputs, Session]):
     Inputs = PoolInputs
     Outputs = PoolOutputs
 
+    def check(self, request: CheckRequest) -> Checked:
+        """Keep the name on the hypervisor."""
+        return name_for_life(request)
+
     def create(self, request: CreateRequest[PoolInputs]) -> Created[PoolOutputs]:
         """Make the directory and start the pool, or take over what an interrupted run left of it."""
         inputs, session = request.inputs, request.operation.session
@@ -44,7 +50,7 @@ class Pool(ResourceType[PoolInputs, PoolOutputs, Session]):
         doing = f"making the storage pool '{inputs.name}'"
         other = found(connection.storagePoolLookupByName, inputs.name, doing)
         if other is not None and other.UUIDString() != uuid:
-            raise foreign("storage pool", inputs.name, f" (UUID {other.UUIDString()})")
+            raise taken("storage pool", inputs.name, other.UUIDString(), inputs)
         left = found(connection.storagePoolLookupByUUIDString, uuid, doing)
         with explained(doing):
             if left is not None and left.name() != inputs.name:

@@ -8,6 +8,8 @@ import libvirt
 import pycdlib
 
 from provision.spi import (
+    Checked,
+    CheckRequest,
     Created,
     CreateRequest,
     DeleteRequest,
@@ -17,7 +19,7 @@ from provision.spi import (
     Updated,
     UpdateRequest,
 )
-from provision_libvirt.resources.common import found, new_generation, own_pool, volume_in
+from provision_libvirt.resources.common import found, name_for_life, new_generation, own_pool, volume_in
 from provision_libvirt.resources.leftovers import SEED_SUFFIX
 from provision_libvirt.resources.storage_model import SeedInputs, SeedOutputs
 from provision_libvirt.resources.upload import write
@@ -31,6 +33,10 @@ class Seed(ResourceType[SeedInputs, SeedOutputs, Session]):
     token = "storage:Seed"
     Inputs = SeedInputs
     Outputs = SeedOutputs
+
+    def check(self, request: CheckRequest) -> Checked:
+        """Keep the name on the hypervisor."""
+        return name_for_life(request)
 
     def create(self, request: CreateRequest[SeedInputs]) -> Created[SeedOutputs]:
         """Write the seed, over whatever an interrupted run left of it."""

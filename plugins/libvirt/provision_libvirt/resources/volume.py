@@ -6,7 +6,7 @@ from typing import Any
 
 import libvirt
 
-from provision.errors import PlatformError
+from provision.errors import ForeignObject, PlatformError
 from provision.spi import (
     Checked,
     CheckFailure,
@@ -21,7 +21,7 @@ from provision.spi import (
     UpdateRequest,
 )
 from provision_libvirt.resources import xml_storage
-from provision_libvirt.resources.common import found, new_generation, own_pool, volume_in
+from provision_libvirt.resources.common import found, name_for_life, new_generation, own_pool, volume_in
 from provision_libvirt.resources.leftovers import CACHE_SUFFIX
 from provision_libvirt.resources.storage_model import BackingSource, VolumeInputs, VolumeOutputs
 from provision_libvirt.resources.upload import LocalSource, local_source, upload
@@ -44,8 +44,8 @@ class Volume(ResourceType[VolumeInputs, VolumeOutputs, Session]):
     Outputs = VolumeOutputs
 
     def check(self, request: CheckRequest) -> Checked:
-        """Refuse to shrink, and a disk without a size."""
-        inputs, before = request.inputs, request.old_inputs or {}
+        """Keep the name in the pool; refuse to shrink, and a disk without a size."""
+        inputs, before = name_for_life(request).inputs, request.old_inputs or {}
         size, old_size = inputs.get("capacity_bytes"), before.get("capacity_bytes")
         if isinstance(size, int) and isinstance(old_size, int) and size < old_size:
             reason = (
@@ -72,6 +72,7 @@ class Volume(ResourceType[VolumeInputs, VolumeOutputs, Session]):
             if volume is None:
                 volume = _make(connection, pool, name, inputs, source, request)
             elif not inputs.cache:
+                _refuse_live(connection, volume, request.operation.urn)
                 request.operation.report("found with its data, and taken over")
             _fit(connection, volume, inputs)
             return Created(f"{inputs.pool}/{name}", _outputs(inputs, volume, new_generation()))
@@ -168,6 +169,25 @@ def _cut_off(volume: Any, source: LocalSource, cache: bool) -> bool:
     """Whether what is there is not the whole upload. A disk in use never gets shorter than what it was made from."""
     length = int(volume.infoFlags(libvirt.VIR_STORAGE_VOL_GET_PHYSICAL)[2])
     return length != source.size if cache else length < source.size
+
+
+def _refuse_live(connection: Any, volume: Any, urn: str) -> None:
+    """A machine that was renamed keeps the names of its disks: they are not for the next one of its old name.
+
+    Raises:
+        ForeignObject: the volume is a disk of another machine than the one that `urn` names it for.
+    """
+    path, machine = volume.path(), urn.rpartition("::")[2].rpartition("/")[0]
+    for domain in connection.listAllDomains():
+        root = from_text(domain.XMLDesc(0))
+        if any(attribute(disk, "source", "file") == path for disk in root.iterfind("devices/disk")):
+            owner = (domain_urn(root) or "").rpartition("::")[2].rpartition("/")[0]
+            if owner != machine:
+                raise ForeignObject(
+                    f"the volume '{volume.name()}' is a disk of the machine '{domain.name()}' ({owner or 'not ours'}); it "
+                    "was not touched",
+                    "choose another name for the new machine or disk in the stack file",
+                )
 
 
 def _fit(connection: Any, volume: Any, inputs: VolumeInputs) -> None:

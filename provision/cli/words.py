@@ -1,0 +1,111 @@
+"""Changes in words: the lines of a run, and the sentence that sums it up."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+
+from provision.cli.changes import Action, Change, Changes, machines
+from provision.host.automation import Command
+
+NAMES: Mapping[Command, str] = {"destroy": "down", "preview-destroy": "preview"}
+"""Commands whose name is another one than the engine's."""
+
+_DONE = {
+    Action.CREATE: "created",
+    Action.UPDATE: "updated",
+    Action.REPLACE: "replaced",
+    Action.DELETE: "deleted",
+    Action.IMPORT: "imported",
+}
+_DRIFT = {Action.UPDATE: "changed outside", Action.DELETE: "gone", Action.CREATE: "found"}
+_MOST_PROPERTIES = 8
+
+
+def is_preview(command: Command) -> bool:
+    """Whether the command only shows what would be done."""
+    return command in ("preview", "preview-destroy")
+
+
+def word(change: Change, command: Command) -> str:
+    """What is, or was, done to a resource."""
+    if change.failed:
+        return "failed"
+    if command == "refresh":
+        return _DRIFT.get(change.action, _DONE[change.action])
+    if is_preview(command):
+        return str(change.action)
+    return _DONE[change.action]
+
+
+def details(change: Change) -> Iterator[str]:
+    """Further lines about a change: what it loses, and which properties change."""
+    if change.loses_data:
+        yield "the data on this disk is lost"
+    elif change.kept and change.action in (Action.DELETE, Action.REPLACE):
+        yield "the object itself is kept"
+    ordered = sorted(change.properties, key=lambda item: not item.replaces)
+    for item in ordered[:_MOST_PROPERTIES]:
+        values = f": {item.values}" if item.values else ""
+        yield f"{item.path}{values}" + (" (needs a new one)" if item.replaces else "")
+    if len(ordered) > _MOST_PROPERTIES:
+        yield f"… and {len(ordered) - _MOST_PROPERTIES} more properties"
+
+
+def summary(changes: Changes, command: Command) -> str:
+    """One sentence that says what a run did, or would do."""
+    found = [change for change in changes.found if not change.failed]
+    if not found:
+        return _nothing(changes.unchanged, command)
+    native = [change for change in changes.native() if not change.failed]
+    parts = []
+    if by_machine := machines(found):
+        words = {**(_DRIFT if command == "refresh" else _DONE), Action.UPDATE: "changed"}
+        parts.append(_counted("machine", by_machine.values(), command, words | {Action.UPDATE: "changed"}))
+    if native:
+        words = _DRIFT if command == "refresh" else _DONE
+        parts.append(_counted("resource", (change.action for change in native), command, words))
+    if not parts:
+        parts.append("groups of resources alone")
+    begin = "To do: " if is_preview(command) else "Drift: " if command == "refresh" else "Done: "
+    end = f"; {changes.unchanged} unchanged" if changes.unchanged else ""
+    lost = sum(change.loses_data for change in native)
+    warning = f" {plural(lost, 'disk')} with data {'would be' if is_preview(command) else 'was' if lost == 1 else 'were'} "
+    return begin + "; ".join(parts) + end + "." + (warning + "destroyed." if lost and command != "refresh" else "")
+
+
+def failure(changes: Changes, command: Command, *, interrupted: bool) -> str:
+    """One sentence that says where a failed run stands."""
+    name = NAMES.get(command, command)
+    failed = list(dict.fromkeys(change.name for change in changes.found if change.failed))
+    done = sum(not change.failed for change in changes.native())
+    begin = f"{name} was interrupted" if interrupted else f"{name} failed"
+    if failed and not is_preview(command):
+        begin += f": {plural(len(failed), 'resource')} failed ({', '.join(failed[:3])}{', …' if failed[3:] else ''})"
+    if is_preview(command) or not done:
+        return f"{begin}; nothing was changed."
+    return f"{begin}; {plural(done, 'change')} done and recorded. Run it again to go on from there."
+
+
+def plural(count: int, noun: str) -> str:
+    """A number and its noun."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
+def _nothing(unchanged: int, command: Command) -> str:
+    match command:
+        case "destroy" | "preview-destroy":
+            return "Nothing to remove: the stack is empty."
+        case "refresh":
+            return f"No drift: {plural(unchanged, 'resource')} as recorded."
+        case _:
+            return f"Nothing to change: {plural(unchanged, 'resource')} as the file says."
+
+
+def _counted(noun: str, actions: Iterable[Action], command: Command, words: Mapping[Action, str]) -> str:
+    """Such as `2 machines to create, 1 to update`, or `2 machines created, 1 updated`."""
+    counts = Counter(actions)
+    parts = []
+    for action in Action:
+        if count := counts[action]:
+            what = str(count) if parts else plural(count, noun)
+            parts.append(f"{what} to {action}" if is_preview(command) else f"{what} {words.get(action, action)}")
+    return ", ".join(parts)
