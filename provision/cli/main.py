@@ -1,7 +1,11 @@
 """Entry point of the `provision` command. Commands are imported only when they run, so that help is quick."""
 
+import os
 import sys
+from collections.abc import Sequence
 from importlib import import_module
+from itertools import pairwise
+from typing import NoReturn
 
 import click
 
@@ -41,37 +45,54 @@ class LazyGroup(click.Group):
             formatter.write_dl(list(COMMANDS.items()))
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+_EPILOG = """Exit codes: 0 fine, 1 failure, 2 wrong usage or, with --detailed-exitcode, changes, 3 a policy is
+refused or falls short, 130 interrupted.
+
+Shell completion: eval "$(_PROVISION_COMPLETE=bash_source provision)", and so for zsh and fish."""
+
+
+@click.group(cls=LazyGroup, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="provision")
 def cli() -> None:
-    """Virtual machines and their isolation from one declarative file.
-
-    Exit codes: 0 fine, 1 failure, 3 a policy is refused or falls short; 2 wrong usage or, with
-    --detailed-exitcode, changes pending.
-    """
+    """Virtual machines and their isolation from one declarative file."""
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and turn every expected failure into a message and an exit code."""
     from provision.errors import ProvisionError
 
+    words = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        code = cli.main(standalone_mode=False)
-    except click.exceptions.Abort:
-        click.echo("aborted", err=True)
-        code = 130
-    except KeyboardInterrupt:
-        click.echo("interrupted", err=True)
-        code = 130
+        code = cli.main(words, prog_name="provision", standalone_mode=False)
+    except (click.exceptions.Abort, KeyboardInterrupt) as error:
+        code = _failed(words, 130, "interrupted", error)
     except click.ClickException as error:
-        error.show()
-        code = error.exit_code
+        code = _failed(words, error.exit_code, error.format_message(), error)
     except ProvisionError as error:
-        from provision.cli.messages import show_error
-
-        show_error(error)
-        code = error.exit_code
+        code = _failed(words, error.exit_code, error.summary, error)
     except BrokenPipeError:
-        sys.stderr.close()
+        # Whoever reads our output has gone; Python must not complain about it when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 1
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _failed(words: list[str], code: int, summary: str, error: BaseException) -> int:
+    from provision.cli.messages import show_error, show_error_as_json
+    from provision.errors import ProvisionError
+
+    known = error if isinstance(error, ProvisionError) else None
+    if _wants_json(words):
+        show_error_as_json(summary, known.fix if known else "", code, known)
+    elif known:
+        show_error(known)
+    elif isinstance(error, click.UsageError):
+        error.show()
+    else:
+        click.echo(("\n" if code == 130 else "") + summary, err=True)
+    return code
+
+
+def _wants_json(words: list[str]) -> bool:
+    """Whether the output is for a program; looked up here since a wrong command line never reaches its command."""
+    return "--format=json" in words or ("--format", "json") in pairwise(words)

@@ -1,6 +1,8 @@
-"""Failures as a person reads them."""
+"""Failures as a person, or a pipeline, reads them."""
 
+import json
 import sys
+from dataclasses import asdict
 
 import click
 
@@ -12,13 +14,25 @@ def show_error(error: ProvisionError) -> None:
     if isinstance(error, StackFileError):
         from provision.loader import render
 
-        click.echo(render(error.diagnostics, error.source_map, color=sys.stderr.isatty()), err=True)
+        click.echo(render(error.diagnostics, error.source_map, color=sys.stderr.isatty()), err=True, nl=False)
         return
     click.secho("error: ", fg="red", bold=True, nl=False, err=True)
     click.echo(error.summary, err=True)
     if error.fix:
-        click.secho("  fix: ", fg="cyan", nl=False, err=True)
+        click.secho("  fix: ", fg="green", nl=False, err=True)
         click.echo(error.fix, err=True)
+
+
+def show_error_as_json(summary: str, fix: str, code: int, error: Exception | None = None) -> None:
+    """Print a failure as the one document on standard output."""
+    found = error.diagnostics if isinstance(error, StackFileError) else ()
+    document = {
+        "succeeded": False,
+        "exit_code": code,
+        "error": {"summary": summary, "fix": fix},
+        "diagnostics": [asdict(item) for item in found],
+    }
+    click.echo(json.dumps(document, indent=2))
 
 
 def note(text: str) -> None:

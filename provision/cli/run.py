@@ -8,7 +8,8 @@ import click
 from provision.cli.changes import Change, Changes
 from provision.cli.words import NAMES, failure, is_preview, summary
 from provision.errors import POLICY_REFUSED
-from provision.host.automation import Command, Message, ResourceStep, RunResult, Workspace
+from provision.host.automation import Command, RunResult, Workspace
+from provision.host.events import Message, ResourceStep
 
 
 @dataclass

@@ -16,7 +16,8 @@ _DONE = {
     Action.DELETE: "deleted",
     Action.IMPORT: "imported",
 }
-_DRIFT = {Action.UPDATE: "changed outside", Action.DELETE: "gone", Action.CREATE: "found"}
+_PLANNED = {action: f"to {action}" for action in Action}
+_DRIFT = {Action.UPDATE: "changed outside", Action.DELETE: "gone", Action.CREATE: "found", Action.REPLACE: "replaced"}
 _MOST_PROPERTIES = 8
 
 
@@ -30,7 +31,7 @@ def word(change: Change, command: Command) -> str:
     if change.failed:
         return "failed"
     if command == "refresh":
-        return _DRIFT.get(change.action, _DONE[change.action])
+        return _DRIFT.get(change.action, str(change.action))
     if is_preview(command):
         return str(change.action)
     return _DONE[change.action]
@@ -56,20 +57,24 @@ def summary(changes: Changes, command: Command) -> str:
     if not found:
         return _nothing(changes.unchanged, command)
     native = [change for change in changes.native() if not change.failed]
+    words = _PLANNED if is_preview(command) else _DRIFT if command == "refresh" else _DONE
     parts = []
     if by_machine := machines(found):
-        words = {**(_DRIFT if command == "refresh" else _DONE), Action.UPDATE: "changed"}
-        parts.append(_counted("machine", by_machine.values(), command, words | {Action.UPDATE: "changed"}))
+        changed = "to change" if is_preview(command) else "changed"
+        parts.append(_counted("machine", by_machine.values(), {**words, Action.UPDATE: changed}))
     if native:
-        words = _DRIFT if command == "refresh" else _DONE
-        parts.append(_counted("resource", (change.action for change in native), command, words))
-    if not parts:
-        parts.append("groups of resources alone")
+        parts.append(_counted("resource", (change.action for change in native), words))
+    if changes.unchanged:
+        parts.append(f"{changes.unchanged} unchanged")
     begin = "To do: " if is_preview(command) else "Drift: " if command == "refresh" else "Done: "
-    end = f"; {changes.unchanged} unchanged" if changes.unchanged else ""
-    lost = sum(change.loses_data for change in native)
-    warning = f" {plural(lost, 'disk')} with data {'would be' if is_preview(command) else 'was' if lost == 1 else 'were'} "
-    return begin + "; ".join(parts) + end + "." + (warning + "destroyed." if lost and command != "refresh" else "")
+    return begin + "; ".join(parts or ["the record alone"]) + "." + _lost(native, command)
+
+
+def _lost(changes: Iterable[Change], command: Command) -> str:
+    lost = [change.name for change in changes if change.loses_data]
+    if not lost or command == "refresh":
+        return ""
+    return f" Data {'will be' if is_preview(command) else 'was'} lost on: {', '.join(lost)}."
 
 
 def failure(changes: Changes, command: Command, *, interrupted: bool) -> str:
@@ -100,12 +105,8 @@ def _nothing(unchanged: int, command: Command) -> str:
             return f"Nothing to change: {plural(unchanged, 'resource')} as the file says."
 
 
-def _counted(noun: str, actions: Iterable[Action], command: Command, words: Mapping[Action, str]) -> str:
-    """Such as `2 machines to create, 1 to update`, or `2 machines created, 1 updated`."""
+def _counted(noun: str, actions: Iterable[Action], words: Mapping[Action, str]) -> str:
+    """Such as `2 machines to create, 1 to change`, or `2 machines created, 1 changed`."""
     counts = Counter(actions)
-    parts = []
-    for action in Action:
-        if count := counts[action]:
-            what = str(count) if parts else plural(count, noun)
-            parts.append(f"{what} to {action}" if is_preview(command) else f"{what} {words.get(action, action)}")
-    return ", ".join(parts)
+    first, *others = [(counts[action], words.get(action, str(action))) for action in Action if counts[action]]
+    return ", ".join([f"{plural(first[0], noun)} {first[1]}", *(f"{count} {said}" for count, said in others)])

@@ -1,5 +1,6 @@
 """What the engine says during a run, as plain values: steps on resources, and messages."""
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -144,7 +145,7 @@ def _in_words(old: Any, new: Any) -> str:
     if _SECRET in (old, new):
         return "[secret]"
     before, after = _scalar(old), _scalar(new)
-    if old is _ABSENT and new is _ABSENT or before is None or after is None:
+    if (old is _ABSENT and new is _ABSENT) or before is None or after is None:
         return ""
     words = f"{before} → {after}"
     return words if len(words) <= _LONGEST_VALUE else ""
@@ -156,7 +157,9 @@ def _scalar(value: Any) -> str | None:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, str):
-        return "(known later)" if value == _UNKNOWN else value if value else '""'
+        if value == _UNKNOWN:
+            return "(known later)"
+        return value if value and value.isprintable() else json.dumps(value)
     if isinstance(value, int | float):
         return f"{value:g}" if isinstance(value, float) and value == int(value) else str(value)
     return None

@@ -86,13 +86,13 @@ def read_project(directory: Path) -> Project:
             f"{file} is a project of the runtime '{runtime or 'none'}', not of a stack file",
             f"use `pulumi` for it, or go to a folder whose Pulumi.yaml says `runtime: {RUNTIME}`",
         )
-    folder = said.get("stackConfigDir") or "."
-    return Project(directory, name, "backend" in said, directory / str(folder), directory / str(said.get("main") or "."))
+    settings, entry = str(said.get("stackConfigDir") or "."), str(said.get("main") or ".")
+    return Project(directory, name, "backend" in said, directory / settings, directory / entry)
 
 
 def _read(file: Path) -> Mapping[str, Any]:
-    try:
-        said = yaml.load(file.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)  # noqa: S506 - it makes text alone
+    try:  # the loader makes text alone, as the engine hands configuration over
+        said = yaml.load(file.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)
     except OSError as error:
         raise UserError(f"{file} cannot be read: {error.strerror or error}", "look at its permissions") from None
     except UnicodeDecodeError:

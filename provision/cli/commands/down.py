@@ -16,15 +16,15 @@ def command(
     directory: Path, stack: str | None, output: str, parallel: int | None, detailed_exitcode: bool, yes: bool
 ) -> int:
     """Remove everything that the stack in DIRECTORY made; disks that are to be kept stay."""
-    from provision.cli.run import finish, run
+    from provision.cli.run import Session
     from provision.host.automation import open_workspace
 
     if not yes and not sys.stdin.isatty():
         raise UserError("`down` asks before it removes anything, and there is no terminal", "add --yes")
-    workspace = open_workspace(directory.resolve(), stack, create=False)
+    session = Session(open_workspace(directory.resolve(), stack), output, parallel)
     if not yes:
-        click.confirm(
-            f"Remove everything of stack '{workspace.stack_name}' of '{workspace.project}'?", abort=True, err=True
-        )
-    result = run(workspace, "destroy", output=output, parallel=parallel)
-    return finish(workspace, "destroy", result, output=output, detailed_exitcode=detailed_exitcode)
+        where = f"stack '{session.workspace.stack_name}' of '{session.workspace.project}'"
+        code = session.confirmed("preview-destroy", f"Remove all of this from {where}?")
+        if code is not None:
+            return code
+    return session.finish("destroy", detailed_exitcode=detailed_exitcode)

@@ -11,9 +11,8 @@ from provision.cli import options
 @options.run_options
 def command(directory: Path, stack: str | None, output: str, parallel: int | None, detailed_exitcode: bool) -> int:
     """Show what `up` would change in the stack in DIRECTORY; nothing is changed."""
-    from provision.cli.run import finish, run
+    from provision.cli.run import Session
     from provision.host.automation import open_workspace
 
-    workspace = open_workspace(directory.resolve(), stack, create=True)
-    result = run(workspace, "preview", output=output, parallel=parallel)
-    return finish(workspace, "preview", result, output=output, detailed_exitcode=detailed_exitcode)
+    session = Session(open_workspace(directory.resolve(), stack, create=True), output, parallel)
+    return session.finish("preview", detailed_exitcode=detailed_exitcode)

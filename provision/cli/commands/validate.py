@@ -12,29 +12,31 @@ from provision.errors import StackFileError
 
 
 @click.command()
-@click.argument("path", type=click.Path(path_type=Path), default="stack.yaml")
-@click.option("--overlay", help="Name of the overlay to merge: stack.NAME.yaml.")
+@click.argument("path", type=click.Path(path_type=Path), default=".")
+@options.stack
+@click.option("--overlay", help="Merge stack.NAME.yaml of this name [default: the stack's].")
 @click.option("--platform", help="Check as if provision:platform were this.")
 @options.output_format("human", "json")
-def command(path: Path, overlay: str | None, platform: str | None, output: str) -> int:
-    """Check the stack file PATH (or the one in that folder); nothing is contacted or changed."""
+def command(path: Path, stack: str | None, overlay: str | None, platform: str | None, output: str) -> int:
+    """Check a stack file; nothing is contacted or changed.
+
+    PATH is the file, the folder that holds stack.yaml, or - for standard input. Parameters have the values that
+    Pulumi.STACK.yaml beside the file gives them; those that are secret are not looked at.
+    """
+    from provision.cli.configured import configured, from_standard_input
     from provision.loader import load, render
 
-    try:
-        loaded = load(path, overlay=overlay, platform=platform)
-    except StackFileError as error:
-        if output == "human":
-            raise
-        click.echo(json.dumps({"valid": False, "diagnostics": [asdict(d) for d in error.diagnostics]}, indent=2))
-        return 1
-    if output == "json":
-        click.echo(json.dumps({"valid": True, "diagnostics": [asdict(d) for d in loaded.diagnostics]}, indent=2))
-        return 0
-    if loaded.diagnostics:
-        click.echo(render(loaded.diagnostics, loaded.source_map, color=sys.stderr.isatty()), err=True)
-    stack = loaded.stack
-    machines = sum(machine.instances for machine in stack.machines.values())
-    click.echo(
-        f"{path}: valid: {machines} machines, {len(stack.networks)} networks, {len(stack.isolation.policies)} policies"
-    )
-    return 0
+    settings = configured(path, stack)
+    with from_standard_input() if str(path) == "-" else settings.file as file:
+        try:
+            loaded = load(
+                file,
+                overlay=overlay or settings.stack,
+                values=settings.parameters(file),
+                platform=platform or settings.platform,
+            )
+            found, source_map = loaded.diagnostics, loaded.source_map
+        except StackFileError as error:
+            if output == "human":
+                raise
+            loaded, found = None, error.diagnostics

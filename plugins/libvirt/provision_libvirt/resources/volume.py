@@ -25,7 +25,7 @@ from provision_libvirt.resources.common import found, name_for_life, new_generat
 from provision_libvirt.resources.leftovers import CACHE_SUFFIX
 from provision_libvirt.resources.storage_model import BackingSource, VolumeInputs, VolumeOutputs
 from provision_libvirt.resources.upload import LocalSource, local_source, upload
-from provision_libvirt.resources.xml_tools import attribute, from_text
+from provision_libvirt.resources.xml_tools import attribute, from_text, owner_of
 from provision_libvirt.session import Session, explained
 
 _DIGEST_SHOWN = 16
@@ -181,7 +181,8 @@ def _refuse_live(connection: Any, volume: Any, urn: str) -> None:
     for domain in connection.listAllDomains():
         root = from_text(domain.XMLDesc(0))
         if any(attribute(disk, "source", "file") == path for disk in root.iterfind("devices/disk")):
-            owner = (domain_urn(root) or "").rpartition("::")[2].rpartition("/")[0]
+            mark = owner_of(root)
+            owner = "" if mark is None else mark.get("urn", "").rpartition("::")[2].rpartition("/")[0]
             if owner != machine:
                 raise ForeignObject(
                     f"the volume '{volume.name()}' is a disk of the machine '{domain.name()}' ({owner or 'not ours'}); it "

@@ -5,8 +5,7 @@ end), its network's filter, and one filter for each policy, direction and IP ver
 once in the policy's filter, never once per pair.
 """
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from provision.models import Internet, Posture, Stack, TrafficPolicy
@@ -16,6 +15,7 @@ from provision_libvirt.resources import Filter
 from provision_libvirt.translate import priorities as at
 from provision_libvirt.translate.groups import Group, Reach, group_rules
 from provision_libvirt.translate.hostside import host_address
+from provision_libvirt.translate.lookup import Places, Policies, SidedPolicy
 from provision_libvirt.translate.names import Names
 from provision_libvirt.translate.services import Rule, prefix_attributes, rule, stateful, stateless, unfollowed
 from provision_libvirt.translate.sides import NicPlace, Side, side, way_out
@@ -24,14 +24,6 @@ _DNS = (Service.parse("udp/53"), Service.parse("tcp/53"))
 _FAMILIES = (4, 6)
 _IP = {4: "ip", 6: "ipv6"}
 _ALL = {4: "all", 6: "all-ipv6"}
-
-
-@dataclass(frozen=True)
-class _Policy:
-    name: str
-    policy: TrafficPolicy
-    sources: Side
-    destinations: Side
 
 
 @dataclass
@@ -54,28 +46,25 @@ class Filters:
     decisions: Mapping[str, Decision]
     host_addresses: Sequence[str]
     pool: Node
-    _policies: list[_Policy] = field(default_factory=list)
     _groups: dict[tuple[str, str], Node | None] = field(default_factory=dict)
     _networks: dict[str, Node] = field(default_factory=dict)
     _base: dict[int, Node] = field(default_factory=dict)
-    _by_network: dict[str, list[NicPlace]] = field(default_factory=lambda: defaultdict(list))
-    _members: dict[tuple[int, str, str, str], bool] = field(default_factory=dict)
     _present: tuple[int, ...] = _FAMILIES
 
     def __post_init__(self) -> None:
         """Sort NICs and policies once."""
-        for place in self.places:
-            self._by_network[place.network].append(place)
+        self._lookup = Places(self.places)
         wide = any(network.cidr6 is not None for network in self.stack.networks.values())
         self._present = self._families if wide else (4,)
-        if self._open:
-            return
+        self._policies = Policies([] if self._open else list(self._enforced()))
+
+    def _enforced(self) -> Iterator[SidedPolicy]:
         for name, policy in self.stack.isolation.policies.items():
             decision = self.decisions.get(name)
             downgraded = decision is not None and decision.verdict is Verdict.DOWNGRADE
             if isinstance(policy, TrafficPolicy) and policy.allow and not downgraded:
                 sides = side(self.stack, policy.sources), side(self.stack, policy.destinations)
-                self._policies.append(_Policy(name, policy, *sides))
+                yield SidedPolicy(name, policy, *sides)
 
     @property
     def _open(self) -> bool:
@@ -96,7 +85,7 @@ class Filters:
         if addresses.get(6) is not None:
             found.append(self._basis(6))
         found.append(self._network(place.network))
-        for policy in self._policies:
+        for policy in self._policies.about(place):
             found.extend(self._groups_of(policy, place, addresses))
         return self.builder.add(
             Filter,
@@ -194,31 +183,25 @@ class Filters:
         if here is Internet.NONE:
             return []
         found: set[str] = set()
-        for policy in self._policies:
+        for policy in self._policies.policies:
             for one, other, answers in (
                 (policy.sources, policy.destinations, True),
                 (policy.destinations, policy.sources, False),
             ):
-                if (here is Internet.NAT and not answers) or not self._on(policy.name, answers, one, name, family):
+                if (here is Internet.NAT and not answers) or not self._lookup.on(one, name, family):
                     continue
                 found |= {
                     far
-                    for far in self._by_network
+                    for far in self._lookup.networks
                     if far != name
                     and way_out(self.stack, far) is Internet.ROUTED
-                    and self._on(policy.name, not answers, other, far, family)
+                    and self._lookup.on(other, far, family)
                 }
         return sorted(found)
 
-    def _on(self, policy: str, source: bool, one: Side, network: str, family: int) -> bool:
-        """Whether the side has a member on the network."""
-        key = (family, policy, "sources" if source else "destinations", network)
-        if key not in self._members:
-            self._members[key] = any(one.holds(place, family) for place in self._by_network.get(network, ()))
-        return self._members[key]
-
-    def _groups_of(self, policy: _Policy, place: NicPlace, addresses: Mapping[int, str | None]) -> Iterator[Node]:
-        for direction, own in (("out", policy.sources), ("in", policy.destinations)):
+    def _groups_of(self, policy: SidedPolicy, place: NicPlace, addresses: Mapping[int, str | None]) -> Iterator[Node]:
+        for direction in ("out", "in"):
+            own = policy.own(direction)
             if not own.prefixes:
                 held = [self._present] if own.named(place) else []
             else:  # by prefix a NIC may be meant with its address of one IP version only
@@ -237,7 +220,7 @@ class Filters:
             return (Reach(network), Reach())
         return (Reach(network),)
 
-    def _group(self, policy: _Policy, direction: str, families: tuple[int, ...], reach: Reach) -> Node | None:
+    def _group(self, policy: SidedPolicy, direction: str, families: tuple[int, ...], reach: Reach) -> Node | None:
         version = "" if families == self._present else str(families[0])
         part = f"{direction}{version}-{reach.network}" if reach.network else f"{direction}{version}"
         key = (policy.name, part)
@@ -269,15 +252,14 @@ class Filters:
 
     def _member_addresses(self, peers: Side, family: int, reach: Reach) -> list[str]:
         """Addresses of the machines that are meant by name, where `reach` gets to."""
-        near: Iterable[NicPlace] = self._by_network.get(reach.network, ()) if reach.network else self.places
         found = []
-        for place in near:
+        for place in self._lookup.named(peers):
             address = place.ip(family)
             if address is None or place.network in peers.networks:
                 continue
-            if not reach.network and way_out(self.stack, place.network) is not Internet.ROUTED:
-                continue
-            if place.entry in peers.entries or place.machine in peers.entries:
+            if place.network == reach.network or (
+                not reach.network and way_out(self.stack, place.network) is Internet.ROUTED
+            ):
                 found.append(address)
         return found
 
