@@ -50,7 +50,10 @@ class TrafficPolicy(_Policy):
     allow: Annotated[list[Service], Field(description="Services that pass: tcp/80, udp/53, icmp.")] = []
     deny: Annotated[list[Service], Field(description="Services that do not, before any allow of a later order.")] = []
     order: Annotated[int | None, Field(ge=0, le=1000, description="Lower is decided first; needed with deny.")] = None
-    revoke: Annotated[Revoke, Field(description="What removing an allow does to established flows.")] = Revoke.KEEP
+    revoke: Annotated[
+        Revoke | None,
+        Field(description="What removing an allow does to established flows; default: what the platform does."),
+    ] = None
 
     @model_validator(mode="after")
     def _says_something(self) -> "TrafficPolicy":
