@@ -75,6 +75,8 @@ class Changes:
         self._clock = clock
         self._begun: dict[str, float] = {}
         self._reasons: dict[str, tuple[PropertyChange, ...]] = {}
+        self._removed: dict[str, str] = {}
+        self._preview = preview
         self.under_way: dict[str, ResourceStep] = {}
         self.found: list[Change] = []
         self.unchanged = 0
@@ -92,6 +94,8 @@ class Changes:
             self.unchanged += is_native(step.type)
             self._begun.pop(step.urn, None)
             return None
+        if step.phase == "done" and step.op == "delete-replaced" and not self._preview:
+            self._removed[step.urn] = step.name
         change = self._change(step)
         if change is not None:
             self._begun.pop(step.urn, None)
@@ -105,6 +109,11 @@ class Changes:
     def native(self) -> list[Change]:
         """The changes of resources that exist on the platform."""
         return [change for change in self.found if is_native(change.type)]
+
+    def halfway(self) -> list[str]:
+        """Names of resources that were deleted to be made anew, and are not made yet."""
+        made = {change.urn for change in self.found if change.action is Action.REPLACE and not change.failed}
+        return [name for urn, name in self._removed.items() if urn not in made]
 
     def _change(self, step: ResourceStep) -> Change | None:
         failed = step.phase == "failed"

@@ -56,11 +56,16 @@ def open_deployed(directory: Path, stack: str | None) -> Iterator[Deployed]:
     provider = registry.load(deployed.platform)
     deployed = read_state(export, provider.resource_types)
     config = dict(deployed.provider_config)
-    if any(value == HIDDEN for value in config.values()):
-        values = workspace.config()
-        for key in [key for key, value in config.items() if value == HIDDEN]:
-            wire = provider.Config.model_fields[key].alias or key
-            config[key] = SecretStr(values[f"provision-{provider.name}:{wire}"].value)
+    hidden = [key for key, value in config.items() if value == HIDDEN]
+    values = workspace.config() if hidden else {}
+    for key in hidden:
+        full = f"provision-{provider.name}:{provider.Config.model_fields[key].alias or key}"
+        if full not in values:
+            raise UserError(
+                f"the secret setting '{full}' with which the stack was deployed is not configured any more",
+                f"set it again: pulumi config set --secret {full}",
+            )
+        config[key] = SecretStr(values[full].value)
     try:
         settings = provider.Config.model_validate(config)
     except ValidationError as error:

@@ -22,6 +22,8 @@ _MARKS = {
 }
 _INDENT = " " * 15
 _WORD = 18
+_EXCERPT = re.compile(r" *\d* +\| ")
+"""Lines of the stack file, and the carets below them: when broken they would point nowhere."""
 _MOST_UNDER_WAY = 8
 
 
@@ -100,7 +102,9 @@ class Progress:
             self._failure(message, *subject)
         elif message.text not in self._told:
             self._told.add(message.text)
-            self._console.print(_painted(message, subject[1] if subject else ""))
+            for line in _painted(message, subject[1] if subject else "").split("\n"):
+                excerpt = _EXCERPT.match(line.plain) is not None and self._console.is_terminal
+                self._console.print(line, no_wrap=excerpt or None, overflow="ellipsis" if excerpt else None)
 
     def _failure(self, message: Message, kind: str, name: str) -> None:
         if message.urn not in self._failed:

@@ -1,6 +1,9 @@
 """Run one engine command and report it; shared by preview, up, down and refresh."""
 
 import json
+import shutil
+import sys
+import textwrap
 from dataclasses import dataclass, field
 
 import click
@@ -55,7 +58,7 @@ class Session:
             return self.report(command, planned, changes, detailed_exitcode=False)
         if not planned.changed:
             return None
-        click.secho(summary(changes, command), bold=True, err=True)
+        _say(summary(changes, command), err=True)
         if click.confirm(question, default=False, err=True):
             return None
         raise click.ClickException("not confirmed: nothing was changed")
@@ -66,11 +69,11 @@ class Session:
         if self.output == "json":
             click.echo(json.dumps(self._document(command, result, changes, code), indent=2))
         elif result.succeeded:
-            click.secho(summary(changes, command), bold=True)
+            _say(summary(changes, command))
             for name, value in result.outputs.items():
                 click.echo(f"  {name}: {value if isinstance(value, str) else json.dumps(value)}")
         else:
-            click.secho(failure(changes, command, interrupted=bool(result.interrupted)), bold=True, err=True)
+            _say(failure(changes, command, interrupted=bool(result.interrupted)), err=True)
         return code
 
     def _document(self, command: Command, result: RunResult, changes: Changes, code: int) -> dict[str, object]:
@@ -89,6 +92,13 @@ class Session:
             "messages": [{"severity": m.severity, "text": m.text, "urn": m.urn} for m in result.messages],
             "outputs": result.outputs,
         }
+
+
+def _say(text: str, *, err: bool = False) -> None:
+    """Print a sentence, broken between words on a terminal and nowhere else."""
+    if (sys.stderr if err else sys.stdout).isatty():
+        text = textwrap.fill(text, shutil.get_terminal_size().columns, break_on_hyphens=False)
+    click.secho(text, bold=True, err=err)
 
 
 def exit_code(result: RunResult, *, detailed_exitcode: bool) -> int:

@@ -74,25 +74,28 @@ def _lost(changes: Iterable[Change], command: Command) -> str:
     lost = [change.name for change in changes if change.loses_data]
     if not lost or command == "refresh":
         return ""
-    return f" Data {'will be' if is_preview(command) else 'was'} lost on: {', '.join(lost)}."
+    more = f" and {len(lost) - 5} more" if len(lost) > 5 else ""
+    return f" Data {'will be' if is_preview(command) else 'was'} lost on: {', '.join(lost[:5])}{more}."
 
 
 def failure(changes: Changes, command: Command, *, interrupted: bool) -> str:
     """One sentence that says where a failed run stands."""
     name = NAMES.get(command, command)
     failed = list(dict.fromkeys(change.name for change in changes.found if change.failed))
-    done = sum(not change.failed for change in changes.native())
+    halfway = changes.halfway()
+    done = sum(not change.failed for change in changes.native()) + len(halfway)
     begin = f"{name} was interrupted" if interrupted else f"{name} failed"
     if failed and not is_preview(command):
         begin += f": {plural(len(failed), 'resource')} failed ({', '.join(failed[:3])}{', …' if failed[3:] else ''})"
     if is_preview(command) or not done:
         return f"{begin}; nothing was changed."
-    return f"{begin}; {plural(done, 'change')} done and recorded. Run it again to go on from there."
+    gone = f" Deleted, and not made anew yet: {', '.join(halfway)}." if halfway else ""
+    return f"{begin}; {plural(done, 'change')} done and recorded.{gone} Run it again to go on from there."
 
 
-def plural(count: int, noun: str) -> str:
+def plural(count: int, noun: str, many: str = "") -> str:
     """A number and its noun."""
-    return f"{count} {noun}{'' if count == 1 else 's'}"
+    return f"{count} {noun if count == 1 else many or noun + 's'}"
 
 
 def _nothing(unchanged: int, command: Command) -> str:

@@ -4,6 +4,7 @@ The engine runs as a process of its own with the same backend, state and configu
 so both can be mixed freely.
 """
 
+import contextlib
 import json
 import os
 import re
@@ -21,8 +22,19 @@ from pulumi.automation.events import EngineEvent
 from provision.errors import EnvironmentProblem, ProvisionError, UserError
 from provision.host.engine import Engine, engine_environment, find_engine, pulumi_home
 from provision.host.events import UNCHANGED_OPS, Message, ResourceStep, plain_text, translate
+from provision.host.interrupted import (
+    PENDING,
+    forget_pending,
+    half_replaced,
+    may_be_pending,
+    mend_file_backend,
+    pending_creates,
+    process_runs,
+    uncertain,
+    without_side_files,
+)
 from provision.host.process import EngineCommand
-from provision.host.project import Project, read_project, stack_name
+from provision.host.project import RUNTIME, Project, read_project, stack_name
 
 Command = Literal["preview", "up", "refresh", "destroy", "preview-destroy"]
 
@@ -65,6 +77,10 @@ class Workspace:
         """
         self.project, self.stack_name = project.name, stack
         environment = _backend(engine_environment(os.environ, engine.path), project, stack)
+        self._backend = environment.get("PULUMI_BACKEND_URL", "")
+        if self._backend:
+            mend_file_backend(self._backend, project.name)
+            environment["PULUMI_BACKEND_URL"] = without_side_files(self._backend)
         self._engine = EngineCommand(engine)
         workspace = auto.LocalWorkspace(
             work_dir=str(project.directory), env_vars=environment, pulumi_command=self._engine
@@ -117,6 +133,7 @@ class Workspace:
         A first interrupt lets operations that are under way finish and be recorded; a second one abandons them.
         """
         result = RunResult(succeeded=True)
+        pending = False
         lock = threading.RLock()
 
         def tell(item: ResourceStep | Message) -> None:
@@ -128,7 +145,10 @@ class Workspace:
                 on_event(item)
 
         def take(event: EngineEvent) -> None:
+            nonlocal pending
             for item in translate(event):
+                if isinstance(item, Message) and (found := PENDING.match(item.text)):
+                    pending, item = True, Message("info", f"going on with {found[1]} objects of an interrupted run")
                 tell(item)
             if event.summary_event:
                 result.changes = {
@@ -151,6 +171,8 @@ class Workspace:
                     self._remove_stale_lock(error)
                     tell(Message("warning", "removed the lock of an earlier run that was killed on this machine"))
                     result.outputs = self._operate(command, options)
+                if pending and command in ("up", "destroy"):
+                    forget_pending(self._stack)
         except auto.CommandError as error:
             result.succeeded = False
             if not result.interrupted and not any(m.severity == "error" for m in result.messages):
@@ -164,13 +186,24 @@ class Workspace:
             case "preview-destroy":
                 self._stack.preview_destroy(**options)
             case "up":
-                outputs = self._stack.up(**options, show_secrets=False).outputs
+                left = self._interrupted()
+                if doubtful := uncertain(left):
+                    self._stack.refresh(target=doubtful, suppress_outputs=True, show_secrets=False)
+                outputs = self._stack.up(**options, replace=half_replaced(left) or None, show_secrets=False).outputs
                 return {name: "[secret]" if out.secret else out.value for name, out in outputs.items()}
             case "refresh":
                 self._stack.refresh(**options, show_secrets=False)
             case "destroy":
+                if targets := pending_creates(self._interrupted()):
+                    # What an interrupted run was making is in no record; once whole, it is removed like all else.
+                    with contextlib.suppress(auto.CommandError):
+                        self._stack.up(target=targets, suppress_outputs=True, show_secrets=False)
                 self._stack.destroy(**options, show_secrets=False)
         return {}
+
+    def _interrupted(self) -> dict[str, Any]:
+        """The state when a killed run left operations in it, else nothing."""
+        return self.export() if may_be_pending(self._backend, self.project, self.stack_name) else {}
 
     def _remove_stale_lock(self, error: auto.ConcurrentUpdateError) -> None:
         """Remove the locks of the stack when every one is of a process of this machine that no longer runs.
@@ -180,7 +213,7 @@ class Workspace:
         """
         holders = _LOCK.findall(str(error))
         stale = bool(holders) and all(
-            host == socket.gethostname() and not Path(f"/proc/{pid}").exists() for _, host, pid in holders
+            host == socket.gethostname() and not process_runs(pid) for _, host, pid in holders
         )
         if not stale:
             who = ", ".join(f"{user}@{host}, process {pid}" for user, host, pid in holders) or "another run"
@@ -219,6 +252,11 @@ def open_workspace(directory: Path, stack: str | None, *, create: bool = False) 
         EnvironmentProblem: no engine, or a backend that cannot be used.
     """
     project = read_project(directory)
+    if project.runtime != RUNTIME:
+        raise UserError(
+            f"{directory / 'Pulumi.yaml'} is a project of the runtime '{project.runtime}', not of a stack file",
+            f"use `pulumi` for it, or go to a folder whose Pulumi.yaml says `runtime: {RUNTIME}`",
+        )
     return Workspace(project, stack_name(stack), require_engine(), create=create)
 
 

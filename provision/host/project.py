@@ -22,16 +22,16 @@ class Project:
     Attributes:
         directory: the folder.
         name: Pulumi's name of the project.
+        runtime: what runs its program.
         backend: whether the file names the backend.
         config_directory: where the stacks' `Pulumi.STACK.yaml` lie.
-        entry: the stack file, or the folder that holds `stack.yaml`.
     """
 
     directory: Path
     name: str
+    runtime: str
     backend: bool
     config_directory: Path
-    entry: Path
 
     def stack_file(self, stack: str) -> Path:
         """Where the settings of a stack are kept."""
@@ -67,7 +67,7 @@ def read_project(directory: Path) -> Project:
     """The project of a folder.
 
     Raises:
-        UserError: the folder is no project of this product, or its Pulumi.yaml cannot be read.
+        UserError: the folder is no project, or its Pulumi.yaml cannot be read.
     """
     file = directory / "Pulumi.yaml"
     if not file.is_file():
@@ -81,13 +81,8 @@ def read_project(directory: Path) -> Project:
         runtime = runtime.get("name")
     if not isinstance(name, str) or not name:
         raise UserError(f"{file} has no name", "write `name: …` into it")
-    if runtime != RUNTIME:
-        raise UserError(
-            f"{file} is a project of the runtime '{runtime or 'none'}', not of a stack file",
-            f"use `pulumi` for it, or go to a folder whose Pulumi.yaml says `runtime: {RUNTIME}`",
-        )
-    settings, entry = str(said.get("stackConfigDir") or "."), str(said.get("main") or ".")
-    return Project(directory, name, "backend" in said, directory / settings, directory / entry)
+    settings = directory / str(said.get("stackConfigDir") or ".")
+    return Project(directory, name, str(runtime or "none"), "backend" in said, settings)
 
 
 def _read(file: Path) -> Mapping[str, Any]:

@@ -7,10 +7,12 @@ not know is unsupported, so that nothing which a person wrote is ever ignored.
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from provision.diagnostics import Path
-from provision.models import Stack
+
+if TYPE_CHECKING:  # every process of a plugin imports this module, and only translation needs the models
+    from provision.models import Stack
 
 
 class Evidence(enum.StrEnum):
@@ -120,7 +122,7 @@ class TranslationRequest:
         directory: folder of the stack file, for files that it names.
     """
 
-    stack: Stack
+    stack: "Stack"
     project: str
     stack_name: str
     capabilities: Capabilities

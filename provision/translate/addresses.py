@@ -49,9 +49,7 @@ class WantedAddress(Properties):
     """One network interface that needs addresses."""
 
     network: Annotated[str, Field(description="Name of its network.")]
-    previous: Annotated[
-        list[str], Field(default_factory=list, description="Former keys, whose addresses it keeps.")
-    ]
+    previous: Annotated[list[str], Field(default_factory=list, description="Former keys, whose addresses it keeps.")]
     fixed4: Annotated[str | None, Field(description="IPv4 address that the file says.")] = None
     fixed6: Annotated[str | None, Field(description="IPv6 address that the file says.")] = None
     fixed_mac: Annotated[str | None, Field(description="MAC address that the file says.")] = None
@@ -80,9 +78,7 @@ class AddressPlanInputs(Properties):
 class AddressPlanOutputs(Properties):
     """What was given."""
 
-    assigned: Annotated[
-        dict[str, AssignedAddress], Field(default_factory=dict, description="Addresses by interface.")
-    ]
+    assigned: Annotated[dict[str, AssignedAddress], Field(default_factory=dict, description="Addresses by interface.")]
 
 
 class AddressPlan(ResourceType[AddressPlanInputs, AddressPlanOutputs, Any]):
@@ -117,9 +113,7 @@ class AddressPlan(ResourceType[AddressPlanInputs, AddressPlanOutputs, Any]):
             return None
         return Read(request.id, request.inputs, request.outputs)
 
-    def update(
-        self, request: UpdateRequest[AddressPlanInputs, AddressPlanOutputs]
-    ) -> Updated[AddressPlanOutputs]:
+    def update(self, request: UpdateRequest[AddressPlanInputs, AddressPlanOutputs]) -> Updated[AddressPlanOutputs]:
         """Record the new plan."""
         return Updated(AddressPlanOutputs(assigned=request.inputs.assigned))
 
@@ -156,9 +150,7 @@ def mac(scope: str, key: str, attempt: int = 0) -> str:
     return "02:" + ":".join(f"{byte:02x}" for byte in digest[:5])
 
 
-def _recorded(
-    wanted: Mapping[str, WantedAddress], old: Mapping[str, AssignedAddress]
-) -> dict[str, AssignedAddress]:
+def _recorded(wanted: Mapping[str, WantedAddress], old: Mapping[str, AssignedAddress]) -> dict[str, AssignedAddress]:
     """What each wanted interface had, also under a former key that nothing else has now."""
     found = {key: old[key] for key in wanted if key in old}
     used: set[str] = set()

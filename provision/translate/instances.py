@@ -85,8 +85,7 @@ def aliased(graph: ResourceGraph, stack: Stack) -> ResourceGraph:
 
     return ResourceGraph(
         tuple(
-            Component(part.kind, part.name, part.outputs, aliases(part.name, part.aliases))
-            for part in graph.components
+            Component(part.kind, part.name, part.outputs, aliases(part.name, part.aliases)) for part in graph.components
         ),
         tuple(_with_aliases(node, aliases(node.name, node.aliases)) for node in graph.nodes),
     )
@@ -95,9 +94,7 @@ def aliased(graph: ResourceGraph, stack: Stack) -> ResourceGraph:
 def _with_aliases(node: Node, aliases: tuple[str, ...]) -> Node:
     if aliases == node.aliases:
         return node
-    return Node(
-        node.type, node.name, node.inputs, node.parent, node.depends_on, node.keep, node.protect, aliases
-    )
+    return Node(node.type, node.name, node.inputs, node.parent, node.depends_on, node.keep, node.protect, aliases)
 
 
 def _former(entry: str, index: int, counted: bool, renamed_from: str | None) -> Iterator[str]:

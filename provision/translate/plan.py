@@ -64,9 +64,7 @@ def address_inputs(stack: Stack, scope: Scope) -> AddressPlanInputs:
     return AddressPlanInputs(scope=scope.key, networks=spaces, wanted=wanted)
 
 
-def nic_addresses(
-    stack: Stack, assigned: Mapping[str, AssignedAddress]
-) -> Mapping[str, tuple[NicAddress, ...]]:
+def nic_addresses(stack: Stack, assigned: Mapping[str, AssignedAddress]) -> Mapping[str, tuple[NicAddress, ...]]:
     """Addresses per machine instance, NICs in the order of the file."""
     found: dict[str, tuple[NicAddress, ...]] = {}
     for instance in instances(stack):
@@ -127,13 +125,9 @@ def _completed(
         if made is None:
             done[component.name] = component
         elif component.kind == "Policy":
-            done[component.name] = Component(
-                made.kind, made.name, {**made.outputs, **component.outputs}, made.aliases
-            )
+            done[component.name] = Component(made.kind, made.name, {**made.outputs, **component.outputs}, made.aliases)
         else:
-            done[component.name] = Component(
-                made.kind, made.name, {**component.outputs, **made.outputs}, made.aliases
-            )
+            done[component.name] = Component(made.kind, made.name, {**component.outputs, **made.outputs}, made.aliases)
     return ResourceGraph(tuple((done | {k: v for k, v in given.items() if k not in done}).values()), graph.nodes)
 
 

@@ -56,6 +56,12 @@ def same_stack(uuid: str, other: str) -> bool:
     return is_marked(uuid) and is_marked(other) and _bytes(uuid)[:_STACK_BYTES] == _bytes(other)[:_STACK_BYTES]
 
 
+def same_owner(uuid: str, other: str) -> bool:
+    """Whether both mark incarnations of one resource."""
+    length = _STACK_BYTES + _URN_BYTES
+    return is_marked(uuid) and is_marked(other) and _bytes(uuid)[:length] == _bytes(other)[:length]
+
+
 def is_marked(uuid: str) -> bool:
     """Whether `uuid` has the form of a marker at all."""
     return UUID(uuid).version == 8

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 
 import click
@@ -16,15 +16,18 @@ from provision.spi import Finding
 @options.output_format("human", "json")
 def command(output: str) -> int:
     """Say what is found, what is missing and how to get it."""
-    findings = [*_engine(), *_plugins()]
+    from provision.cli.words import plural
+
+    findings = [*_guarded("Pulumi engine", _engine()), *_guarded("plugins", _plugins())]
+    missing = sum(finding.ok is False for finding in findings)
     if output == "json":
-        click.echo(json.dumps([asdict(f) for f in findings], indent=2))
+        document = {"succeeded": not missing, "findings": [asdict(finding) for finding in findings]}
+        click.echo(json.dumps(document, indent=2))
     else:
         for finding in findings:
             _show(finding)
-    missing = sum(f.ok is False for f in findings)
-    if output == "human":
-        click.secho("everything is there" if not missing else f"{missing} missing or broken", bold=True)
+        said = f"{plural(missing, 'thing')} missing or broken" if missing else "everything that is needed is there"
+        click.secho(said, bold=True)
     return 1 if missing else 0
 
 
@@ -34,6 +37,16 @@ def _show(finding: Finding) -> None:
     click.echo(f"{finding.subject}: {finding.detail}")
     if finding.fix and finding.ok is not True:
         click.echo(f"        fix: {finding.fix}")
+
+
+def _guarded(subject: str, findings: Iterable[Finding]) -> Iterator[Finding]:
+    """The findings up to the first that fails: a doctor must not fall ill of what it looks at."""
+    try:
+        yield from findings
+    except ProvisionError as error:
+        yield Finding(subject, False, error.summary, error.fix)
+    except Exception as error:
+        yield Finding(subject, False, f"cannot be looked at: {type(error).__name__}: {error}", "report this")
 
 
 def _engine() -> Iterator[Finding]:
@@ -50,23 +63,24 @@ def _engine() -> Iterator[Finding]:
         yield Finding("Pulumi engine", False, "not found", "run `provision setup`")
     for executable in plugin_executables():
         shim = pulumi_home() / "plugins" / executable.folder_name / executable.file_name
-        yield Finding(
-            f"engine plugin {executable.file_name}",
-            shim.exists(),
-            str(shim) if shim.exists() else "not set up",
-            "run `provision setup`",
-        )
+        there, subject = shim.exists(), f"engine plugin {executable.file_name}"
+        yield Finding(subject, there, str(shim) if there else "not set up", "run `provision setup`")
 
 
 def _plugins() -> Iterator[Finding]:
-    from provision.spi import HasDoctor, registry
+    from provision.spi import registry
 
     for entry in registry.installed():
-        try:
-            plugin = registry.load(entry.name)
-        except ProvisionError as error:
-            yield Finding(f"plugin {entry.name}", False, error.summary, error.fix)
-            continue
-        yield Finding(f"plugin {entry.name}", True, f"version {plugin.version}")
-        if isinstance(plugin, HasDoctor):
-            yield from plugin.diagnose(plugin.Config())
+        yield from _guarded(f"plugin {entry.name}", _plugin(entry.name))
+
+
+def _plugin(name: str) -> Iterator[Finding]:
+    from provision.spi import HasDoctor, registry
+
+    plugin = registry.load(name)
+    yield Finding(f"plugin {name}", True, f"version {plugin.version}")
+    if isinstance(plugin, HasDoctor):
+        yield from plugin.diagnose(plugin.Config())
+    else:
+        plugin.disconnect(plugin.connect(plugin.Config()))
+        yield Finding(name, True, "answers")

@@ -21,13 +21,15 @@ def command(path: Path, stack: str | None, overlay: str | None, platform: str | 
     """Check a stack file; nothing is contacted or changed.
 
     PATH is the file, the folder that holds stack.yaml, or - for standard input. Parameters have the values that
-    Pulumi.STACK.yaml beside the file gives them; those that are secret are not looked at.
+    Pulumi.STACK.yaml beside the file gives them; secret ones are not decrypted.
     """
-    from provision.cli.configured import configured, from_standard_input
+    from provision.cli.configured import STANDARD_INPUT, configured, on_disk, renamed
+    from provision.cli.words import plural
     from provision.loader import load, render
 
     settings = configured(path, stack)
-    with from_standard_input() if str(path) == "-" else settings.file as file:
+    loaded = None
+    with on_disk(path) as file:
         try:
             loaded = load(
                 file,
@@ -37,6 +39,22 @@ def command(path: Path, stack: str | None, overlay: str | None, platform: str | 
             )
             found, source_map = loaded.diagnostics, loaded.source_map
         except StackFileError as error:
-            if output == "human":
-                raise
-            loaded, found = None, error.diagnostics
+            found, source_map = error.diagnostics, error.source_map
+        if str(path) == "-":
+            found, source_map = renamed(found, source_map, file)
+    if output == "json":
+        document = {"succeeded": loaded is not None, "valid": loaded is not None}
+        click.echo(json.dumps({**document, "diagnostics": [asdict(item) for item in found]}, indent=2))
+    elif found:
+        click.echo(render(found, source_map, color=sys.stderr.isatty()), err=True, nl=False)
+    if loaded is None:
+        return 1
+    if output == "human":
+        stack_file = loaded.stack
+        held = (
+            plural(sum(machine.instances for machine in stack_file.machines.values()), "machine"),
+            plural(len(stack_file.networks), "network"),
+            plural(len(stack_file.isolation.policies), "policy", "policies"),
+        )
+        click.echo(f"{STANDARD_INPUT if str(path) == '-' else file}: valid: {', '.join(held)}")
+    return 0

@@ -1,5 +1,6 @@
 """Start: `python -m provision.host.language [engine flags] ENGINE_ADDRESS`."""
 
+import os
 import signal
 
 # The engine ends its plugins with SIGINT, and a terminal's Ctrl-C may come at any moment: without this line an
@@ -22,7 +23,14 @@ def main() -> int:
             value = next(flags, "")
             if value in positional:
                 positional.remove(value)
-    asyncio.run(serve(positional[-1] if positional else ""))
+
+    async def until_the_end() -> None:
+        await serve(positional[-1] if positional else "")
+        # A run that was cancelled is abandoned here; ending the loop would print what became of it.
+        sys.stdout.flush()
+        os._exit(0)
+
+    asyncio.run(until_the_end())
     return 0
 
 

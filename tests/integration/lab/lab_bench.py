@@ -91,7 +91,9 @@ class Hypervisor:
 
     def running(self, prefix):
         """Name -> number of the start of every running domain; a restart gives another number."""
-        return {d.name(): d.ID() for d in self.connection.listAllDomains() if d.name().startswith(prefix) and d.ID() > 0}
+        return {
+            d.name(): d.ID() for d in self.connection.listAllDomains() if d.name().startswith(prefix) and d.ID() > 0
+        }
 
     def files(self, name, place="lib/images"):
         """Names of the files of a pool, also when libvirt no longer knows it."""
@@ -152,10 +154,7 @@ class Deployment:
         self.file.write_text(text.replace(old, new))
 
     def configure(self, key, value):
-        with (self.folder / f"Pulumi.{STACK}.yaml").open("a") as file:
-            if file.tell() == 0:
-                file.write("config:\n")
-            file.write(f"  {key}: {json.dumps(value)}\n")
+        self.fine("pulumi", "config", "set", key, value)
 
     # ---- the commands
 
@@ -251,7 +250,9 @@ class Deployment:
     def recorded_uuids(self):
         """Identities of all domains, networks, filters and pools of the state."""
         kinds = ("domain:Domain", "network:Network", "nwfilter:Filter", "storage:Pool")
-        return sorted(r["id"] for r in self.resources().values() if r["type"].endswith(kinds) and r["type"][:9] != "provision:")
+        return sorted(
+            r["id"] for r in self.resources().values() if r["type"].endswith(kinds) and r["type"][:9] != "provision:"
+        )
 
     def assert_exact(self):
         """The hypervisor holds what the state says: nothing missing, twice or left over."""

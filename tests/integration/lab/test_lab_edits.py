@@ -11,7 +11,7 @@ BOX = """\
 version: 1
 platform: libvirt
 networks:
-  lan: {cidr: 10.30.1.0/24}
+  lan: {cidr: 10.30.1.0/24, internet: nat}
 machines:
   box:
     image: micro
@@ -86,7 +86,7 @@ def test_a_machine_and_its_disk_live_through_edits_drift_and_power(deploy):
     before = box.resources()["networks/lan/network"]["outputs"]["generation"]
     box.edit("10.30.1.0/24", "10.30.2.0/24")
     planned = box.changes()
-    assert planned["networks/lan/network"] == "replace"
+    assert "replace" in planned["networks/lan/network"]
     assert planned["machines/crate/domain"] == "update"
     assert "machines/crate/disk-data" not in planned
     # At the same time drift by hand: switched off, its filter gone.
@@ -103,12 +103,14 @@ def test_a_machine_and_its_disk_live_through_edits_drift_and_power(deploy):
     said = box.fine("provision", "down").text
     assert box.objects == {}
     assert box.hypervisor.files("box-dev") == ["box-dev-box.data"]
-    assert "volumes with data stay in /var/lib/libvirt/images/box-dev on the hypervisor: box-dev-box.data" in said
+    assert re.search(r"machines/crate/disk-data .*\n *the object itself is kept", said)
     volume.unlink()
 
 
 def test_what_was_changed_by_hand_is_seen_and_healed(deploy):
-    box = deploy("drift", BOX.replace("micro", "tiny").replace("version: 1\n", f"version: 1\n{TINY}").replace("10.30", "10.32"))
+    box = deploy(
+        "drift", BOX.replace("micro", "tiny").replace("version: 1\n", f"version: 1\n{TINY}").replace("10.30", "10.32")
+    )
     box.fine("provision", "up")
     box.assert_exact()
     born = box.domain("box").UUIDString()

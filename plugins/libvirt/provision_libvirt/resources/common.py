@@ -45,8 +45,8 @@ def taken(kind: str, name: str, uuid: str, inputs: Properties) -> ForeignObject:
     if not ours(uuid, inputs):
         return foreign(kind, name, f" (UUID {uuid})")
     return ForeignObject(
-        f"the {kind} '{name}' (UUID {uuid}) belongs to something of this stack that was renamed and kept its name on the "
-        "hypervisor; it was not touched",
+        f"the {kind} '{name}' (UUID {uuid}) belongs to something of this stack that was renamed and kept its name on "
+        "the hypervisor; it was not touched",
         "choose another name in the stack file",
     )
 

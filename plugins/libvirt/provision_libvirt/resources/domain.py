@@ -22,7 +22,7 @@ from provision_libvirt.ownership import Owner, stack_mark
 from provision_libvirt.resources import guest, xml_domain
 from provision_libvirt.resources.common import foreign, found, name_for_life, ours, own_pool, taken
 from provision_libvirt.resources.domain_model import DomainInputs, DomainOutputs, Nic
-from provision_libvirt.resources.filter_users import references_change
+from provision_libvirt.resources.filter_users import references_change, sweep_replaced
 from provision_libvirt.resources.leftovers import CONSOLE_SUFFIX, is_console_log, refresh, remove_domain
 from provision_libvirt.resources.xml_tools import from_text
 from provision_libvirt.session import Session, explained
@@ -97,7 +97,11 @@ class Domain(ResourceType[DomainInputs, DomainOutputs, Session]):
         with operation.session.own() as connection:
             with explained(f"changing the machine '{inputs.name}'"):
                 connection.lookupByUUIDString(request.id)
-            return Updated(_bring(operation, connection, request.id, inputs, retry=request.retry))
+            outputs = _bring(operation, connection, request.id, inputs, retry=request.retry)
+        sweep_replaced(
+            operation.session, [nic.filter for nic in request.old_inputs.nics], [nic.filter for nic in inputs.nics]
+        )
+        return Updated(outputs)
 
     def delete(self, request: DeleteRequest[DomainInputs, DomainOutputs]) -> None:
         """Switch the machine off at once and remove it with its console log."""

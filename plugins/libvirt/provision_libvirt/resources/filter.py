@@ -19,11 +19,11 @@ from provision.spi import (
     Updated,
     UpdateRequest,
 )
-from provision_libvirt.ownership import Owner
+from provision_libvirt.ownership import Owner, same_owner
 from provision_libvirt.resources import xml_filter
 from provision_libvirt.resources.common import foreign, found, name_for_life, ours
 from provision_libvirt.resources.filter_model import FilterInputs, FilterOutputs
-from provision_libvirt.resources.filter_users import descriptions, references_change, users_of
+from provision_libvirt.resources.filter_users import descriptions, references_change, sweep_replaced, users_of
 from provision_libvirt.resources.xml_domain import used_filters
 from provision_libvirt.session import Session, explain, explained, is_absent
 
@@ -80,7 +80,13 @@ class Filter(ResourceType[FilterInputs, FilterOutputs, Session]):
         if not ours(request.id, inputs):
             raise foreign("packet filter", name)
         references_change(request.operation.session)
-        return Updated(_define(connection, inputs, name, request.id))
+        updated = Updated(_define(connection, inputs, name, request.id))
+        sweep_replaced(
+            request.operation.session,
+            [reference.filter for reference in request.old_inputs.references],
+            [reference.filter for reference in inputs.references],
+        )
+        return updated
 
     def delete(self, request: DeleteRequest[FilterInputs, FilterOutputs]) -> None:
         """Remove the filter.
@@ -97,6 +103,9 @@ class Filter(ResourceType[FilterInputs, FilterOutputs, Session]):
             raise foreign("packet filter", name)
         # Libvirt minds only running machines; a stopped one, or another filter, could then not be started any more.
         if users := users_of(request.operation.session, name):
+            if _is_replaced(connection, request.id):
+                request.operation.report(f"left until {users} takes the filter that replaces it")
+                return
             raise _in_use(name, users)
         try:
             filter.undefine()
@@ -147,6 +156,13 @@ def _remove_unused(connection: Any, owner: Owner, current: str) -> None:
         if filter.name() not in used:
             with contextlib.suppress(libvirt.libvirtError):
                 filter.undefine()
+
+
+def _is_replaced(connection: Any, uuid: str) -> bool:
+    """Whether there is another incarnation: then whatever uses this one is about to change over."""
+    with explained("looking for packet filters"):
+        others = [filter.UUIDString() for filter in connection.listAllNWFilters()]
+    return any(other != uuid and same_owner(other, uuid) for other in others)
 
 
 def _in_use(name: str, users: str) -> RetriableError:

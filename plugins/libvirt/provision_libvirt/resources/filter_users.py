@@ -6,11 +6,13 @@ refers to must stay too: whatever refers to it could not be started any more.
 
 import contextlib
 import time
+from collections.abc import Iterable
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import libvirt
 
+from provision_libvirt.ownership import same_owner
 from provision_libvirt.resources.xml_domain import used_filters
 from provision_libvirt.session import Session, explained
 
@@ -37,6 +39,27 @@ def users_of(session: Session, name: str) -> str:
         seen = (time.monotonic(), _all_users(session.connection()))
         _seen[session] = seen
     return ", ".join(seen[1].get(name, ()))
+
+
+def sweep_replaced(session: Session, before: Iterable[str | None], now: Iterable[str | None]) -> None:
+    """Remove filters that were referred to `before` and are incarnations of those referred to `now`, if unused.
+
+    A run that was killed in the middle of a replacement leaves the old incarnation in use; the next run deletes it
+    before whatever uses it can change over, so it must be left then, and goes here.
+    """
+    connection = session.connection()
+    kept = {name for name in now if name}
+    gone = [name for name in before if name and name not in kept]
+    if not gone:
+        return
+    references_change(session)
+    with contextlib.suppress(libvirt.libvirtError):  # what stays goes with the pool at the latest
+        current = [connection.nwfilterLookupByName(name).UUIDString() for name in sorted(kept)]
+        for name in gone:
+            with contextlib.suppress(libvirt.libvirtError):
+                old = connection.nwfilterLookupByName(name)
+                if any(same_owner(old.UUIDString(), uuid) for uuid in current) and not users_of(session, name):
+                    old.undefine()
 
 
 def descriptions(thing: Any) -> tuple[int, ...]:

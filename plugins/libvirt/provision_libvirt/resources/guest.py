@@ -95,11 +95,12 @@ def wait_ready(
             if now - reported >= _REPORT_SECONDS:
                 reported = now
                 operation.report(f"waiting for the guest ({now - began:.0f} s): {state}")
+    waited = f"{time.monotonic() - began:.0f} s"
     raise CreatedButUnhealthy(
-        f"the machine '{inputs.name}' is not ready after {time.monotonic() - began:.0f} s: {state}",
+        f"the machine '{inputs.name}' is not ready after {waited}: {state}",
         id=outputs.uuid,
         outputs=outputs.model_dump(),
-        reasons=_reasons(connection, inputs, state),
+        reasons=_reasons(connection, inputs, f"not ready after {waited} (`ready_timeout`): {state}"),
     )
 
 

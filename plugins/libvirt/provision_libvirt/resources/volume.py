@@ -185,8 +185,8 @@ def _refuse_live(connection: Any, volume: Any, urn: str) -> None:
             owner = "" if mark is None else mark.get("urn", "").rpartition("::")[2].rpartition("/")[0]
             if owner != machine:
                 raise ForeignObject(
-                    f"the volume '{volume.name()}' is a disk of the machine '{domain.name()}' ({owner or 'not ours'}); it "
-                    "was not touched",
+                    f"the volume '{volume.name()}' is a disk of the machine '{domain.name()}' "
+                    f"({owner or 'not ours'}); it was not touched",
                     "choose another name for the new machine or disk in the stack file",
                 )
 

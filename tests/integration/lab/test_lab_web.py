@@ -1,0 +1,61 @@
+"""Three tiers with policies: shown with packets, edited in place, weakened by hand, healed."""
+
+import json
+
+import pytest
+from lab_bench import filter_that_accepts_all
+
+pytestmark = [pytest.mark.lab, pytest.mark.engine]
+
+
+def rows(done):
+    return json.loads(done.out)["rows"]
+
+
+def test_isolation_is_shown_edited_in_place_weakened_by_hand_and_healed(deploy):
+    web = deploy("web", stack="02-web")
+    web.fine("provision", "up")
+    web.assert_exact()
+    assert len(web.running) == 4
+    before = web.running
+
+    verified = web.fine("provision", "verify", "--format", "json")
+    found = rows(verified)
+    asked = {(row["source"], row["destination"], row["service"]): row["passed"] for row in found if row["family"] == 4}
+    assert asked["outside", "web-0", "tcp/80"] is True
+    assert asked["web-0", "app", "tcp/8080"] is True
+    assert asked["app", "db", "tcp/5432"] is True
+    assert asked["outside", "db", "tcp/5432"] is False
+    assert asked["web-0", "db", "tcp/5432"] is False
+
+    # An edit of the policy changes filters alone; no machine notices.
+    web.edit("allow: [tcp/8080]", "allow: [tcp/8080, tcp/9100]")
+    planned = web.changes()
+    assert planned
+    assert all(name.rpartition("/")[2].startswith("filter") or "filter" in name or name.startswith("isolation/")
+               for name in planned), planned  # fmt: skip
+    web.fine("pulumi", "up")
+    assert web.running == before
+    web.assert_exact()
+    found = rows(web.fine("provision", "verify", "--format", "json"))
+    asked = {(row["source"], row["destination"], row["service"]): row["passed"] for row in found if row["family"] == 4}
+    assert asked["web-1", "app", "tcp/9100"] is True
+    assert asked["web-1", "db", "tcp/9100"] is False
+
+    # Somebody opens the database to everyone by hand.
+    virsh = web.hypervisor.virsh
+    (name,) = [name for name in web.objects["filter"] if name.startswith("web-dev-db-nic-0-")]
+    virsh("nwfilter-define", text=filter_that_accepts_all(virsh("nwfilter-dumpxml", name)))
+    short = web.refused("provision", "verify")
+    assert short.code == 3
+    assert "5432" in short.text
+    assert "db" in short.text
+    assert web.changes("refresh") == {"machines/db/nic-0/filter": "update"}
+    assert web.changes() == {"machines/db/nic-0/filter": "update"}
+    web.fine("provision", "up")
+    assert web.running == before
+    web.fine("provision", "verify")
+
+    web.fine("provision", "down")
+    assert web.objects == {}
+    assert web.hypervisor.files("web-dev") is None

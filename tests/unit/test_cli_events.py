@@ -1,0 +1,144 @@
+"""What is taken from the engine's events, and how it is interrupted."""
+
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from pulumi.automation.events import EngineEvent
+
+from provision.host.events import Message, PropertyChange, translate
+
+SIGNATURE = {"4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270", "ciphertext": "[secret]"}
+URN = "urn:pulumi:dev::shop::provision-memory:compute:Server::machines/web/server"
+
+
+def step(detailed, old, new):
+    state = {"type": "t", "urn": URN, "id": "1", "parent": "", "provider": ""}
+    metadata = {
+        "op": "update",
+        "urn": URN,
+        "type": "t",
+        "provider": "",
+        "detailedDiff": {path: {"diffKind": kind, "inputDiff": True} for path, kind in detailed.items()},
+        "old": {**state, "inputs": old},
+        "new": {**state, "inputs": new},
+    }
+    event = EngineEvent.from_json({"sequence": 1, "timestamp": 1, "resOutputsEvent": {"metadata": metadata}})
+    (found,) = translate(event)
+    return found
+
+
+def diagnostic(message, severity="error", urn=""):
+    said = {"message": message, "severity": severity, "color": "never", "urn": urn}
+    return list(translate(EngineEvent.from_json({"sequence": 1, "timestamp": 1, "diagnosticEvent": said})))
+
+
+@pytest.mark.parametrize(
+    ("path", "old", "new", "words"),
+    [
+        ("size", {"size": 1.0}, {"size": 2.0}, "1 → 2"),
+        ("on", {"on": False}, {"on": True}, "false → true"),
+        ("name", {}, {"name": "a"}, "none → a"),
+        ("name", {"name": ""}, {"name": "two\nlines"}, '"" → "two\\nlines"'),
+        ("name", {"name": "\x1b[31m"}, {"name": "b"}, '"\\u001b[31m" → b'),
+        ("nics[1].address", {"nics": [{}, {"address": "10.0.0.1"}]}, {"nics": [{}]}, "10.0.0.1 → none"),
+        ('by["web-0/front"].ip', {"by": {"web-0/front": {"ip": "a"}}}, {"by": {"web-0/front": {"ip": "b"}}}, "a → b"),
+        ("id", {"id": "a"}, {"id": "04da6b54-80e4-46f7-96ec-b56ff0331ba9"}, "a → (known later)"),
+        ("long", {"long": "a" * 50}, {"long": "b" * 50}, ""),
+        ("nics", {"nics": [1]}, {"nics": [2]}, ""),
+        ("elsewhere", {}, {}, ""),
+        ("password", {"password": SIGNATURE}, {"password": "in the clear"}, "[secret]"),
+        ("user.password", {"user": SIGNATURE}, {"user": {"password": "in the clear"}}, "[secret]"),
+    ],
+)
+def test_old_and_new_values_are_said_in_words_and_secrets_never(path, old, new, words):
+    assert step({path: "update"}, old, new).changes == (PropertyChange(path, words),)
+
+
+def test_a_change_that_needs_a_new_object_is_marked():
+    assert [c.replaces for c in step({"a": "update-replace", "b": "update"}, {}, {}).changes] == [True, False]
+
+
+def test_the_engines_own_echo_and_debugging_are_left_out():
+    assert diagnostic("update failed\n") == []
+    assert diagnostic("preview failed") == []
+    assert diagnostic("Traceback (most recent call last)", "debug") == []
+    assert diagnostic("<{%fg 1%}>the update failed to start<{%reset%}>\n") == [
+        Message("error", "the update failed to start")
+    ]
+
+
+def test_reasons_of_an_unhealthy_object_are_unwrapped():
+    assert diagnostic("1 error occurred:\n\t* web did not start\nconsole\n\n", urn=URN) == [
+        Message("error", "web did not start\nconsole", URN)
+    ]
+
+
+DRIVER = """\
+import sys, signal
+from pathlib import Path
+from provision.host.engine import Engine
+from provision.host.process import EngineCommand
+command = EngineCommand(Engine(Path(sys.argv[1]), "3.259.0", "path"))
+with command.interruptible(lambda count, number: print("told", count, number.name, flush=True)):
+    print("engine:", command.run(["up"], "/", {}).stdout.split(), flush=True)
+"""
+
+ENGINE = """\
+#!/usr/bin/env python3
+import signal, sys, time
+got = []
+signal.signal(signal.SIGINT, lambda *_: got.append(1))
+open(sys.argv[0] + ".ready", "w").close()
+end = time.monotonic() + 1.5
+while time.monotonic() < end:
+    time.sleep(0.05)
+print("interrupts", len(got))
+"""
+
+
+@pytest.fixture
+def engine(tmp_path):
+    file = tmp_path / "pulumi"
+    file.write_text(ENGINE)
+    file.chmod(0o755)
+    return file
+
+
+def wait_for(file):
+    deadline = time.monotonic() + 10
+    while not file.exists():
+        assert time.monotonic() < deadline, f"{file} never came"
+        time.sleep(0.02)
+    time.sleep(0.1)
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_each_kill_reaches_the_engine_once(engine, count):
+    driver = subprocess.Popen([sys.executable, "-c", DRIVER, engine], stdout=subprocess.PIPE, text=True)
+    wait_for(engine.with_name("pulumi.ready"))
+    for _ in range(count):
+        driver.send_signal(signal.SIGINT)
+        time.sleep(0.2)
+    said, _ = driver.communicate(timeout=30)
+    assert said.splitlines() == [*(f"told {n + 1} SIGINT" for n in range(count)), f"engine: ['interrupts', '{count}']"]
+
+
+def test_one_ctrl_c_of_a_terminal_reaches_the_engine_once(engine):
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execv(sys.executable, [sys.executable, "-c", DRIVER, str(engine)])
+    wait_for(engine.with_name("pulumi.ready"))
+    os.write(terminal, b"\x03")
+    said = b""
+    try:
+        while block := os.read(terminal, 1024):
+            said += block
+    except OSError:  # the terminal of an ended process
+        pass
+    assert os.waitpid(pid, 0)[1] == 0, said
+    assert said.decode().split("\r\n")[-3:-1] == ["^Ctold 1 SIGINT", "engine: ['interrupts', '1']"], said
