@@ -55,7 +55,10 @@ setup_venv() {
   stamp=$(cd "$ROOT" && cat requirements.lock pyproject.toml plugins/*/pyproject.toml | sha256sum; "$python" -V)
   if [ "$(cat "$STATE/venv.stamp" 2>/dev/null)" = "$stamp" ] && "$ROOT/.venv/bin/python" -c 'import provision' 2>/dev/null
   then say "virtual environment: up to date"; return; fi
+  [ ! -e "$ROOT/.venv" ] || [ -e "$STATE/venv.stamp" ] || die "$ROOT/.venv was made by something else" \
+    "remove it, or run 'pytest', 'ruff', 'mypy' and 'lint-imports' in it yourself"
   say "virtual environment: installing the locked dependencies into .venv"
+  echo "not finished" >"$STATE/venv.stamp"
   "$python" -m venv --clear "$ROOT/.venv" || die "cannot make .venv" "install python3-venv, check the disk"
   (
     cd "$ROOT"
