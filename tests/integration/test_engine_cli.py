@@ -4,6 +4,7 @@ import json
 import os
 import pty
 import re
+import select
 import signal
 import socket
 import subprocess
@@ -95,13 +96,14 @@ class Project:
             os.execve(COMMAND, ["provision", *words], self.env | {"COLUMNS": "80", "LINES": "40", "TERM": "xterm"})
         said, answered = b"", False
         try:
-            while block := os.read(terminal, 4096):
+            while select.select([terminal], [], [], 60)[0] and (block := os.read(terminal, 4096)):
                 said += block
                 if b"[y/N]: " in said and not answered:
                     answered = True
                     os.write(terminal, answer)
         except OSError:  # the terminal of an ended process
             pass
+        os.close(terminal)  # which ends a command that waits for an answer for ever
         text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", said.decode())
         assert "Traceback" not in text, text
         return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), text
