@@ -78,7 +78,7 @@ def forget_pending(stack: auto.Stack) -> None:
     state = stack.export_stack()
     deployment = dict(state.deployment or {})
     pending = deployment.get("pending_operations") or []
-    left = [operation for operation in pending if not _is_ours(operation)]
+    left = [operation for operation in pending if not _is_settled(operation)]
     if len(left) == len(pending):
         return
     deployment["pending_operations"] = left
@@ -125,6 +125,12 @@ def process_runs(pid: str) -> bool:
 
 def _folder(url: str) -> Path:
     return Path(url.removeprefix("file://").partition("?")[0]).expanduser() / ".pulumi"
+
+
+def _is_settled(operation: Mapping[str, Any]) -> bool:
+    """Whether a run that went well has dealt with it: ours, or what exists in the record alone."""
+    kind = str(operation["resource"].get("type", ""))
+    return _is_ours(operation) or kind == "pulumi:index:Stash" or kind.startswith("pulumi:providers:")
 
 
 def _is_ours(operation: Mapping[str, Any]) -> bool:

@@ -256,8 +256,12 @@ class Deployment:
 
     def assert_exact(self):
         """The hypervisor holds what the state says: nothing missing, twice or left over."""
-        assert sorted(self.uuids.values()) == self.recorded_uuids()
-        assert self.pending() == []
+        recorded = set(self.recorded_uuids())
+        unknown = {name: uuid for name, uuid in self.uuids.items() if uuid not in recorded}
+        assert unknown == {}, f"on no record: {unknown}"
+        assert recorded - set(self.uuids.values()) == set(), "recorded, but not there"
+        pending = self.pending()
+        assert pending == [], f"still noted as pending: {pending}"
 
     def domain(self, machine):
         return self.hypervisor.connection.lookupByName(f"{self.prefix}-{machine}")
