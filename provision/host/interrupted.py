@@ -130,7 +130,7 @@ def _folder(url: str) -> Path:
 def _is_settled(operation: Mapping[str, Any]) -> bool:
     """Whether a run that went well has dealt with it: ours, or what exists in the record alone."""
     kind = str(operation["resource"].get("type", ""))
-    return _is_ours(operation) or kind == "pulumi:index:Stash" or kind.startswith("pulumi:providers:")
+    return _is_ours(operation) or kind.startswith(("provision:", "pulumi:"))  # components, the stash, providers
 
 
 def _is_ours(operation: Mapping[str, Any]) -> bool:

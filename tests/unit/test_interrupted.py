@@ -1,0 +1,69 @@
+"""What a killed run leaves in the record, and what becomes of it."""
+
+from provision.host import interrupted
+
+SERVER = "provision-memory:compute:Server"
+
+
+class FakeStack:
+    def __init__(self, pending):
+        self.state = interrupted.auto.Deployment(version=3, deployment={"pending_operations": pending, "resources": []})
+        self.imports = 0
+
+    def export_stack(self):
+        return self.state
+
+    def import_stack(self, state):
+        self.state, self.imports = state, self.imports + 1
+
+
+def operation(type, kind="creating", urn="urn:a"):
+    return {"type": kind, "resource": {"type": type, "urn": urn}}
+
+
+def test_notes_of_everything_that_a_good_run_has_settled_are_taken_off():
+    kinds = [SERVER, "provision:index:Machine", "pulumi:index:Stash", "pulumi:providers:provision-memory"]
+    stack = FakeStack([operation(kind) for kind in kinds])
+
+    interrupted.forget_pending(stack)
+
+    assert stack.state.deployment["pending_operations"] == []
+
+
+def test_notes_of_somebody_elses_resources_stay():
+    foreign = operation("aws:s3:Bucket")
+    stack = FakeStack([operation(SERVER), foreign])
+
+    interrupted.forget_pending(stack)
+    interrupted.forget_pending(stack)
+
+    assert stack.state.deployment["pending_operations"] == [foreign]
+    assert stack.imports == 1
+
+
+def test_what_was_made_changed_or_replaced_is_told_apart():
+    deployment = {
+        "pending_operations": [
+            operation(SERVER, "creating", "urn:new"),
+            operation(SERVER, "creating", "urn:replaced"),
+            operation(SERVER, "deleting", "urn:going"),
+            operation("aws:s3:Bucket", "updating", "urn:foreign"),
+        ],
+        "resources": [{"urn": "urn:replaced"}, {"urn": "urn:going"}],
+    }
+
+    assert interrupted.pending_creates(deployment) == ["urn:new", "urn:replaced"]
+    assert interrupted.uncertain(deployment) == ["urn:going"]
+    assert interrupted.half_replaced(deployment) == ["urn:replaced"]
+
+
+def test_half_written_side_files_are_removed_and_whole_ones_and_the_state_stay(tmp_path):
+    folder = tmp_path / ".pulumi" / "stacks" / "shop"
+    folder.mkdir(parents=True)
+    for name, text in {"dev.json": "", "dev.json.attrs": "", "prod.json.attrs": "{}"}.items():
+        (folder / name).write_text(text)
+
+    removed = interrupted.mend_file_backend(f"file://{tmp_path}", "shop")
+
+    assert [file.name for file in removed] == ["dev.json.attrs"]
+    assert sorted(file.name for file in folder.iterdir()) == ["dev.json", "prod.json.attrs"]
