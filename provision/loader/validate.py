@@ -45,6 +45,10 @@ def validate(root: Node, holes: set[Path], sink: DiagnosticSink) -> tuple[Stack 
             path, key, _ = data_path(item["loc"], data)
             stubborn = turn >= 2
             mended = path[:-1] if stubborn else path
+            if turn == 0 and item["type"] == "value_error" and (filled := _filled(data, path)):
+                known_holes.discard(path)
+                known_holes.update(filled)
+                continue
             known_holes.add(mended)
             _mend(data, mended, remove=key or stubborn)
     return None, known_holes
@@ -91,6 +95,17 @@ def _mend(data: Any, path: Path, *, remove: bool) -> None:
             holder.pop(last, None)
         else:
             holder[last] = _sample(path, data)
+
+
+def _filled(data: Any, path: Path) -> list[Path]:
+    """Give an entry that says too little what it leaves out, so that what it does say is still checked."""
+    value = value_at(path, data)
+    shape = choose(shape_at(path, data), value)
+    if not path or not isinstance(value, dict) or not isinstance(shape, Fixed):
+        return []
+    absent = [key for key in shape.fields if key not in value]
+    value.update({key: sample_of(shape_of(shape.fields[key])) for key in absent})
+    return [(*path, key) for key in absent]
 
 
 def _sample(path: Path, data: Any) -> Any:
