@@ -93,7 +93,11 @@ class Project:
         pid, terminal = pty.fork()
         if pid == 0:
             os.chdir(self.folder)
-            os.execve(COMMAND, ["provision", *words], self.env | {"COLUMNS": "80", "LINES": "40", "TERM": "xterm"})
+            os.execve(
+                COMMAND,
+                ["provision", *words],
+                self.env | {"COLUMNS": "80", "LINES": "40", "TERM": "xterm", "LANG": "C.UTF-8"},
+            )
         said, answered = b"", False
         try:
             while select.select([terminal], [], [], 60)[0] and (block := os.read(terminal, 4096)):
