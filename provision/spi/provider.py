@@ -75,7 +75,7 @@ class Finding:
 
 @runtime_checkable
 class HasDoctor(Protocol):
-    """Without it `provision doctor` only tries to connect."""
+    """Without it `provision doctor` only says that the plugin can be loaded."""
 
     def diagnose(self, config: Any) -> Sequence[Finding]:
         """Look at everything that the platform needs on this machine; never raises."""

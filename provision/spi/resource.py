@@ -30,7 +30,7 @@ class Replacement(enum.StrEnum):
 
 
 class Cancelled(Exception):
-    """Raised by `Operation.check` when the run was cancelled or its time is up."""
+    """Raised by a plugin that stops because `Operation.cancelled` or `Operation.wait` said so, or its time is up."""
 
 
 @dataclass(frozen=True)
