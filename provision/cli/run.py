@@ -59,7 +59,7 @@ class Session:
         if not planned.changed:
             return None
         _say(summary(changes, command), err=True)
-        if click.confirm(question, default=False, err=True):
+        if _agreed(question):
             return None
         raise click.ClickException("not confirmed: nothing was changed")
 
@@ -92,6 +92,28 @@ class Session:
             "messages": [{"severity": m.severity, "text": m.text, "urn": m.urn} for m in result.messages],
             "outputs": result.outputs,
         }
+
+
+def _agreed(question: str) -> bool:
+    """Ask on standard error until the answer is yes or no; an empty one is no.
+
+    Reads standard input itself: `input`, and so `click.confirm`, loses an interrupt that comes between the moment the
+    question is shown and the moment it starts to wait, and then waits for ever.
+
+    Raises:
+        click.Abort: when there is nobody to answer.
+    """
+    while True:
+        click.echo(f"{question} [y/N]: ", nl=False, err=True)
+        answer = sys.stdin.readline()
+        if not answer:
+            raise click.Abort
+        match answer.strip().lower():
+            case "y" | "yes":
+                return True
+            case "" | "n" | "no":
+                return False
+        click.echo("Error: answer y or n", err=True)
 
 
 def _say(text: str, *, err: bool = False) -> None:

@@ -96,7 +96,7 @@ class Project:
             os.execve(
                 COMMAND,
                 ["provision", *words],
-                self.env | {"COLUMNS": "80", "LINES": "40", "TERM": "xterm", "LANG": "C.UTF-8"},
+                self.env | {"COLUMNS": "80", "LINES": "40", "TERM": "xterm"},
             )
         said, answered = b"", False
         try:
