@@ -1,9 +1,14 @@
 """Run one engine command and report it; shared by preview, up, down and refresh."""
 
 import json
+import os
+import select
 import shutil
+import signal
 import sys
 import textwrap
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import click
@@ -97,15 +102,14 @@ class Session:
 def _agreed(question: str) -> bool:
     """Ask on standard error until the answer is yes or no; an empty one is no.
 
-    Reads standard input itself: `input`, and so `click.confirm`, loses an interrupt that comes between the moment the
-    question is shown and the moment it starts to wait, and then waits for ever.
-
     Raises:
         click.Abort: when there is nobody to answer.
     """
     while True:
         click.echo(f"{question} [y/N]: ", nl=False, err=True)
-        answer = sys.stdin.readline()
+        with _woken_by_signals() as wait:
+            wait()
+            answer = sys.stdin.readline()
         if not answer:
             raise click.Abort
         match answer.strip().lower():
@@ -114,6 +118,28 @@ def _agreed(question: str) -> bool:
             case "" | "n" | "no":
                 return False
         click.echo("Error: answer y or n", err=True)
+
+
+@contextmanager
+def _woken_by_signals() -> Iterator[Callable[[], object]]:
+    """Give a function that waits for a line from the terminal, or for a signal, whichever thread that goes to.
+
+    Python handles a signal between two of its own steps: one that comes just before the wait begins, or to a thread
+    of a library, would be noticed only after the person has pressed a key. So `input`, and with it `click.confirm`,
+    can leave Ctrl-C without effect.
+    """
+    if not sys.stdin.isatty():
+        yield lambda: None
+        return
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    before = signal.set_wakeup_fd(writer)
+    try:
+        yield lambda: select.select([sys.stdin, reader], [], [])
+    finally:
+        signal.set_wakeup_fd(before)
+        os.close(reader)
+        os.close(writer)
 
 
 def _say(text: str, *, err: bool = False) -> None:
