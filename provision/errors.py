@@ -10,9 +10,11 @@
     ├── PluginError            a provider plugin broke the interface: report it to its author
     └── PlatformError          the platform answered with a failure
         ├── RetriableError     …that is expected to pass: the framework tries again with back-off
+        │   └── Throttled        …it asks to be called less often: the framework slows down all calls to that service
         ├── ForeignObject      …a name is taken by an object that is not ours: it is never touched
         ├── NotFound           …the object does not exist
-        └── CreatedButUnhealthy  …an object exists but did not become healthy: it is kept in state
+        ├── CreatedButUnhealthy  …an object exists but did not become healthy: it is kept in state
+        └── PartiallyUpdated     …only a part of a change was made: state says which
 """
 
 from collections.abc import Mapping, Sequence
@@ -81,6 +83,15 @@ class PlatformError(ProvisionError):
 class RetriableError(PlatformError):
     """A failure of the platform that is expected to pass by itself."""
 
+    def __init__(self, summary: str, fix: str = "", *, retry_after: float | None = None) -> None:
+        """Describe the failure; `retry_after` are the seconds that the platform asks to wait, None when it does not."""
+        super().__init__(summary, fix)
+        self.retry_after = retry_after
+
+
+class Throttled(RetriableError):
+    """The platform was called too often."""
+
 
 class NotFound(PlatformError):
     """The object does not exist on the platform."""
@@ -107,5 +118,23 @@ class CreatedButUnhealthy(PlatformError):
         """
         super().__init__(summary)
         self.id = id
+        self.outputs = dict(outputs)
+        self.reasons = tuple(reasons) or (summary,)
+
+
+class PartiallyUpdated(PlatformError):
+    """Only a part of a change was made before it failed; state records that part, and the next `up` makes the rest."""
+
+    def __init__(self, summary: str, *, inputs: Any, outputs: Mapping[str, Any], reasons: Sequence[str] = ()) -> None:
+        """Describe what the object is now.
+
+        Args:
+            summary: what failed.
+            inputs: the resource type's inputs model as it is true of the object now.
+            outputs: as with `CreatedButUnhealthy`.
+            reasons: details for a person.
+        """
+        super().__init__(summary)
+        self.inputs = inputs
         self.outputs = dict(outputs)
         self.reasons = tuple(reasons) or (summary,)

@@ -1,7 +1,9 @@
 """Inputs and outputs of resource types, and the annotations from which schema, diff and replacement come."""
 
 import enum
-from collections.abc import Mapping
+import ipaddress
+import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -74,9 +76,97 @@ class Computed:
     depends_on: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class WriteOnly:
+    """Field annotation of an input: the plugin gets the value, Pulumi's state never does, not even encrypted.
+
+    State holds a salted digest, by which a changed value is noticed. The value is there in `create` and `update`; in
+    recorded inputs (`old_inputs`, `read`, `delete`) the digest stands in its place. Implies `Secret`. For texts only.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class Normalized:
+    """Field annotation of an input: two values are the same when they are the same after `by`.
+
+    A spelling that the platform changed, or that a person changed without a change of meaning, is then no difference.
+
+    Attributes:
+        by: gives the value to compare, from a known value as it stands on the wire; pure. What it cannot read it
+            returns as it is.
+        description: what does not matter, for the documentation, such as "case does not matter".
+    """
+
+    by: Callable[[Any], Any]
+    description: str
+
+
+class Drift(enum.Enum):
+    """Field annotation of an input: what a refresh does when the live object differs from what was recorded."""
+
+    OWN = "own"
+    """The default: the difference is shown, and the next `up` makes it as the program says."""
+    IGNORE = "ignore"
+    """Something else may change it: the recorded value stays."""
+
+
+@dataclass(frozen=True, slots=True)
+class AutoName:
+    """Field annotation of an input with default None: when it is not given, a name is made, once, and kept.
+
+    The name is the resource's own, a dash and random hexadecimal digits, unless Pulumi's `pulumi:autonaming`
+    configuration says otherwise.
+
+    Attributes:
+        max_length: of the whole name, in characters.
+        random: number of random digits; 0 for a name without.
+        allowed: characters that may stand in a name, as inside of a regular expression's brackets; others become
+            dashes.
+    """
+
+    max_length: int = 63
+    random: int = 7
+    allowed: str = "a-z0-9-"
+
+
+@dataclass(frozen=True, slots=True)
+class Sticky:
+    """Field annotation of an input with default None: a choice that is made once and kept.
+
+    When it is not given, `CanChoose.choose` of the resource type makes the choice; it stays as recorded while the
+    inputs that it was made for stay the same.
+
+    Attributes:
+        request: Python names of the inputs that the choice was made for.
+        refresh: Python name of a boolean input that asks for a new choice whenever it is true; empty for none.
+    """
+
+    request: tuple[str, ...]
+    refresh: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FromEnvironment:
+    """Field annotation of an input or a setting with a default: variables to look at before the default is used.
+
+    Attributes:
+        variables: names, the first that is set and not empty wins; its text is validated like any other value.
+    """
+
+    variables: tuple[str, ...]
+
+
 IMMUTABLE = OnChange(Change.REPLACE)
 RESTARTS = OnChange(Change.RESTART)
 DESTROYS_DATA = OnChange(Change.DESTROYS_DATA)
+
+STABLE = Computed()
+"""An output that never changes while the object lives: known in the preview of every update."""
+
+IGNORE_CASE = Normalized(lambda value: value.casefold() if isinstance(value, str) else value, "case does not matter")
+IGNORE_ORDER = Normalized(lambda value: sorted_items(value), "the order of the items does not matter")
+AS_JSON = Normalized(lambda value: json_value(value), "compared as JSON: spaces and the order of keys do not matter")
+AS_CIDR = Normalized(lambda value: network_value(value), "compared as an address range: its spelling does not matter")
 
 
 class Unknown(enum.Enum):
@@ -99,3 +189,30 @@ def has_unknown(value: Any) -> bool:
     if isinstance(value, list | tuple | set | frozenset):
         return any(has_unknown(v) for v in value)
     return value is UNKNOWN
+
+
+def sorted_items(value: Any) -> Any:
+    """A list in an order of its own; anything else as it is."""
+    if not isinstance(value, list | tuple):
+        return value
+    return sorted(value, key=lambda item: json.dumps(item, sort_keys=True, default=str))
+
+
+def json_value(value: Any) -> Any:
+    """What a text of JSON says; anything else as it is."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError:
+        return value
+
+
+def network_value(value: Any) -> Any:
+    """An address range in its one spelling; what is none as it is. A single address is the range of itself alone."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return str(ipaddress.ip_network(value, strict=False))
+    except ValueError:
+        return value

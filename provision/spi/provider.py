@@ -4,8 +4,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, ClassVar, Generic, Protocol, TypeVar, runtime_checkable
 
+from provision.spi.functions import AnyFunction
 from provision.spi.graph import ResourceGraph
 from provision.spi.properties import Properties
 from provision.spi.resource import ResourceType
@@ -18,6 +20,21 @@ API_VERSION = 1
 """Version of this interface; a plugin made for another one is refused when it is loaded."""
 
 
+@dataclass(frozen=True, slots=True)
+class RateLimit:
+    """How often one service may be called by this process: a bucket of tokens.
+
+    After each `Throttled` the rate is halved, and it grows back slowly.
+
+    Attributes:
+        per_second: calls that it takes for ever.
+        burst: calls that it takes at once.
+    """
+
+    per_second: float
+    burst: int = 1
+
+
 class Provider(ABC, Generic[C, S]):
     """One platform.
 
@@ -27,6 +44,8 @@ class Provider(ABC, Generic[C, S]):
         api_version: version of the interface that it was written for.
         Config: configuration; each field is `pulumi config set provision-NAME:field VALUE`.
         resource_types: every kind of native object.
+        functions: data functions for programs.
+        rate_limits: by service, how often the platform may be called.
     """
 
     name: ClassVar[str]
@@ -34,6 +53,8 @@ class Provider(ABC, Generic[C, S]):
     api_version: ClassVar[int] = API_VERSION
     Config: ClassVar[type[Properties]]
     resource_types: ClassVar[Sequence[type[ResourceType[Any, Any, Any]]]]
+    functions: ClassVar[Sequence[type[AnyFunction]]] = ()
+    rate_limits: ClassVar[Mapping[str, RateLimit]] = MappingProxyType({})
 
     @abstractmethod
     def connect(self, config: C) -> S:

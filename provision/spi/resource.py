@@ -5,9 +5,11 @@ thread of its own. They raise the classes of `provision.errors`; anything else i
 """
 
 import enum
+import random
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, ClassVar, Generic, Protocol, TypeVar, runtime_checkable
 
 from provision.spi.properties import Properties
@@ -15,6 +17,7 @@ from provision.spi.properties import Properties
 I = TypeVar("I", bound=Properties)  # noqa: E741 - inputs
 O = TypeVar("O", bound=Properties)  # noqa: E741 - outputs
 S = TypeVar("S")
+T = TypeVar("T")
 
 
 class Replacement(enum.StrEnum):
@@ -44,6 +47,9 @@ class Operation:
         report: shows a status line beside the resource in Pulumi's display.
         cancelled: whether the run was cancelled.
         wait: sleeps for some seconds, returning early (and True) when the run was cancelled.
+        note: leaves a line for the person that stays after the run, such as where something was kept.
+        throttle: waits until a service may be called, by its name in `Provider.rate_limits`; for the calls after the
+            first, which the framework has waited for already.
     """
 
     urn: str
@@ -52,6 +58,59 @@ class Operation:
     report: Callable[[str], None] = field(default=lambda text: None)
     cancelled: Callable[[], bool] = field(default=lambda: False)
     wait: Callable[[float], bool] = field(default=lambda seconds: False)
+    note: Callable[[str], None] = field(default=lambda text: None)
+    throttle: Callable[[str], None] = field(default=lambda service: None)
+
+    def wait_until(self, look: Callable[[], "T | Pending"], *, first: float = 0.2, longest: float = 5.0) -> "T":
+        """Look until something else than `Pending` is seen, with growing, jittered pauses; each `Pending` is shown.
+
+        Args:
+            look: asks the platform; what it raises ends the waiting.
+            first: seconds before the second look.
+            longest: seconds between two looks at most.
+
+        Raises:
+            Cancelled: the run was cancelled, or the time of the operation is up; the last `Pending` is in its text.
+        """
+        pause = first
+        while isinstance(seen := look(), Pending):
+            self.report(seen.state)
+            if self.wait(random.uniform(pause / 2, pause)):
+                raise Cancelled(seen.state)
+            pause = min(pause * 1.6, longest)
+        return seen
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """What `Operation.wait_until` may see: not there yet. `state` is in words, such as "the machine is starting"."""
+
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Seconds that operations may take unless the program gives `customTimeouts`; None is without limit."""
+
+    create: float | None = None
+    read: float | None = None
+    update: float | None = None
+    delete: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Retries:
+    """How a `RetriableError` is tried again.
+
+    Attributes:
+        first_delay: seconds before the second try; the next ones grow to `longest_delay`, each jittered.
+        longest_delay: seconds.
+        patience: seconds after which no further try is made, in an operation without a time limit.
+    """
+
+    first_delay: float = 0.5
+    longest_delay: float = 20.0
+    patience: float = 120.0
 
 
 @dataclass(frozen=True)
@@ -154,6 +213,52 @@ class Checked:
     failures: Sequence[CheckFailure] = ()
 
 
+@dataclass(frozen=True)
+class Stored:
+    """What state holds of an object, by wire names and without secrets' wrappers; either half may lack properties."""
+
+    inputs: Mapping[str, Any]
+    outputs: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class ChoiceRequest:
+    """Make the choice of one `Sticky` input.
+
+    Attributes:
+        operation: its session; never `None` in a preview either, unless the provider's configuration is not known yet.
+        field: Python name of the input.
+        inputs: the checked inputs by Python name; those of `Sticky.request` are known.
+    """
+
+    operation: Operation
+    field: str
+    inputs: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class ListRequest:
+    """Find objects of one type.
+
+    Attributes:
+        operation: with the session.
+        query: values by name of the fields in `CanList.Query`.
+        limit: most objects wanted, None for all.
+    """
+
+    operation: Operation
+    query: Any
+    limit: int | None = None
+
+
+@dataclass(frozen=True)
+class Listed:
+    """One object that was found: `id` is what `pulumi import` takes, `name` what a person calls it."""
+
+    id: str
+    name: str = ""
+
+
 class ResourceType(ABC, Generic[I, O, S]):
     """A kind of native object.
 
@@ -162,12 +267,22 @@ class ResourceType(ABC, Generic[I, O, S]):
         Inputs: model of the inputs, with field annotations.
         Outputs: model of the outputs.
         replacement: which comes first when an object is replaced.
+        service: the part of the platform that its calls go to: a name in `Provider.rate_limits`, or empty.
+        timeouts: of its operations.
+        retries: of its calls.
+        schema_version: of what is kept in state; one more with every step in `upgrades`.
+        upgrades: by the version that they start from, functions that bring recorded state to the next version.
     """
 
     token: ClassVar[str]
     Inputs: ClassVar[type[Properties]]
     Outputs: ClassVar[type[Properties]]
     replacement: ClassVar[Replacement] = Replacement.DELETE_FIRST
+    service: ClassVar[str] = ""
+    timeouts: ClassVar[Timeouts] = Timeouts()
+    retries: ClassVar[Retries] = Retries()
+    schema_version: ClassVar[int] = 0
+    upgrades: ClassVar[Mapping[int, Callable[[Stored], Stored]]] = MappingProxyType({})
 
     @abstractmethod
     def create(self, request: CreateRequest[I]) -> Created[O]:
@@ -201,6 +316,46 @@ class CanDelete(Protocol):
 
     def delete(self, request: DeleteRequest[Any, Any]) -> None:
         """Remove the object; one that is already gone is a success."""
+
+
+@runtime_checkable
+class CanWait(Protocol):
+    """Without it an update that only follows a failed start succeeds when `read` finds the object."""
+
+    def wait_healthy(self, request: ReadRequest[Any, Any]) -> Any:
+        """Wait until the object, which exists, is healthy; its outputs.
+
+        Called instead of `update` when nothing changed since a start that failed.
+
+        Raises:
+            provision.errors.CreatedButUnhealthy: it did not become healthy again.
+        """
+
+
+@runtime_checkable
+class CanChoose(Protocol):
+    """Needed by types with `Sticky` inputs."""
+
+    def choose(self, request: ChoiceRequest) -> Any:
+        """The value of the input; may ask the platform, and must answer the same while the platform is the same.
+
+        Raises:
+            provision.errors.UserError: nothing satisfies the request; the message says what comes closest.
+        """
+
+
+@runtime_checkable
+class CanList(Protocol):
+    """Without it objects of the type cannot be listed.
+
+    Attributes:
+        Query: model of what a search may be narrowed by; fields are optional.
+    """
+
+    Query: ClassVar[type[Properties]]
+
+    def list(self, request: ListRequest) -> Iterable[Listed]:
+        """Objects that `read` can import, ours and others, in a stable order; may ask page by page."""
 
 
 @runtime_checkable
