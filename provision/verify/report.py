@@ -15,7 +15,7 @@ from provision.verify.run import RunResult
 from provision.verify.state import DeployedStack, PolicyRecord
 
 NOT_ASKED: Mapping[Evidence, str] = {
-    Evidence.TRANSLATED: "not asked by this release: native rules are not yet read back and compared as sets",
+    Evidence.TRANSLATED: "not asked here: 'provision verify --static' proves the native rules",
     Evidence.ACCEPTED: "not asked by this release: the platform's own record of the rules is not yet read back",
     Evidence.EFFECTIVE: "not asked by this release: the host's own tables are not yet read",
 }

@@ -25,7 +25,7 @@ class Routes:
     def __init__(self, stack: Stack, machines: Mapping[str, Sequence[Endpoint]]) -> None:
         """Know the networks of the stack and the NICs of each machine instance."""
         self._way_out = {name: network.internet for name, network in stack.networks.items()}
-        self._hosts = frozenset(name for name in stack.networks if _has_host(stack, name))
+        self._hosts = frozenset(name for name in stack.networks if has_host(stack, name))
         self._attached = {name: {nic.network: nic.nic for nic in reversed(nics)} for name, nics in machines.items()}
         self._exits = {(name, family): self._exit(nics, family) for name, nics in machines.items() for family in Family}
 
@@ -68,7 +68,7 @@ class Routes:
         return one.kind is not EndpointKind.MACHINE or self.source_nic(one.name, other, family) == one.nic
 
 
-def _has_host(stack: Stack, name: str) -> bool:
+def has_host(stack: Stack, name: str) -> bool:
     """Whether the host is on the network: as its way out, or because the file asks for something it offers there."""
     network, services = stack.networks[name], stack.isolation.services
     offered = network.gateway or network.gateway6 or network.dhcp.enabled or network.dns or network.domain

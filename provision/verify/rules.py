@@ -27,6 +27,7 @@ _SERVICES: Mapping[str, tuple[Service, ...]] = {
     "dns": (Service(Protocol.UDP, 53, 53), Service(Protocol.TCP, 53, 53)),
     "ntp": (Service(Protocol.UDP, 123, 123),),
 }
+_LEASES = (Service(Protocol.UDP, 68, 68), Service(Protocol.UDP, 546, 546))
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +125,8 @@ def _infrastructure(stack: Stack) -> Iterator[Rule]:
     for name, services in _SERVICES.items():
         if getattr(stack.isolation.services, name):
             yield Rule(f"services.{name}", True, services, machines, Side(host=True), same_network=True)
+    if stack.isolation.services.dhcp:  # a server may speak first (RFC 3203), and its answers may be broadcast
+        yield Rule("services.dhcp", True, _LEASES, Side(host=True), machines, same_network=True)
     if stack.isolation.services.metadata:
         where = Side(prefixes=(IPv4Network(METADATA_ADDRESS),))
         yield Rule("services.metadata", True, (Service(Protocol.TCP, 80, 80),), machines, where)

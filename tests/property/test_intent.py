@@ -11,9 +11,14 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
 from verify_network import OUTSIDE_ADDRESSES, deployed_for
 
 from provision.models import Stack
-from provision.packets import Protocol, Service
+from provision.packets import PROTOCOL_NUMBERS, Protocol, Service
+from provision.packets.sets import Packet, PacketSpace
+from provision.spi import NicAddress
 from provision.verify import Intent
 from provision.verify.endpoints import Endpoint, EndpointKind, Family, outside_endpoint
+from provision.verify.proof.ends import Ends
+from provision.verify.proof.intent import IntentSet
+from provision.verify.routes import Way
 
 NETWORKS = {
     "front": {"cidr": "10.1.0.0/24", "cidr6": "fd00:1::/64", "internet": "routed"},
@@ -52,6 +57,13 @@ def denies(draw: st.DrawFn) -> dict[str, Any]:
 
 
 mixed = st.lists(st.one_of(allows(), allows(st.one_of(st.none(), orders)), denies()), max_size=5)
+
+
+def nic_addresses(intent: Intent, name: str) -> list[NicAddress]:
+    return [
+        NicAddress(nic.network, "", str(nic.ipv4) if nic.ipv4 else None, str(nic.ipv6) if nic.ipv6 else None)
+        for nic in intent.machines[name]
+    ]
 
 
 def stack_of(policies: list[dict[str, Any]], **isolation: Any) -> Stack:
@@ -155,6 +167,27 @@ def test_a_range_passes_only_if_both_its_ends_do(policies: list[dict[str, Any]],
             if intent.allowed(a, b, wide, Family.V4).allowed:
                 assert intent.allowed(a, b, point, Family.V4).allowed
                 assert intent.allowed(a, b, last, Family.V4).allowed
+
+
+@settings(max_examples=40, deadline=None)
+@given(mixed, st.sampled_from(["allow", "deny"]), st.booleans())
+def test_the_intent_as_one_set_says_the_same(policies: list[dict[str, Any]], default: str, discovery: bool) -> None:
+    intent = intent_of(policies, default=default, services={"dhcp": True, "nd": discovery})
+    addresses = {name: nic_addresses(intent, name) for name in intent.machines}
+    space = PacketSpace()
+    found = IntentSet(space, Ends(intent.stack, addresses)).allowed
+    for a in ends(intent):
+        for b in ends(intent):
+            for family in Family:
+                source, target = a.address(family), b.address(family)
+                if source is None or target is None or intent.routes.way(a, b, family) is not Way.DIRECT:
+                    continue
+                for service in [point for point in POINTS if point.protocol is not family.other_echo]:
+                    number = service.number or PROTOCOL_NUMBERS[service.protocol]
+                    port = service.first if service.has_ports else (service.kind or 0) << 8 | (service.code or 0)
+                    packet = Packet(int(family), number, source, target, 40000, port)
+                    said = intent.allowed(a, b, service, family).allowed
+                    assert (space.only(packet) <= found) == said, (packet, said)
 
 
 def test_an_answer_is_not_symmetric() -> None:

@@ -129,7 +129,7 @@ difference: tcp db (fd00::b) -> app ([fd00::a]):99 is open, but no policy in sta
 downgraded: policy 'quiet' (traffic) is preferred and NOT enforced: this host cannot
 note: outside was not probed: the platform has no probing peer beyond the stack's networks
 note: left out: 4 ways to or from outside (there is no probing peer outside of the stack)
-note: evidence 'translated': not asked by this release: native rules are not yet read back and compared as sets
+note: evidence 'translated': not asked here: 'provision verify --static' proves the native rules
 note: evidence 'accepted': not asked by this release: the platform's own record of the rules is not yet read back
 note: evidence 'effective': not asked by this release: the host's own tables are not yet read
 44 probes: 41 agree, 3 differ
@@ -166,7 +166,7 @@ Cells: what passes; ! differs from the file; - nothing passes; . not probed.
 
 - outside was not probed: the platform has no probing peer beyond the stack's networks
 - left out: 4 ways to or from outside (there is no probing peer outside of the stack)
-- evidence 'translated': not asked by this release: native rules are not yet read back and compared as sets
+- evidence 'translated': not asked here: 'provision verify --static' proves the native rules
 - evidence 'accepted': not asked by this release: the platform's own record of the rules is not yet read back
 - evidence 'effective': not asked by this release: the host's own tables are not yet read
 """

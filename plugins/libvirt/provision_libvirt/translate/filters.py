@@ -134,6 +134,8 @@ class Filters:
                 if services.dhcp and family == 4:
                     yield from _leases(host)
                 yield from self._dns(host, family)
+                if self._open:
+                    yield from self._closed(host, family)
                 if way_out(self.stack, name) is not Internet.NONE and family == 4:
                     # Errors of the hypervisor's own routing ("fragmentation needed"); this layer knows no ICMP types.
                     yield rule("accept", "in", at.EXPLICIT, "ip", protocol="icmp", srcipaddr=host)
@@ -158,10 +160,18 @@ class Filters:
             for service in _DNS:
                 yield from stateful(service, family, "out", host, at.EXPLICIT)
                 yield from stateless(service, family, "out", host, at.EXPLICIT)
-        elif self._open:
-            suffix = "-ipv6" if family == 6 else ""
-            for protocol in ("udp", "tcp"):
-                yield rule("drop", "out", at.EXPLICIT, f"{protocol}{suffix}", dstipaddr=host, dstportstart="53")
+
+    def _closed(self, host: str, family: int) -> Iterator[Rule]:
+        """With `default: allow`, what is not switched on stays closed all the same."""
+        services = self.stack.isolation.services
+        suffix = "-ipv6" if family == 6 else ""
+        for wanted, ports in (
+            (services.dhcp, (("udp", "67"), ("udp", "547"))),
+            (services.dns, (("udp", "53"), ("tcp", "53"))),
+            (services.ntp, (("udp", "123"),)),
+        ):
+            for protocol, port in () if wanted else ports:
+                yield rule("drop", "out", at.EXPLICIT, f"{protocol}{suffix}", dstipaddr=host, dstportstart=port)
 
     def _opened(self, name: str, family: int, prefix: str) -> Iterator[Rule]:
         """`default: allow`: everything passes, as far as the network's own way out goes."""

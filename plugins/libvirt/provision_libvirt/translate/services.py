@@ -92,14 +92,14 @@ def _icmp(service: Service, direction: str, address: dict[str, str], priority: i
     if service.kind is None:
         yield rule("accept", direction, priority, element, **address)
         return
-    kind = {"type": str(service.kind)} | ({} if service.code is None else {"code": str(service.code)})
-    yield rule("accept", direction, priority, element, **address, **kind)
+    code = {} if service.code is None else {"code": str(service.code)}
+    yield rule("accept", direction, priority, element, **address, type=str(service.kind), **code)
     answer = _ANSWERS[service.protocol].get(service.kind)
     if answer is not None:
         back = "out" if direction == "in" else "in"
         place = {key.replace("src", "dst") if direction == "in" else key.replace("dst", "src"): value
                  for key, value in address.items()}  # fmt: skip
-        yield rule("accept", back, priority, element, **place, type=str(answer), state="ESTABLISHED")
+        yield rule("accept", back, priority, element, **place, type=str(answer), **code, state="ESTABLISHED")
 
 
 def stateless(service: Service, family: int, direction: str, peer: str, priority: int) -> Iterator[Rule]:

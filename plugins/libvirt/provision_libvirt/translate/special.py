@@ -18,6 +18,6 @@ NOT_PUBLIC: Mapping[int, tuple[str, ...]] = {
         "203.0.113.0/24",
         "224.0.0.0/3",
     ),
-    6: ("::/3", "2001::/23", "2001:db8::/32", "4000::/2", "8000::/1"),
+    6: ("::/3", "2001::/23", "2001:db8::/32", "3fff::/20", "4000::/2", "8000::/1"),
 }
 """By IP version: everything but global unicast, in few prefixes (IPv6: only 2000::/3 is assigned, RFC 4291)."""

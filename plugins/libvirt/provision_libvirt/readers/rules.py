@@ -1,0 +1,181 @@
+"""One rule of a packet filter as a set of connections.
+
+Written from libvirt's description of its filters ("Network Filters") and the kernel rules that libvirt was seen to
+make, without any code of the translation.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from ipaddress import ip_network
+from typing import Any
+
+from provision.packets.sets import Field, PacketSet, PacketSpace, Prefix
+
+_NUMBERS = {"tcp": 6, "udp": 17, "icmp": 1, "icmpv6": 58, "igmp": 2, "esp": 50, "ah": 51, "sctp": 132, "udplite": 136}
+FRAMES = {"mac", "arp", "ip", "ipv6"}
+ANSWERS = {4: {8: 0, 13: 14, 15: 16, 17: 18}, 6: {128: 129, 139: 140}}
+_ATTRIBUTES = {
+    *(f"{side}{part}" for side in ("src", "dst") for part in ("ipaddr", "ipmask", "portstart", "portend")),
+    "srcmacaddr", "arpsrcmacaddr", "arpsrcipaddr", "protocol", "type", "typeend", "code", "match", "state",
+}  # fmt: skip
+_OTHER = {"src": "dst", "dst": "src"}
+_FIELDS = {"src": Field.SOURCE, "dst": Field.DESTINATION}
+_PORTS = {"src": Field.SOURCE_PORT, "dst": Field.DESTINATION_PORT}
+
+
+@dataclass(frozen=True)
+class Gate:
+    """Where packets are looked at.
+
+    Attributes:
+        frames: which of the two layers.
+        way: `out` for what the guest sends, `in` for what it gets.
+        answer: whether the packet answers a connection; sets tell a connection by its first packet all the same.
+    """
+
+    frames: bool
+    way: str
+    answer: bool
+
+    @property
+    def holder(self) -> Field:
+        """Which end of the connection has the NIC: its opener sends the first packet and gets the answers."""
+        return Field.SOURCE if (self.way == "out") is not self.answer else Field.DESTINATION
+
+
+def not_understood(rule: Mapping[str, Any]) -> str | None:
+    """What of a rule has no meaning here, None when all has."""
+    element: str = rule["protocol"]
+    base = element.removesuffix("-ipv6")
+    attributes = rule.get("attributes", {})
+    odd = sorted(set(attributes) - _ATTRIBUTES) or (sorted(attributes) if element == "mac" else [])
+    if element not in FRAMES and base != "all" and base not in _NUMBERS:
+        return f"the element '{element}'"
+    if odd:
+        return f"the attribute '{odd[0]}'"
+    if attributes.get("srcmacaddr", "$MAC") != "$MAC":
+        return "another NIC's address"
+    return None if rule["action"] in ("accept", "drop") else f"the action '{rule['action']}'"
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What rules have in common that differ in one address alone.
+
+    Attributes:
+        action: `accept` or `drop`.
+        direction: `in`, `out` or `inout`.
+        element: the protocol element.
+        followed: whether connections are followed.
+        side: of which end the address is (`src` or `dst`), empty when there is none.
+        attributes: all others.
+    """
+
+    action: str
+    direction: str
+    element: str
+    followed: bool
+    side: str
+    attributes: tuple[tuple[str, str], ...]
+
+    @classmethod
+    def of(cls, rule: Mapping[str, Any]) -> "tuple[Shape, tuple[Prefix, ...]]":
+        """The shape of a rule, and its address if it has one."""
+        attributes = dict(rule.get("attributes", {}))
+        side = next((side for side in ("src", "dst") if f"{side}ipaddr" in attributes), "")
+        address = attributes.pop(f"{side}ipaddr", "")
+        if address:
+            address += "/" + attributes.pop(f"{side}ipmask", "128" if ":" in address else "32")
+        shape = cls(
+            rule["action"],
+            rule["direction"],
+            rule["protocol"],
+            rule.get("statematch", True),
+            side,
+            tuple(sorted(attributes.items())),
+        )
+        return shape, (ip_network(address, strict=False),) if address else ()
+
+    @property
+    def negated(self) -> bool:
+        """Whether the rule matches what it does not describe."""
+        return ("match", "no") in self.attributes
+
+
+@dataclass(frozen=True)
+class Matcher:
+    """Makes sets of rules."""
+
+    space: PacketSpace
+
+    def match(self, gate: Gate, shape: Shape, prefixes: Sequence[Prefix]) -> PacketSet | None:
+        """Connections whose packet at the gate such a rule matches with any of `prefixes`; None when it never does."""
+        if gate.frames is not (shape.element in FRAMES):
+            return None
+        attributes = dict(shape.attributes)
+        own_way = shape.direction in (gate.way, "inout")
+        negated = attributes.pop("match", "yes") == "no"
+        wanted = attributes.pop("state", None)
+        if gate.frames:
+            if not own_way:
+                return None
+            swapped = gate.answer
+        else:
+            state = "ESTABLISHED" if gate.answer else "NEW"
+            if "type" in attributes or wanted is not None:
+                if not own_way or (shape.direction == "inout" and "type" in attributes):
+                    return None  # libvirt leaves typed rules out when their direction is `inout`
+                if wanted is not None and state not in wanted.split(","):
+                    return None
+            elif shape.action == "accept" and shape.followed:
+                # Turned into "new and established, of the first packet's way" and "established, of the answers' way".
+                first = own_way and shape.direction != "inout"
+                if (first and gate.answer) or (not own_way and not gate.answer):
+                    return None
+            # A rule of the other direction is applied to the packet with its ends exchanged.
+            swapped = gate.answer is own_way
+        made = self._element(shape.element)
+        if made is None:
+            return None
+        if shape.side:
+            where = _OTHER[shape.side] if swapped else shape.side
+            made &= self.space.prefixes(_FIELDS[where], prefixes)
+        made &= self._rest(attributes, swapped, gate.answer, 6 if "6" in shape.element else 4)
+        return self._family(shape.element) - made if negated else made
+
+    def _family(self, element: str) -> PacketSet:
+        if element == "mac":
+            return self.space.all
+        return self.space.family(6 if element.endswith("v6") else 4)
+
+    def _element(self, element: str) -> PacketSet | None:
+        if element == "arp":
+            return None
+        found = self._family(element)
+        name = element.removesuffix("-ipv6")
+        return found if element in FRAMES or name == "all" else found & self.space.protocol(_NUMBERS[name])
+
+    def _rest(self, attributes: Mapping[str, str], swapped: bool, answer: bool, family: int) -> PacketSet:
+        space = self.space
+        found = space.all
+        if "protocol" in attributes:
+            named = attributes["protocol"]
+            found &= space.protocol(int(named) if named.isdigit() else _NUMBERS[named])
+        for side in ("src", "dst"):
+            where = _OTHER[side] if swapped else side
+            if f"{side}ipaddr" in attributes:  # the second address of a rule with two
+                mask = attributes.get(f"{side}ipmask", "128" if family == 6 else "32")
+                prefix = ip_network(f"{attributes[f'{side}ipaddr']}/{mask}", strict=False)
+                found &= space.prefixes(_FIELDS[where], [prefix])
+            if f"{side}portstart" in attributes:
+                first = int(attributes[f"{side}portstart"])
+                found &= space.between(_PORTS[where], first, int(attributes.get(f"{side}portend", first)))
+        if "type" in attributes:
+            first = int(attributes["type"])
+            kinds: Iterable[int] = range(first, int(attributes.get("typeend", first)) + 1)
+            if answer:
+                asked = {reply: request for request, reply in ANSWERS[family].items()}
+                kinds = [asked.get(kind, kind) for kind in kinds if kind not in ANSWERS[family]]
+            code = int(attributes["code"]) if "code" in attributes else None  # answers repeat it
+            found &= space.union(space.icmp(kind, code) for kind in kinds)
+        return found

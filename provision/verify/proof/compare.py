@@ -1,0 +1,118 @@
+"""Intent and native rules as sets: whether they are the same, and a packet in words for each difference."""
+
+import enum
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+from provision.models import Stack
+from provision.packets.sets import Field, Packet, PacketSet, PacketSpace
+from provision.spi import CanReadRules, Capabilities, NicAddress, Readout, ResourceGraph, RulesRequest
+from provision.verify.proof.ends import Ends
+from provision.verify.proof.intent import IntentSet
+
+
+class Way(enum.StrEnum):
+    """How rules can differ from the file."""
+
+    LEAK = "passes, and no policy allows it"
+    GAP = "is stopped, and a policy allows it"
+    FORGERY = "can be sent with an address that is not the sender's own"
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One packet on which the file and the native rules do not agree.
+
+    Attributes:
+        way: how they differ.
+        packet: an example.
+        source: who sends it.
+        destination: to whom.
+        rules: the native rules that decide on it.
+    """
+
+    way: Way
+    packet: Packet
+    source: str
+    destination: str
+    rules: str
+
+    def __str__(self) -> str:
+        """In one sentence."""
+        packet = self.packet
+        return (
+            f"{packet.service} from {packet.source} ({self.source}) to {packet.destination} ({self.destination}) "
+            f"{self.way}: {self.rules}"
+        )
+
+
+@dataclass(frozen=True)
+class Proof:
+    """The outcome.
+
+    Attributes:
+        differences: an example of each kind of difference between each pair of ends, up to a bound.
+        unmodelled: native rules that were not understood.
+        machines: how many machines it is about.
+        policies: how many policies.
+    """
+
+    differences: tuple[Difference, ...]
+    unmodelled: tuple[str, ...]
+    machines: int
+    policies: int
+
+    @property
+    def holds(self) -> bool:
+        """Whether the native rules are proven to let pass what the file allows, and nothing else."""
+        return not self.differences and not self.unmodelled
+
+
+def prove(
+    stack: Stack,
+    addresses: Mapping[str, Sequence[NicAddress]],
+    graph: ResourceGraph,
+    capabilities: Capabilities,
+    reader: CanReadRules,
+    *,
+    without: Iterable[str] = (),
+    most: int = 20,
+) -> Proof:
+    """Compare what the file says with the native rules of a translation.
+
+    Args:
+        stack: what the file says.
+        addresses: per machine instance, its NICs in order.
+        graph: what the translation made.
+        capabilities: with which it was made.
+        reader: the platform's own reader of its rules.
+        without: names of policies that were downgraded.
+        most: how many differences to name.
+    """
+    space = PacketSpace()
+    readout = reader.read_rules(RulesRequest(space, graph, addresses, capabilities))
+    ends = Ends(stack, addresses, readout.host_addresses)
+    found = differences(IntentSet(space, ends, without), readout)
+    return Proof(tuple(islice(found, most)), readout.unmodelled, len(addresses), len(stack.isolation.policies))
+
+
+def differences(intent: IntentSet, readout: Readout) -> Iterator[Difference]:
+    """Every kind of difference, an example for each pair of ends."""
+    space, ends = intent.space, intent.ends
+    wrong = intent.judged - intent.allowed
+    hosts = space.prefixes(Field.SOURCE, ends.hosts)
+    # One-way datagrams need no answer to do harm. Of what machines may answer, lone packets that the platform tells by
+    # address and port alone are no connection.
+    datagrams = (space.protocol(17) | (space.protocol(6) & intent.machines[Field.SOURCE])) - hosts
+    leaks = (readout.connected | (readout.delivered & datagrams)) & wrong
+    gaps = (intent.judged & intent.allowed & intent.routed) - readout.connected
+    for way, found in ((Way.LEAK, leaks), (Way.GAP, gaps), (Way.FORGERY, readout.forged)):
+        yield from _examples(space, ends, way, found, readout)
+
+
+def _examples(space: PacketSpace, ends: Ends, way: Way, found: PacketSet, readout: Readout) -> Iterator[Difference]:
+    while (packet := found.example()) is not None:
+        yield Difference(way, packet, ends.name(packet.source), ends.name(packet.destination), readout.explain(packet))
+        same = ends.like(packet.source), ends.like(packet.destination)
+        found -= space.prefixes(Field.SOURCE, same[0]) & space.prefixes(Field.DESTINATION, same[1])

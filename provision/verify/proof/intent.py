@@ -1,0 +1,117 @@
+"""The intent of a stack as one set: every connection that its policies allow, told by the first packet."""
+
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+
+from provision.models import Internet, PeerIsolationPolicy, Posture
+from provision.packets.sets import Field, PacketSet, PacketSpace, Prefix
+from provision.packets.special import NOT_PUBLIC, NOT_UNICAST, PUBLIC
+from provision.translate.instances import selected
+from provision.verify.proof.ends import Ends
+from provision.verify.rules import Side, rules
+
+
+class IntentSet:
+    """What the file allows, by the same rules as `provision.verify.rules` gives to the probes."""
+
+    def __init__(self, space: PacketSpace, ends: Ends, without: Iterable[str] = ()) -> None:
+        """Build the set; `without` names policies that were downgraded."""
+        self.space = space
+        self.ends = ends
+        self._without = frozenset(without)
+        self._sides: dict[tuple[Side, Field], PacketSet] = {}
+
+    @cached_property
+    def allowed(self) -> PacketSet:
+        """Every connection that the policies allow, whether or not there is a way for it."""
+        space, isolation = self.space, self.ends.stack.isolation
+        found = space.all if isolation.default is Posture.ALLOW else space.none
+        for rule in reversed(rules(self.ends.stack, self._without)):
+            services = space.union(space.service(service) for service in rule.services)
+            pairs = self._side(rule.sources, Field.SOURCE) & self._side(rule.destinations, Field.DESTINATION)
+            if rule.same_network:
+                pairs &= self.same_network
+            matching = services & pairs
+            found = found | matching if rule.allow else found - matching
+        for name, policy in isolation.policies.items():
+            if isinstance(policy, PeerIsolationPolicy) and name not in self._without:
+                apart = Side(entries=selected(self.ends.stack, policy.machines))
+                pairs = self._side(apart, Field.SOURCE) & self._side(apart, Field.DESTINATION)
+                found -= pairs & self.same_network
+        return found if isolation.services.nd else found & space.family(4)
+
+    @cached_property
+    def same_network(self) -> PacketSet:
+        """Packets between two addresses of one network."""
+        return self.space.union(
+            self.space.prefixes(Field.SOURCE, [one]) & self.space.prefixes(Field.DESTINATION, [one])
+            for one in self.ends.prefixes
+        )
+
+    @cached_property
+    def machines(self) -> Mapping[Field, PacketSet]:
+        """Packets from, and to, machines of the stack."""
+        found = [address for *_, address in self.ends.nics]
+        return {side: self.space.prefixes(side, found) for side in (Field.SOURCE, Field.DESTINATION)}
+
+    @cached_property
+    def judged(self) -> PacketSet:
+        """Packets that the file decides on: between a machine and another end, unicast, no part of a connection."""
+        space, ends = self.space, self.ends
+        either = self.machines[Field.SOURCE] | self.machines[Field.DESTINATION]
+        held = space.all
+        for side in (Field.SOURCE, Field.DESTINATION):
+            nobody = space.prefixes(side, ends.prefixes) - self.machines[side] - space.prefixes(side, ends.hosts)
+            held -= nobody | space.prefixes(side, NOT_UNICAST)
+        own: dict[str, list[Prefix]] = {}
+        for _, instance, _, address in ends.nics:
+            own.setdefault(instance, []).append(address)
+        itself = space.union(
+            space.prefixes(Field.SOURCE, mine) & space.prefixes(Field.DESTINATION, mine) for mine in own.values()
+        )
+        return (either & held) - itself - space.followers
+
+    @cached_property
+    def routed(self) -> PacketSet:
+        """Packets for which there is a way, whatever rules say: the file's policies must let these pass."""
+        space, ends = self.space, self.ends
+        out = {name: network.internet for name, network in ends.stack.networks.items()}
+        open_ = [name for name, way in out.items() if way is Internet.ROUTED]
+        leaving = [name for name, way in out.items() if way is not Internet.NONE]
+        known = [*ends.prefixes, *ends.hosts]
+
+        def both(sources: list[str], destinations: list[str]) -> PacketSet:
+            return space.prefixes(Field.SOURCE, ends.of_machines(sources)) & space.prefixes(
+                Field.DESTINATION, ends.of_machines(destinations)
+            )
+
+        def beyond(side: Field) -> PacketSet:
+            return space.all - space.prefixes(side, known)
+
+        same = self.same_network & self.machines[Field.SOURCE] & self.machines[Field.DESTINATION]
+        return (
+            same
+            | both(open_, open_)
+            | (space.prefixes(Field.SOURCE, ends.of_machines(leaving)) & beyond(Field.DESTINATION))
+            | (space.prefixes(Field.DESTINATION, ends.of_machines(open_)) & beyond(Field.SOURCE))
+        )
+
+    def _side(self, side: Side, field: Field) -> PacketSet:
+        if (side, field) not in self._sides:
+            self._sides[side, field] = self._make(side, field)
+        return self._sides[side, field]
+
+    def _make(self, side: Side, field: Field) -> PacketSet:
+        space, ends = self.space, self.ends
+        found = [
+            address
+            for entry, instance, network, address in ends.nics
+            if entry in side.entries or instance in side.entries or network in side.networks
+        ]
+        made = space.prefixes(field, [*found, *side.prefixes, *(ends.hosts if side.host else ())])
+        if side.outside or side.internet:
+            beyond = space.all - space.prefixes(field, [*ends.prefixes, *ends.hosts])
+            if not side.outside:
+                beyond &= space.prefixes(field, PUBLIC) - space.prefixes(field, NOT_PUBLIC)
+            made |= beyond
+        return made
