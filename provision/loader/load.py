@@ -1,15 +1,15 @@
 """Loading a stack file: read, overlay, substitute, validate, check; all mistakes of a run come together."""
 
 import gc
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from pydantic import SecretStr
 
-from provision.diagnostics import Diagnostic, DiagnosticSink, Position, Severity, SourceMap
+from provision.diagnostics import Diagnostic, DiagnosticSink, Position, Severity, SourceMap, format_path
 from provision.diagnostics import Path as DataPath
 from provision.errors import StackFileError
 from provision.loader.checks import (
@@ -43,7 +43,8 @@ class Loaded:
         source_map: where everything was written.
         diagnostics: warnings and notes, in the order of the file.
         directory: the directory of the stack file; paths in the stack are relative to it.
-        unknown: paths that hold a sample, because outputs of other stacks were not looked up.
+        unknown: paths that hold a sample, because outputs of other stacks were not looked up, or parameters are not
+            known yet.
     """
 
     stack: Stack
@@ -51,6 +52,30 @@ class Loaded:
     diagnostics: tuple[Diagnostic, ...]
     directory: Path
     unknown: frozenset[DataPath] = frozenset()
+
+
+class NotKnownYet(Exception):
+    """What the stack consists of depends on a parameter that is not known yet; `path` is a place that shows it."""
+
+    def __init__(self, path: DataPath) -> None:
+        """Say that what stands at `path` is not known."""
+        super().__init__(format_path(path))
+        self.path = path
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """A stack file that is no file.
+
+    Attributes:
+        text: the document.
+        name: what its places are called.
+        secrets: by a text that stands in the document as a value of its own, the secret that is meant there.
+    """
+
+    text: str
+    name: str = "definition"
+    secrets: Mapping[str, SecretStr] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +93,8 @@ def load(
     values: Mapping[str, str | SecretStr] = {},
     references: Mapping[str, Mapping[str, Any]] | None = None,
     platform: str | None = None,
+    unknown: Collection[str] = (),
+    definition: Definition | None = None,
 ) -> Loaded:
     """Load a stack file.
 
@@ -77,13 +104,16 @@ def load(
         values: the configured values of parameters, as text.
         references: outputs of the stacks under `references:`; None when they are not looked up in this run.
         platform: the platform that the configuration chooses; it overrides the file's.
+        unknown: parameters whose values are not known yet; what depends on them is in `Loaded.unknown`.
+        definition: the document when it does not come from a file: `path` is then only the folder it belongs to.
 
     Raises:
         StackFileError: with every diagnostic of the run, when one of them is an error.
         UserError: when the file cannot be read.
+        NotKnownYet: when an `unknown` parameter decides more than texts: outputs and user data.
     """
     with _collector_paused():
-        return _load(path, overlay, values, references, platform)
+        return _load(path, overlay, values, references, platform, frozenset(unknown), definition)
 
 
 @contextmanager
@@ -104,15 +134,25 @@ def _load(
     values: Mapping[str, str | SecretStr],
     references: Mapping[str, Mapping[str, Any]] | None,
     platform: str | None,
+    unknown: frozenset[str],
+    definition: Definition | None,
 ) -> Loaded:
-    file = stack_path(path)
-    document = _read(file, overlay)
+    if definition is None:
+        file = stack_path(path)
+        document = _read(file, overlay)
+    else:
+        file = path / definition.name
+        document = _defined(definition)
     sink = DiagnosticSink(document.source_map)
     for item in document.diagnostics:
         sink.add(item)
-    parameters = read_parameters(document.root, values, sink)
+    parameters = read_parameters(document.root, values, sink, unknown)
     substitution = _substitution(document.root, parameters, references, sink)
     root = substitution.document(document.root)
+    if unknown and not sink.has_errors:
+        for place in sorted(substitution.holes, key=str):
+            if place[:1] != ("outputs",) and place[2:3] != ("user_data",):
+                raise NotKnownYet(place)
     source_map = SourceMap(Places(root, keys=True), Places(root, keys=False), document.sources)
     sink.source_map = source_map  # a reference among peers may have become several: indexes are those of the new tree
     stack, holes = validate(root, substitution.holes, sink)
@@ -146,7 +186,12 @@ def _check(
 
 
 def reference_stacks(
-    path: Path, overlay: str | None = None, *, values: Mapping[str, str | SecretStr] = {}
+    path: Path,
+    overlay: str | None = None,
+    *,
+    values: Mapping[str, str | SecretStr] = {},
+    unknown: Collection[str] = (),
+    definition: Definition | None = None,
 ) -> dict[str, str]:
     """The full stack names under `references:` by reference name, to be looked up before `load`.
 
@@ -156,9 +201,9 @@ def reference_stacks(
         StackFileError: when the file is not YAML.
         UserError: when it cannot be read.
     """
-    document = _read(stack_path(path), overlay)
+    document = _read(stack_path(path), overlay) if definition is None else _defined(definition)
     sink = DiagnosticSink(document.source_map)
-    parameters = read_parameters(document.root, values, sink)
+    parameters = read_parameters(document.root, values, sink, unknown)
     root = _substitution(document.root, parameters, None, sink).document(document.root)
     block = root.get("references")
     found = {}
@@ -213,6 +258,35 @@ def _read(file: Path, overlay: str | None) -> _Document:
     if over is not None and merged is not root:
         check_weakening(root, merged, over, sink)
     return _Document(merged, source_map, sources, list(sink))
+
+
+def _defined(definition: Definition) -> _Document:
+    """Read a document that is no file.
+
+    Raises:
+        StackFileError: when it is not one to go on with.
+    """
+    name = definition.name
+    root, found = read(definition.text, name)
+    sources = {name: definition.text}
+    if root is None or not isinstance(root.value, dict):
+        found = [
+            *found,
+            _empty(name) if root is None else _not_a_map(root, f"the {name}", "begin it with 'version: 1'"),
+        ]
+    if root is None or found:
+        raise StackFileError(in_order(found), SourceMap(sources=sources))
+    root = _with_secrets(root, definition.secrets) if definition.secrets else root
+    return _Document(root, SourceMap(Places(root, keys=True), Places(root, keys=False), sources), sources, [])
+
+
+def _with_secrets(node: Node, secrets: Mapping[str, SecretStr]) -> Node:
+    value = node.value
+    if isinstance(value, dict):
+        return node.with_value({key: _with_secrets(child, secrets) for key, child in value.items()})
+    if isinstance(value, list):
+        return node.with_value([_with_secrets(child, secrets) for child in value])
+    return node.with_value(secrets[value]) if isinstance(value, str) and value in secrets else node
 
 
 def _empty(name: str) -> Diagnostic:

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from pydantic import SecretStr
@@ -34,7 +34,8 @@ class Parameters:
 
     Attributes:
         values: what each parameter stands for; a secret is a `SecretStr` whatever its type.
-        broken: parameters whose mistakes are reported already, so that their uses need no further word.
+        broken: parameters without a usable value, about which nothing more is to be said where they are used: their
+            mistakes are reported already, or their values are not known yet.
     """
 
     def __init__(self) -> None:
@@ -48,17 +49,22 @@ class Parameters:
         return [*self.values, *self.broken]
 
 
-def read_parameters(root: Node, configured: Mapping[str, str | SecretStr], sink: DiagnosticSink) -> Parameters:
-    """Give every parameter of the document its value; report those that have none or a wrong one."""
+def read_parameters(
+    root: Node, configured: Mapping[str, str | SecretStr], sink: DiagnosticSink, unknown: Collection[str] = ()
+) -> Parameters:
+    """Give every parameter of the document its value, except the `unknown`; report those without one or a wrong one."""
     found = Parameters()
     block = root.get("parameters")
     for name, node in block.items() if block else []:
+        if name in unknown:
+            found.broken.add(name)
+            continue
         try:
             found.values[name] = _value(name, node, configured, sink)
         except _Broken:
             found.broken.add(name)
     names, suggest = found.names, Suggester()
-    for name in configured:
+    for name in (*configured, *unknown):
         if name not in found.values and name not in found.broken:
             summary = f"'{name}' is configured, but no parameter has that name"
             sink.warning(("parameters",), summary, suggest(name, names))

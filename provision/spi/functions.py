@@ -22,6 +22,10 @@ class FunctionRequest(Generic[A]):
 class Function(ABC, Generic[A, R]):
     """A question that changes nothing, such as which images there are.
 
+    Arguments are validated like inputs, with the places of what is wrong; with one that is not known yet there is no
+    call. What is a secret among them stays secret in the answer, wherever its text stands there, and so does what
+    `Result` calls a secret. A `RetriableError` is tried again, and a cancelled run gets its answer within a second.
+
     Attributes:
         token: `module:name`, which becomes `provision-<plugin>:module:name`; a promise once released.
         Arguments: model of the arguments.

@@ -5,9 +5,9 @@ import ipaddress
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 
@@ -32,7 +32,7 @@ class OwnedInputs(Properties):
     The host fills `stack_id` in: the random identity of the stack, made once and kept in Pulumi's state.
     """
 
-    stack_id: str
+    stack_id: Annotated[str, Field(description="Identity of the stack; the host fills it in.")]
 
 
 class Change(enum.StrEnum):
@@ -81,7 +81,8 @@ class WriteOnly:
     """Field annotation of an input: the plugin gets the value, Pulumi's state never does, not even encrypted.
 
     State holds a salted digest, by which a changed value is noticed. The value is there in `create` and `update`; in
-    recorded inputs (`old_inputs`, `read`, `delete`) the digest stands in its place. Implies `Secret`. For texts only.
+    recorded inputs (`read`, `delete`, and `old_inputs` when the value has changed since) the digest stands in its
+    place. Outputs never show it. Implies `Secret`. For texts only.
     """
 
 
@@ -90,6 +91,7 @@ class Normalized:
     """Field annotation of an input: two values are the same when they are the same after `by`.
 
     A spelling that the platform changed, or that a person changed without a change of meaning, is then no difference.
+    Several of them apply one after the other.
 
     Attributes:
         by: gives the value to compare, from a known value as it stands on the wire; pure. What it cannot read it
@@ -115,13 +117,13 @@ class AutoName:
     """Field annotation of an input with default None: when it is not given, a name is made, once, and kept.
 
     The name is the resource's own, a dash and random hexadecimal digits, unless Pulumi's `pulumi:autonaming`
-    configuration says otherwise.
+    configuration says otherwise. An object of which no name is recorded keeps none.
 
     Attributes:
         max_length: of the whole name, in characters.
         random: number of random digits; 0 for a name without.
-        allowed: characters that may stand in a name, as inside of a regular expression's brackets; others become
-            dashes.
+        allowed: characters that may stand in a name, as inside of a regular expression's brackets; of others the
+            lower case is tried, then they become dashes.
     """
 
     max_length: int = 63
@@ -134,7 +136,7 @@ class Sticky:
     """Field annotation of an input with default None: a choice that is made once and kept.
 
     When it is not given, `CanChoose.choose` of the resource type makes the choice; it stays as recorded while the
-    inputs that it was made for stay the same.
+    inputs that it was made for stay the same. An object of which no choice is recorded gets one when they change.
 
     Attributes:
         request: Python names of the inputs that the choice was made for.
@@ -154,19 +156,6 @@ class FromEnvironment:
     """
 
     variables: tuple[str, ...]
-
-
-IMMUTABLE = OnChange(Change.REPLACE)
-RESTARTS = OnChange(Change.RESTART)
-DESTROYS_DATA = OnChange(Change.DESTROYS_DATA)
-
-STABLE = Computed()
-"""An output that never changes while the object lives: known in the preview of every update."""
-
-IGNORE_CASE = Normalized(lambda value: value.casefold() if isinstance(value, str) else value, "case does not matter")
-IGNORE_ORDER = Normalized(lambda value: sorted_items(value), "the order of the items does not matter")
-AS_JSON = Normalized(lambda value: json_value(value), "compared as JSON: spaces and the order of keys do not matter")
-AS_CIDR = Normalized(lambda value: network_value(value), "compared as an address range: its spelling does not matter")
 
 
 class Unknown(enum.Enum):
@@ -204,15 +193,40 @@ def json_value(value: Any) -> Any:
         return value
     try:
         return json.loads(value)
-    except ValueError:
+    except (ValueError, RecursionError):
         return value
 
 
 def network_value(value: Any) -> Any:
-    """An address range in its one spelling; what is none as it is. A single address is the range of itself alone."""
+    """An address range in its one spelling, in lists too; what is none as it is.
+
+    A single address is the range of itself alone.
+    """
+    if isinstance(value, list | tuple):
+        return [network_value(item) for item in value]
     if not isinstance(value, str):
         return value
     try:
         return str(ipaddress.ip_network(value, strict=False))
     except ValueError:
         return value
+
+
+def casefolded(value: Any) -> Any:
+    """A text without the difference between upper and lower case, in lists too; anything else as it is."""
+    if isinstance(value, list | tuple):
+        return [casefolded(item) for item in value]
+    return value.casefold() if isinstance(value, str) else value
+
+
+IMMUTABLE = OnChange(Change.REPLACE)
+RESTARTS = OnChange(Change.RESTART)
+DESTROYS_DATA = OnChange(Change.DESTROYS_DATA)
+
+STABLE = Computed()
+"""An output that never changes while the object lives: known in the preview of every update."""
+
+IGNORE_CASE = Normalized(casefolded, "case does not matter")
+IGNORE_ORDER = Normalized(sorted_items, "the order of the items does not matter")
+AS_JSON = Normalized(json_value, "compared as JSON: spaces and the order of keys do not matter")
+AS_CIDR = Normalized(network_value, "compared as an address range: its spelling does not matter")

@@ -1,17 +1,20 @@
 """A provider: what one plugin brings."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, ClassVar, Generic, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar, runtime_checkable
 
 from provision.spi.functions import AnyFunction
 from provision.spi.graph import ResourceGraph
 from provision.spi.properties import Properties
 from provision.spi.resource import ResourceType
-from provision.spi.support import Capabilities, FeatureUse, Support, TranslationRequest
+from provision.spi.support import Capabilities, FeatureUse, Objection, Support, TranslationRequest
+
+if TYPE_CHECKING:  # every process of a plugin imports this module, and only negotiation needs the models
+    from provision.models import Stack
 
 C = TypeVar("C", bound=Properties)
 S = TypeVar("S")
@@ -22,9 +25,10 @@ API_VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class RateLimit:
-    """How often one service may be called by this process: a bucket of tokens.
+    """How often one service may be called by this process: a bucket of tokens, given out in the order of asking.
 
-    After each `Throttled` the rate is halved, and it grows back slowly.
+    After a `Throttled` the rate of the service that was asked last is halved; complaints about calls that were under
+    way by then say nothing new. It grows back in two minutes, and never falls below a sixty-fourth.
 
     Attributes:
         per_second: calls that it takes for ever.
@@ -84,6 +88,14 @@ class Provider(ABC, Generic[C, S]):
         return ()
 
 
+@runtime_checkable
+class CanDescribe(Protocol):
+    """Without it `provision plugin show` asks `supports` as if the platform had told nothing of itself."""
+
+    def best_capabilities(self) -> Capabilities:
+        """What `capabilities` would tell of a platform that lacks nothing; static, for documentation."""
+
+
 @dataclass(frozen=True)
 class Finding:
     """One line of `provision doctor`: `ok` None means a warning; `fix` says how to get what is missing."""
@@ -92,6 +104,17 @@ class Finding:
     ok: bool | None
     detail: str
     fix: str = ""
+
+
+@runtime_checkable
+class HasObjections(Protocol):
+    """Without it a platform is asked about one field at a time, never about a stack as a whole."""
+
+    def objections(self, stack: "Stack", capabilities: Capabilities) -> Iterable[Objection]:
+        """What of a stack cannot be had together, such as more cores than the host has; pure.
+
+        An objection to a policy that is only preferred downgrades it, any other refuses the stack.
+        """
 
 
 @runtime_checkable

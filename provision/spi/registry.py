@@ -1,14 +1,14 @@
 """Finding plugins by entry point, loading them lazily and checking them when loaded."""
 
 import inspect
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
-from provision.errors import PluginError, UserError
+from provision.errors import PluginError, ProvisionError, UserError
+from provision.spi.declarations import complaints
 from provision.spi.properties import Properties
 from provision.spi.provider import API_VERSION, Provider
 from provision.spi.resource import ResourceType
@@ -19,43 +19,65 @@ GROUP = "provision.providers"
 def installed() -> Sequence[EntryPoint]:
     """Entry points of all installed plugins by name; nothing is imported.
 
-    Raises:
-        PluginError: when two distributions bring a plugin of the same name.
+    Where several distributions bring a plugin of the same name it stands here once, and `load` refuses it.
     """
-    found = sorted(entry_points(group=GROUP), key=lambda e: e.name)
-    for name, count in Counter(e.name for e in found).items():
-        if count > 1:
-            owners = ", ".join(sorted(e.dist.name if e.dist else "?" for e in found if e.name == name))
-            raise PluginError(f"{count} plugins are called '{name}' ({owners})", "uninstall all but one of them")
+    return tuple(claims[0] for claims in _by_name().values())
+
+
+def rivals(name: str) -> Sequence[EntryPoint]:
+    """The entry points that claim a name: more than one when distributions collide."""
+    return _by_name().get(name, ())
+
+
+def _by_name() -> Mapping[str, Sequence[EntryPoint]]:
+    found: dict[str, list[EntryPoint]] = {}
+    for entry in sorted(entry_points(group=GROUP), key=lambda e: (e.name, distribution(e))):
+        found.setdefault(entry.name, []).append(entry)
     return found
+
+
+def distribution(entry: EntryPoint) -> str:
+    """The name of the distribution that brings a plugin; `?` when it is not known."""
+    return entry.dist.name if entry.dist else "?"
 
 
 @cache
 def load(name: str) -> Provider[Any, Any]:
-    """The plugin of that name, imported and checked.
+    """The plugin of that name, imported and checked; whatever is wrong with others does not matter.
 
     Raises:
         UserError: when no such plugin is installed.
-        PluginError: when it cannot be imported or does not keep to the interface.
+        PluginError: when it cannot be imported, does not keep to the interface, or two distributions bring it.
     """
-    entries = {entry.name: entry for entry in installed()}
-    if name not in entries:
-        close = get_close_matches(name, entries, 1)
+    found = _by_name()
+    if name not in found:
+        close = get_close_matches(name, found, 1)
         hint = f"did you mean '{close[0]}'? " if close else ""
-        known = ", ".join(entries) or "none"
+        known = ", ".join(found) or "none"
         raise UserError(
             f"there is no platform called '{name}'",
             f"{hint}installed: {known}; others: pip install provision-{name}",
         )
-    entry = entries[name]
+    if len(found[name]) > 1:
+        owners = ", ".join(distribution(entry) for entry in found[name])
+        raise PluginError(f"{len(found[name])} plugins are called '{name}' ({owners})", "uninstall all but one of them")
+    entry = found[name][0]
     try:
         loaded = entry.load()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise PluginError(
             f"plugin '{name}' ({entry.value}) cannot be imported: {type(error).__name__}: {error}",
             "reinstall it, or report this to its author",
         ) from error
-    return check(name, loaded)
+    try:
+        return check(name, loaded)
+    except ProvisionError:
+        raise
+    except Exception as error:
+        raise PluginError(
+            f"plugin '{name}' ({entry.value}) fails when it is made: {type(error).__name__}: {error}",
+            "report this to the plugin's author",
+        ) from error
 
 
 def check(name: str, loaded: Any) -> Provider[Any, Any]:
@@ -76,7 +98,11 @@ def check(name: str, loaded: Any) -> Provider[Any, Any]:
     if getattr(loaded, "name", None) != name:
         raise wrong("`name`", f"must be '{name}', the name of its entry point")
     if loaded.api_version != API_VERSION:
-        raise wrong("`api_version`", f"is {loaded.api_version}; this release of provision speaks {API_VERSION}")
+        raise PluginError(
+            f"plugin '{name}': `api_version` is {loaded.api_version}; this release of provision speaks {API_VERSION}",
+            f"install a release of the plugin that was made for version {API_VERSION} of the interface, "
+            f"or the release of provision that speaks {loaded.api_version}",
+        )
     if not isinstance(getattr(loaded, "version", None), str):
         raise wrong("`version`", "must be a string")
     config = getattr(loaded, "Config", None)
@@ -99,4 +125,6 @@ def check(name: str, loaded: Any) -> Provider[Any, Any]:
             model = getattr(kind, part, None)
             if not (inspect.isclass(model) and issubclass(model, Properties)):
                 raise wrong(f"`{kind.__name__}.{part}`", "must be a subclass of provision.spi.Properties")
+    for member, expected in complaints(loaded):
+        raise wrong(member, expected)
     return loaded()

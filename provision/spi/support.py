@@ -67,6 +67,21 @@ def unsupported(reason: str, fix: str = "") -> Support:
     return Support(False, reason, fix)
 
 
+@dataclass(frozen=True, slots=True)
+class Objection:
+    """What a platform cannot do of a stack as a whole, though it could do each field of it.
+
+    Attributes:
+        path: what is refused in the file: a policy, such as `("isolation", "policies", NAME)`, or something else.
+        reason: why, in words for the author of the file, with the numbers.
+        fix: what to write instead.
+    """
+
+    path: Path
+    reason: str
+    fix: str = ""
+
+
 class Verdict(enum.StrEnum):
     """What becomes of a policy."""
 

@@ -36,7 +36,7 @@ def features(stack: Stack, platform: str) -> Iterator[FeatureUse]:
 
 def _model(model: BaseModel, prefix: str, path: Path, platform: str) -> Iterator[FeatureUse]:
     written = model.model_fields_set
-    for name, alias in _fields(type(model)):
+    for name, alias in asked_fields(type(model)):
         if name not in written:
             continue
         value = getattr(model, name)
@@ -70,7 +70,7 @@ def _value(value: object, feature: str, path: Path, platform: str, owner: BaseMo
 
 
 @cache
-def _fields(kind: type[BaseModel]) -> tuple[tuple[str, str], ...]:
+def asked_fields(kind: type[BaseModel]) -> tuple[tuple[str, str], ...]:
     """Names and written names of the fields that platforms are asked about."""
     left_out = _EVERYWHERE | _FRAMEWORK.get(kind, frozenset())
     return tuple((name, field.alias or name) for name, field in kind.model_fields.items() if name not in left_out)

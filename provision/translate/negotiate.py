@@ -12,7 +12,17 @@ from typing import Any
 from provision.diagnostics import DiagnosticSink, Path
 from provision.errors import PolicyRefused, StackFileError
 from provision.models import Level, Policy, Stack
-from provision.spi import Capabilities, Decision, Evidence, FeatureUse, Provider, Support, Verdict
+from provision.spi import (
+    Capabilities,
+    Decision,
+    Evidence,
+    FeatureUse,
+    HasObjections,
+    Provider,
+    Support,
+    Verdict,
+    unsupported,
+)
 from provision.translate.features import features
 
 
@@ -49,6 +59,13 @@ def negotiate(
         elif not support.enforced and (refused_at is None or use.path[: len(refused_at)] != refused_at):
             refused_at = use.path  # what lies below it needs no further word
             sink.error(use.path, *_message(use, support, provider.name, _subject(use)))
+    for objection in provider.objections(stack, capabilities) if isinstance(provider, HasObjections) else ():
+        owner = _policy_of(objection.path)
+        use, support = FeatureUse("", objection.path, None), unsupported(objection.reason, objection.fix)
+        if owner is not None:
+            answers[owner].refused.append((use, support))
+        else:
+            sink.error(objection.path, *_message(use, support, provider.name, _subject(use)))
     refused = False
     decisions: dict[str, Decision] = {}
     for name, found in answers.items():

@@ -1,5 +1,6 @@
 """The plugin process as the engine sees it, and the protocol's stubs without the SDK."""
 
+import asyncio
 import select
 import signal
 import subprocess
@@ -14,6 +15,7 @@ from google.protobuf import empty_pb2
 
 from provision.host.plugin.process import engine_address
 from provision.host.protocol import provider_pb2, provider_pb2_grpc
+from provision.testing import Lifecycle, MemoryProvider, OperationFailed
 
 COMMAND = [sys.executable, "-m", "provision.host.plugin", "memory"]
 
@@ -52,6 +54,23 @@ def test_it_prints_its_port_alone_answers_and_ends_after_cancel_and_interrupt(
     assert process.returncode == 0
     assert out == ""
     assert "Traceback" not in err
+
+
+def test_the_harness_drives_a_process_that_runs_already(plugin: tuple["subprocess.Popen[str]", int]) -> None:
+    process, port = plugin
+    seen: list[str] = []
+
+    async def go() -> None:
+        async with Lifecycle(MemoryProvider, port=port, watch=lambda method, answer: seen.append(method)) as platform:
+            inputs = await platform.check("compute:Volume", {"stackId": "s", "name": "data"})
+            made = await platform.create("compute:Volume", inputs)
+            assert [item.id for item in await platform.list("compute:Volume")] == [made.id]
+            with pytest.raises(OperationFailed):
+                await platform.invoke("compute:findVolume", {"name": "other"})
+
+    asyncio.run(go())
+    assert seen == ["Handshake", "Configure", "Check", "Create", "List", "Invoke"]
+    assert process.poll() is None
 
 
 def test_an_interrupt_at_any_moment_of_the_start_leaves_no_traceback() -> None:
@@ -134,3 +153,4 @@ def test_a_start_does_not_pay_for_the_sdk() -> None:
     loaded = done.stdout.split()
     assert "provision.host.plugin.servicer" in loaded
     assert not [name for name in loaded if name.split(".")[0] in ("pulumi", "dill", "debugpy", "opentelemetry")]
+    assert not [name for name in loaded if name.startswith(("provision.loader", "provision.translate"))]

@@ -15,7 +15,7 @@ from pydantic_core import ErrorDetails
 
 from provision.host.plugin.diffing import format_wire_path
 from provision.host.plugin.shapes import Entries, Items, Leaf, Record, Shape, child, record_of
-from provision.host.plugin.wire import dump, marked
+from provision.host.plugin.wire import adapter, dump, marked
 from provision.spi.properties import UNKNOWN, has_unknown
 
 Path = tuple[str | int, ...]
@@ -53,24 +53,87 @@ def check(model: type[BaseModel], values: Mapping[str, Any]) -> tuple[dict[str, 
     try:
         model.model_validate(_pruned(known))
     except ValidationError as error:
-        for failure in explain(error, known):
-            if not any(_related(failure.path, place) for place in unknowns):
-                failures.append(failure)
-    except Exception:  # a validator of the plugin that met the placeholder of an unknown: only the update can tell
-        pass
+        failures += _joined(_certain(_complaints(error, known), unknowns))
+    except Exception:  # a validator of the plugin that misses what is unknown; the fields can be told without it
+        failures += _piecewise(known, record, ())
     return ({}, failures) if failures else (_partial(model, known), failures)
+
+
+def _piecewise(value: Any, shape: Shape, path: Path) -> Iterator[Failure]:
+    """What is wrong with single known fields, whatever the models say of them together."""
+    if isinstance(shape, Record) and len(shape.models) == 1 and isinstance(value, Mapping):
+        for wire, field in shape.fields.items():
+            item = value.get(wire, UNKNOWN)
+            if has_unknown(item):
+                yield from _piecewise(item, field.shape, (*path, wire))
+                continue
+            try:
+                adapter(field).validate_python(item)
+            except ValidationError as error:
+                for failure in explain(error, item):
+                    yield Failure((*path, wire, *failure.path), failure.reason)
+            except Exception:
+                continue
+    elif isinstance(shape, Items) and isinstance(value, list | tuple):
+        for index, item in enumerate(value):
+            yield from _piecewise(item, shape.item, (*path, index))
+    elif isinstance(shape, Entries) and isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from _piecewise(item, shape.item, (*path, key))
 
 
 def explain(error: ValidationError, values: Any) -> list[Failure]:
     """Pydantic's errors as wire paths with one short reason each; a choice between types gives its reasons at once."""
+    return _joined(_complaints(error, values))
+
+
+@dataclass(frozen=True)
+class _Complaint:
+    """One error; `members` are those of unions that it is about, each with the place of its union."""
+
+    path: Path
+    reason: str
+    members: tuple[tuple[Path, str], ...]
+
+
+def _complaints(error: ValidationError, values: Any) -> list[_Complaint]:
+    return [
+        _Complaint(path, _reason(item), members)
+        for item in error.errors(include_url=False, include_input=False)
+        for path, members in [_place(item["loc"], values, item["type"] == "missing")]
+    ]
+
+
+def _joined(complaints: Iterable[_Complaint]) -> list[Failure]:
     found: dict[Path, list[str]] = {}
-    for item in error.errors(include_url=False, include_input=False):
-        path = _place(item["loc"], values, item["type"] == "missing")
-        reasons = found.setdefault(path, [])
-        reason = _reason(item)
-        if reason not in reasons:
-            reasons.append(reason)
+    for item in complaints:
+        reasons = found.setdefault(item.path, [])
+        if item.reason not in reasons:
+            reasons.append(item.reason)
     return [Failure(path, ", or ".join(reasons)) for path, reasons in found.items()]
+
+
+def _certain(complaints: Sequence[_Complaint], unknowns: Sequence[Path]) -> list[_Complaint]:
+    """Those that stay whatever the unknowns turn out to be.
+
+    A member of a union that only an unknown stands against may still be the right one; then nothing that stands
+    against the other members counts.
+    """
+    members: dict[tuple[Path, str], list[_Complaint]] = {}
+    for item in complaints:
+        for member in item.members:
+            members.setdefault(member, []).append(item)
+    open_unions: set[Path] = set()
+
+    def doubtful(item: _Complaint) -> bool:
+        unions = (union for union, _ in item.members)
+        return any(_related(item.path, place) for place in unknowns) or any(union in open_unions for union in unions)
+
+    while more := {
+        union for (union, _), found in members.items() if union not in open_unions and all(map(doubtful, found))
+    }:
+        open_unions |= more
+    return [item for item in complaints if not doubtful(item)]
 
 
 def _reason(item: ErrorDetails) -> str:
@@ -85,9 +148,10 @@ def _reason(item: ErrorDetails) -> str:
     return text[:1].lower() + text[1:] if text[:2].istitle() else text
 
 
-def _place(location: Sequence[str | int], values: Any, missing: bool) -> Path:
-    """The part of pydantic's location that is a place in the values: names of union members are none."""
+def _place(location: Sequence[str | int], values: Any, missing: bool) -> tuple[Path, tuple[tuple[Path, str], ...]]:
+    """The part of pydantic's location that is a place in the values; the others are names of union members."""
     path: list[str | int] = []
+    members: list[tuple[Path, str]] = []
     here = values
     for index, part in enumerate(location):
         in_mapping = isinstance(here, Mapping) and part in here
@@ -97,9 +161,10 @@ def _place(location: Sequence[str | int], values: Any, missing: bool) -> Path:
         elif missing and index == len(location) - 1:
             here = None
         else:
+            members.append((tuple(path), str(part)))
             continue
         path.append(part)
-    return tuple(path)
+    return tuple(path), tuple(members)
 
 
 def _undeclared(value: Any, shape: Shape, path: Path) -> Iterator[tuple[Path, Failure]]:

@@ -1,24 +1,34 @@
 """A plugin's configuration, as the engine passes it: texts for everything that is not a text, and keys of its own."""
 
-import json
-from collections.abc import Mapping
-from contextlib import suppress
+import os
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import grpc
 from pydantic import BaseModel
 
 from provision.host.plugin.checking import Failure, check
-from provision.host.plugin.shapes import Entries, Items, Record, record_of
+from provision.host.plugin.environment import read_text, with_environment
+from provision.host.plugin.failures import Abort
+from provision.host.plugin.shapes import record_of
+from provision.host.protocol import provider_pb2
 from provision.host.values import plain
 
 ENGINE_KEYS = frozenset({"version", "pluginDownloadURL", "pluginChecksums", "parameterization", "envVarMappings"})
 """Properties of a provider resource that belong to the engine."""
 
 
-def check_config(model: type[BaseModel], values: Mapping[str, Any]) -> tuple[dict[str, Any], list[Failure]]:
-    """Checked configuration, with the engine's own keys as they came; and what is wrong with it."""
+def check_config(
+    model: type[BaseModel], values: Mapping[str, Any], environment: Mapping[str, str] | None = None
+) -> tuple[dict[str, Any], list[Failure]]:
+    """Checked configuration, with the engine's own keys as they came; and what is wrong with it.
+
+    Settings that nobody gave come from `environment`, by default that of the process.
+    """
     own = {key: item for key, item in values.items() if key in ENGINE_KEYS or key.startswith("__")}
-    checked, failures = check(model, coerced(model, {key: item for key, item in values.items() if key not in own}))
+    given = coerced(model, {key: item for key, item in values.items() if key not in own})
+    filled = with_environment(given, record_of(model), os.environ if environment is None else environment)
+    checked, failures = check(model, filled)
     return checked | own, failures
 
 
@@ -27,10 +37,31 @@ def coerced(model: type[BaseModel], values: Mapping[str, Any]) -> dict[str, Any]
     record = record_of(model)
     result: dict[str, Any] = {}
     for key, item in values.items():
-        value = plain(item)
-        declared = record.fields.get(key)
-        if declared is not None and isinstance(declared.shape, Items | Entries | Record) and isinstance(value, str):
-            with suppress(ValueError):  # the model says what it wants instead
-                value = json.loads(value)
-        result[key] = value
+        value, declared = plain(item), record.fields.get(key)
+        result[key] = read_text(value, declared) if declared is not None and isinstance(value, str) else value
     return result
+
+
+def bad_configuration(
+    package: str, model: type[BaseModel], failures: Sequence[Failure], mask: Callable[[str], str]
+) -> Abort:
+    """What ends a connection that cannot be configured; what is missing is told in the engine's own way too."""
+    missing = [item for item in failures if item.reason == "is required" and len(item.path) == 1]
+    detail = None
+    if len(missing) == len(failures):
+        fields = record_of(model).fields
+        detail = provider_pb2.ConfigureErrorMissingKeys(
+            missingKeys=[
+                provider_pb2.ConfigureErrorMissingKeys.MissingKey(
+                    name=f"{package}:{item.path[0]}",
+                    description=fields[str(item.path[0])].info.description or "",
+                )
+                for item in missing
+            ]
+        )
+    reasons = "; ".join(f"{package}:{item.property} {mask(item.reason)}" for item in failures)
+    return Abort(
+        grpc.StatusCode.INVALID_ARGUMENT,
+        f"the configuration cannot be used: {reasons}\n  fix: pulumi config set {package}:KEY VALUE",
+        detail,
+    )

@@ -1,17 +1,18 @@
-"""Comparing inputs: which properties differ, exactly where, and whether the object must be replaced."""
+"""Comparing inputs: which properties differ, exactly where, and what that does to the object."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypeAlias
 
 from pydantic import BaseModel
 
-from provision.host.plugin.shapes import Entries, Field, Items, Leaf, Record, Shape, child, record_of
+from provision.host.plugin.shapes import SEVERITY, Entries, Field, Items, Leaf, Record, Shape, child, record_of
 from provision.host.plugin.wire import marked
 from provision.host.values import plain
-from provision.spi.properties import UNKNOWN
+from provision.spi.properties import UNKNOWN, Change, OnChange, has_unknown
 
+Path: TypeAlias = tuple[str | int, ...]
 _ABSENT = object()
 
 
@@ -25,11 +26,24 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True)
 class Difference:
-    """One property that differs."""
+    """One property that differs.
+
+    Attributes:
+        path: on the wire.
+        kind: what happened to it.
+        change: what that does to the object.
+        uncertain: whether it only may differ, since a value is not known yet.
+    """
 
     path: tuple[str | int, ...]
     kind: Kind
-    replaces: bool
+    change: Change = Change.IN_PLACE
+    uncertain: bool = False
+
+    @property
+    def replaces(self) -> bool:
+        """Whether the object must be replaced."""
+        return OnChange(self.change).replaces
 
     @property
     def wire_path(self) -> str:
@@ -61,7 +75,8 @@ def compare(
     """Differences between two sets of wire inputs, by declared properties.
 
     A property that is absent has its default, so that a release which declares a new one changes nothing by itself. An
-    unknown differs from everything.
+    unknown differs from everything. What a property's `Normalized` annotation takes for the same is no difference. A
+    change inside of a property does at least what a change of the property does.
 
     Args:
         model: of the inputs.
@@ -70,7 +85,8 @@ def compare(
         always_replaces: the object cannot be updated.
         ignored: wire paths below which differences do not count.
     """
-    found = _record(plain(old), plain(new), record_of(model), (), always_replaces)
+    least = Change.REPLACE if always_replaces else Change.IN_PLACE
+    found = _record(plain(old), plain(new), record_of(model), (), least)
     return [item for item in found if not any(_covers(path, item.wire_path) for path in ignored)]
 
 
@@ -79,11 +95,28 @@ def _covers(prefix: str, path: str) -> bool:
 
 
 def _record(
-    old: Mapping[str, Any], new: Mapping[str, Any], record: Record, path: tuple[str | int, ...], replaces: bool
+    old: Mapping[str, Any], new: Mapping[str, Any], record: Record, path: Path, least: Change
 ) -> Iterator[Difference]:
     for wire, field in record.fields.items():
         before, after = _or_default(old, wire, field), _or_default(new, wire, field)
-        yield from _value(before, after, field.shape, (*path, wire), replaces or field.replaces)
+        if not (field.normalized and _same(before, after, field)):
+            yield from _value(before, after, field.shape, (*path, wire), max(least, field.change, key=SEVERITY.index))
+
+
+def _same(old: Any, new: Any, field: Field) -> bool:
+    """Whether two known values differ in spelling alone."""
+    if old is _ABSENT or new is _ABSENT or has_unknown(old) or has_unknown(new):
+        return False
+    return equal(field.normal(old), field.normal(new))
+
+
+def equal(one: Any, other: Any) -> bool:
+    """Whether two values are the same on the wire, where true is not 1 but 1.0 is."""
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        return one.keys() == other.keys() and all(equal(item, other[key]) for key, item in one.items())
+    if isinstance(one, list | tuple) and isinstance(other, list | tuple):
+        return len(one) == len(other) and all(equal(*pair) for pair in zip(one, other, strict=True))
+    return isinstance(one, bool) is isinstance(other, bool) and bool(one == other)
 
 
 def _or_default(values: Mapping[str, Any], wire: str, field: Field) -> Any:
@@ -100,27 +133,27 @@ def _or_default(values: Mapping[str, Any], wire: str, field: Field) -> Any:
     return plain(marked({wire: default}, Record(()))[wire])
 
 
-def _value(old: Any, new: Any, shape: Shape, path: tuple[str | int, ...], replaces: bool) -> Iterator[Difference]:
+def _value(old: Any, new: Any, shape: Shape, path: Path, least: Change) -> Iterator[Difference]:
     if old is _ABSENT and new is _ABSENT:
         return
     if old is _ABSENT:
-        yield Difference(path, Kind.ADD, replaces)
+        yield Difference(path, Kind.ADD, least, new is UNKNOWN)
     elif new is _ABSENT:
-        yield Difference(path, Kind.DELETE, replaces)
+        yield Difference(path, Kind.DELETE, least)
     elif old is UNKNOWN or new is UNKNOWN:
-        yield Difference(path, Kind.UPDATE, replaces)
+        yield Difference(path, Kind.UPDATE, least, True)
     elif isinstance(old, Mapping) and isinstance(new, Mapping):
         if isinstance(shape, Record):
-            yield from _record(old, new, shape, path, replaces)
+            yield from _record(old, new, shape, path, least)
         else:
             inner = shape.item if isinstance(shape, Entries) else Leaf()
             for key in sorted({*old, *new}):
-                yield from _value(old.get(key, _ABSENT), new.get(key, _ABSENT), inner, (*path, key), replaces)
+                yield from _value(old.get(key, _ABSENT), new.get(key, _ABSENT), inner, (*path, key), least)
     elif isinstance(old, list) and isinstance(new, list):
         inner = shape.item if isinstance(shape, Items) else child(shape, 0)
         for index in range(max(len(old), len(new))):
             before = old[index] if index < len(old) else _ABSENT
             after = new[index] if index < len(new) else _ABSENT
-            yield from _value(before, after, inner, (*path, index), replaces)
-    elif isinstance(old, bool) is not isinstance(new, bool) or old != new:
-        yield Difference(path, Kind.UPDATE, replaces)
+            yield from _value(before, after, inner, (*path, index), least)
+    elif not equal(old, new):
+        yield Difference(path, Kind.UPDATE, least)

@@ -3,8 +3,6 @@
 Never `UNKNOWN`, `INTERNAL` or `DATA_LOSS`: after those the engine takes its own state for maybe corrupt.
 """
 
-from collections.abc import Callable
-
 import grpc
 from google.protobuf.any_pb2 import Any
 from google.protobuf.message import Message
@@ -18,6 +16,9 @@ from provision.errors import (
     ProvisionError,
     UserError,
 )
+from provision.host.plugin.masking import Masker
+from provision.host.plugin.running import Defect, Running
+from provision.host.plugin.texts import fit, text_of
 from provision.host.protocol import status_pb2
 from provision.spi.resource import Cancelled
 
@@ -27,6 +28,7 @@ class Abort(Exception):
 
     def __init__(self, code: grpc.StatusCode, message: str, detail: Message | None = None) -> None:
         """End with `code` and `message`."""
+        message = fit(message)
         super().__init__(message)
         self.code = code
         self.message = message
@@ -55,34 +57,37 @@ _CODES: tuple[tuple[type[ProvisionError], grpc.StatusCode], ...] = (
 
 
 def abort_for(
-    error: Exception, *, plugin: str, subject: str, operation: str, mask: Callable[[str], str], late: bool = False
+    error: BaseException, *, plugin: str, subject: str, action: str, mask: Masker, running: Running | None = None
 ) -> Abort:
-    """The status for any exception of a plugin.
+    """The status for whatever a plugin raised.
 
     Args:
         error: what was raised.
         plugin: name of the plugin.
         subject: the resource type, or what else was worked on.
-        operation: what was being done, such as `create`.
+        action: what was being done, such as `create`.
         mask: hides secrets.
-        late: whether the time limit of the operation has passed.
+        running: the operation, if it was one.
     """
     if isinstance(error, Abort):
         return error
     if isinstance(error, Cancelled):
-        if late:
+        seen = f"; last seen: {mask(text_of(error))}" if text_of(error) else ""
+        if running is not None and running.late:
             return Abort(
                 grpc.StatusCode.DEADLINE_EXCEEDED,
-                f"the time limit for {operation} of {subject} has passed\n  fix: give it more with customTimeouts",
+                f"the time limit of {running.limit:.3g} s for {action} of {subject} has passed{seen}"
+                "\n  fix: give it more with customTimeouts",
             )
-        return Abort(grpc.StatusCode.CANCELLED, f"{operation} of {subject} was stopped: the run was cancelled")
+        return Abort(grpc.StatusCode.CANCELLED, f"{action} of {subject} was stopped: the run was cancelled{seen}")
     if isinstance(error, ProvisionError):
         code = next((code for kind, code in _CODES if isinstance(error, kind)), grpc.StatusCode.ABORTED)
-        return Abort(code, mask(str(error)))
-    text = mask(str(error).strip()) or "no further text"
+        return Abort(code, mask(text_of(error)))
+    raised = error.__cause__ if isinstance(error, Defect) and error.__cause__ else error
+    text = mask(text_of(raised)) or "no further text"
     return Abort(
         grpc.StatusCode.ABORTED,
-        f"plugin '{plugin}' failed at {operation} of {subject} in a way that it does not explain: "
-        f"{type(error).__name__}: {text}\n  fix: report this to the plugin's author; "
+        f"plugin '{plugin}' failed at {action} of {subject} in a way that it does not explain: "
+        f"{type(raised).__name__}: {text}\n  fix: report this to the plugin's author; "
         "`pulumi up --debug` shows where it happened",
     )

@@ -1,9 +1,12 @@
 """Keeping secrets out of texts that people or logs see."""
 
+import base64
 import html
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
 from typing import Any
+from urllib.parse import quote, quote_plus
 
 from provision.host.plugin.shapes import Entries, Items, Record, Shape
 from provision.host.values import OutputValue, SecretValue, plain
@@ -11,6 +14,11 @@ from provision.host.values import OutputValue, SecretValue, plain
 MASK = "[secret]"
 SHORTEST = 3
 """Shorter secrets are not masked: a text without its every `a` would still give the letter away, and be unreadable."""
+
+LINE = 8
+"""Shorter lines of a long secret, and shorter parts of its Base64, are not masked by themselves."""
+
+_URL_SAFE = str.maketrans("+/", "-_")
 
 
 def secrets_in(value: Any, shape: Shape | None = None) -> Iterator[str]:
@@ -52,18 +60,44 @@ def _texts(value: Any) -> Iterator[str]:
 
 
 class Masker:
-    """Replaces known secrets, also as they look when quoted for Python, JSON or XML, and each line of long ones."""
+    """Replaces known secrets, however they are written, and each line of long ones.
+
+    Known are the spellings of Python, JSON, XML and URLs, hexadecimal digits, and Base64, also where a secret is only
+    a part of what was encoded.
+    """
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         """Mask `secrets`."""
+        self._secrets = tuple(secrets)
+
+    @cached_property
+    def _forms(self) -> list[str]:
+        """Everything to look for, the longest first; made when it is needed, which in most operations is never."""
         forms: set[str] = set()
-        for secret in secrets:
-            for form in (secret, *(line.strip() for line in secret.splitlines() if len(line.strip()) >= 8)):
-                forms |= {form, repr(form)[1:-1], json.dumps(form)[1:-1], html.escape(form)}
-        self._forms = sorted((form for form in forms if len(form) >= SHORTEST), key=len, reverse=True)
+        for secret in self._secrets:
+            for form in (secret, *(line.strip() for line in secret.splitlines() if len(line.strip()) >= LINE)):
+                forms |= set(_spellings(form))
+        return sorted((form for form in forms if len(form) >= SHORTEST), key=len, reverse=True)
 
     def __call__(self, text: str) -> str:
         """The text without secrets."""
         for form in self._forms:
             text = text.replace(form, MASK)
         return text
+
+
+def _spellings(secret: str) -> Iterator[str]:
+    yield from (secret, repr(secret)[1:-1], json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1])
+    yield from (html.escape(secret), html.escape(secret, quote=False))
+    content = secret.encode(errors="replace")
+    yield from (quote(content), quote(content, safe=""), quote_plus(content))
+    if len(content) >= SHORTEST:
+        yield from (content.hex(), content.hex().upper())
+    for before in range(3):  # bytes of something else in the same group of three
+        rest = -(before + len(content)) % 3
+        encoded = base64.b64encode(bytes(before) + content).decode().rstrip("=")
+        core = encoded[(0, 2, 3)[before] : len(encoded) - (1 if rest else 0)]
+        if len(core) >= LINE:
+            yield from (core, core.translate(_URL_SAFE))
+        if before == 0 and len(encoded) >= LINE:
+            yield from (encoded, encoded.translate(_URL_SAFE))

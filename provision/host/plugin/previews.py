@@ -17,7 +17,9 @@ def of_create(
     """Outputs of an object that does not exist yet."""
     result: dict[str, Any] = {}
     for wire, field in fields_of(outputs_model).items():
-        if _mirrors(inputs_model, field):
+        if _hidden(inputs_model, field):
+            result.pop(wire, None)
+        elif _mirrors(inputs_model, field):
             if wire in inputs:
                 result[wire] = inputs[wire]
         else:
@@ -31,6 +33,8 @@ def of_update(
     inputs: Mapping[str, Any],
     outputs: Mapping[str, Any],
     changed: Collection[str],
+    *,
+    unhealthy: bool = False,
 ) -> dict[str, Any]:
     """Outputs after an update in place.
 
@@ -40,26 +44,41 @@ def of_update(
         inputs: new inputs on the wire.
         outputs: recorded outputs on the wire.
         changed: wire names of the inputs that change.
+        unhealthy: whether the last start of the object failed, so that all that depends on inputs may come out anew,
+            and what is not recorded may still come to be.
     """
     names = {wire: field.name for wire, field in fields_of(inputs_model).items()}
     changed_names = {names.get(wire, wire) for wire in changed}
     result = dict(outputs)
     for wire, field in fields_of(outputs_model).items():
-        if _mirrors(inputs_model, field):
+        if _hidden(inputs_model, field):
+            result.pop(wire, None)
+        elif _mirrors(inputs_model, field):
             if wire in inputs:
                 result[wire] = inputs[wire]
             else:
                 result.pop(wire, None)
-        elif (field.computed and changed_names & set(field.computed.depends_on)) or (
-            wire not in outputs and not field.omits_null
+        elif _may_change(field, changed_names, unhealthy) or (
+            wire not in outputs and (unhealthy or not field.omits_null)
         ):
             result[wire] = _unknown(field)
     return mirrored(marked(result, record_of(outputs_model)), inputs)
 
 
+def _may_change(field: Field, changed: Collection[str], unhealthy: bool) -> bool:
+    if field.computed is None:
+        return False
+    return any(unhealthy or name in changed for name in field.computed.depends_on)
+
+
 def _mirrors(inputs_model: type[BaseModel], output: Field) -> bool:
     declared = fields_of(inputs_model).get(output.wire)
     return output.computed is None and declared is not None
+
+
+def _hidden(inputs_model: type[BaseModel], output: Field) -> bool:
+    declared = fields_of(inputs_model).get(output.wire)
+    return declared is not None and declared.write_only
 
 
 def _unknown(field: Field) -> Any:

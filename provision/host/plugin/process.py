@@ -1,18 +1,20 @@
 """The plugin process: prints its port, serves the engine, ends with it."""
 
 import asyncio
+import gc
 import os
 import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import grpc.aio
 
 from provision.errors import ProvisionError
+from provision.host.plugin import guarding
 from provision.host.plugin.servicer import PluginServicer
-from provision.host.protocol import CHANNEL_OPTIONS, provider_pb2_grpc
+from provision.host.protocol import CHANNEL_OPTIONS
 from provision.spi import registry
 from provision.spi.provider import Provider
 
@@ -23,7 +25,7 @@ ORPHAN_GRACE_S = 30.0
 """How long running operations may take to come to an end when the engine has died."""
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Serve until the engine is done; never returns.
 
     Args:
@@ -36,10 +38,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except ProvisionError as error:
         print(error, file=sys.stderr)
         sys.exit(1)
+    serve(provider, engine_address(rest), parent)
+
+
+def serve(provider: Provider[Any, Any], engine: str = "", parent: int | None = None) -> NoReturn:
+    """Serve a provider until the engine is done.
+
+    Args:
+        provider: an instance, checked.
+        engine: its address; empty when it attaches later.
+        parent: process whose end means that the engine has died, by default the one that started this process.
+    """
     # The first line on stdout is the port and nothing else: what a plugin or its libraries print goes to stderr.
     port_file = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
-    asyncio.run(_serve(provider, engine_address(rest), port_file, parent))
+    asyncio.run(_serve(provider, engine, port_file, os.getppid() if parent is None else parent))
     # Threads that still wait for a platform must not keep the process alive.
     sys.stderr.flush()
     os._exit(0)
@@ -66,9 +79,9 @@ def framework_types() -> list[Any]:
 
 
 async def _serve(provider: Provider[Any, Any], engine: str, port_file: Any, parent: int) -> None:
-    servicer = PluginServicer(provider, framework_types())
+    servicer = PluginServicer(provider, framework_types)
     server = grpc.aio.server(options=CHANNEL_OPTIONS)
-    provider_pb2_grpc.add_ResourceProviderServicer_to_server(servicer, server)
+    guarding.serve(servicer, server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     if engine:
@@ -85,6 +98,8 @@ async def _serve(provider: Provider[Any, Any], engine: str, port_file: Any, pare
     loop.add_signal_handler(signal.SIGTERM, ended.set)
     print(port, file=port_file, flush=True)
     port_file.close()
+    gc.freeze()  # what is there now stays
+    gc.enable()
     watcher = loop.create_task(_watch(parent, ended, servicer)) if engine else None
     await ended.wait()
     orphan = watcher is not None and watcher.done()
@@ -97,5 +112,5 @@ async def _watch(parent: int, ended: asyncio.Event, servicer: PluginServicer) ->
     # Asked, not told: a death signal from the kernel follows the engine's thread, not its process.
     while os.getppid() == parent:
         await asyncio.sleep(1)
-    servicer.cancelled.set()
+    servicer.calls.cancel()
     ended.set()

@@ -1,26 +1,31 @@
 """One resource type in terms of wire values: what the servicer calls, and what calls the plugin."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from provision.errors import CreatedButUnhealthy, NotFound, PluginError, UserError
+from provision.errors import CreatedButUnhealthy, NotFound, PartiallyUpdated, PluginError, UserError
 from provision.host.plugin import previews
-from provision.host.plugin.checking import Failure, check, explain
+from provision.host.plugin.change_classes import told
+from provision.host.plugin.checking import Failure, explain
 from provision.host.plugin.diffing import Difference, compare
+from provision.host.plugin.examining import Circumstances, Examination
 from provision.host.plugin.running import with_retries
-from provision.host.plugin.shapes import Record, record_of, to_python_names, to_wire_names, wire_path
-from provision.host.plugin.wire import dump, marked, mirrored, public, read_stored, rewrap
-from provision.host.values import SecretValue, plain
-from provision.spi.properties import UNKNOWN, OwnedInputs
+from provision.host.plugin.settling import STACK_ID, settled
+from provision.host.plugin.shapes import Record, record_of, to_wire_names
+from provision.host.plugin.state import UNHEALTHY, Plan, State, Unhealthy
+from provision.host.plugin.upgrades import APPLIED, Recorded, recorded, stamped
+from provision.host.plugin.walking import declares
+from provision.host.plugin.wire import dump, marked, mirrored, public, read_stored
+from provision.host.plugin.write_only import Vault, salts
+from provision.host.values import plain
+from provision.spi.properties import OwnedInputs
 from provision.spi.resource import (
-    CanCheck,
     CanDelete,
     CanRead,
     CanUpdate,
-    CheckRequest,
+    CanWait,
     CreateRequest,
     DeleteRequest,
     Operation,
@@ -31,31 +36,6 @@ from provision.spi.resource import (
 )
 
 Wire = Mapping[str, Any]
-
-UNHEALTHY = "__unhealthy"
-"""Output that marks an object whose last start failed, so that the next update knows to wait for its health again."""
-
-STACK_ID = "stackId"
-
-
-@dataclass(frozen=True)
-class State:
-    """An object as the engine records it."""
-
-    id: str
-    outputs: dict[str, Any]
-    inputs: dict[str, Any] | None = None
-
-
-class Unhealthy(Exception):
-    """An object exists but is not healthy: it is to be recorded, with reasons."""
-
-    def __init__(self, state: State, summary: str, reasons: Sequence[str]) -> None:
-        """Record `state`."""
-        super().__init__(summary)
-        self.state = state
-        self.summary = summary
-        self.reasons = tuple(reasons)
 
 
 class Resource:
@@ -68,6 +48,15 @@ class Resource:
         self._implementation = kind()
         self._plugin = plugin
         self._owned = issubclass(kind.Inputs, OwnedInputs)
+        self._write_only = declares(self.inputs, lambda field: field.write_only)
+        self._vault = Vault()
+        self._examination = Examination(self._implementation, plugin, self._vault)
+        self._checked: set[str] = set()
+
+    @property
+    def implementation(self) -> ResourceType[Any, Any, Any]:
+        """The plugin's own object."""
+        return self._implementation
 
     @property
     def inputs(self) -> Record:
@@ -84,40 +73,19 @@ class Resource:
         """Whether the old object goes before the new one is made."""
         return self.kind.replacement is Replacement.DELETE_FIRST
 
-    def check(self, urn: str, news: Wire, olds: Wire) -> tuple[dict[str, Any], list[Failure]]:
-        """Checked inputs, and what is wrong with them."""
-        values = plain(public(news))
-        old = plain(public(olds)) or None
-        if self._owned and old and _known(old.get(STACK_ID)):
-            # An object keeps the marker it was made with for life: a stack whose identity was made anew must still be
-            # able to change and delete what it has.
-            values[STACK_ID] = old[STACK_ID]
-        failures: list[Failure] = []
-        raised: Exception | None = None
-        if isinstance(self._implementation, CanCheck):
-            try:
-                values, failures = self._own_check(self._implementation, urn, values, old)
-            except Exception as error:
-                raised = error
-        checked, more = check(self.kind.Inputs, values)
-        if raised is not None and not more:
-            if not isinstance(raised, ValidationError):
-                raise raised
-            more = explain(raised, to_python_names(values, self.inputs))
-        known = {failure.path for failure in failures}
-        failures += [failure for failure in more if failure.path not in known]
-        return rewrap(checked, public(news)), failures
-
-    def _own_check(
-        self, implementation: CanCheck, urn: str, values: Wire, old: Wire | None
+    def check(
+        self, urn: str, news: Wire, olds: Wire, about: Circumstances | None = None
     ) -> tuple[dict[str, Any], list[Failure]]:
-        old_inputs = None if old is None else to_python_names(old, self.inputs)
-        answer = implementation.check(CheckRequest(urn, to_python_names(values, self.inputs), old_inputs))
-        failures = [Failure(wire_path(item.property, self.kind.Inputs), item.reason) for item in answer.failures]
-        return to_wire_names(plain(marked(answer.inputs, Record(()))), self.inputs), failures
+        """Checked inputs, and what is wrong with them."""
+        self._checked.add(urn)
+        return self._examination.run(urn, news, olds, about or Circumstances())
+
+    def opened(self, inputs: Wire) -> dict[str, Any]:
+        """Inputs with the write-only values that are known in the place of their digests, for masking them."""
+        return self._vault.open(inputs, self.inputs, strict=False) if self._write_only else dict(inputs)
 
     def diff(self, olds: Wire, news: Wire, ignored: Sequence[str] = ()) -> list[Difference]:
-        """How recorded inputs differ from wanted ones."""
+        """How inputs differ from wanted ones; both are in today's version."""
         found = compare(
             self.kind.Inputs,
             public(olds),
@@ -126,6 +94,33 @@ class Resource:
             ignored=ignored,
         )
         return [item for item in found if not (self._owned and item.path == (STACK_ID,))]
+
+    def plan(self, urn: str, olds: Wire, outputs: Wire, news: Wire, ignored: Sequence[str] = ()) -> Plan:
+        """What recorded inputs and outputs say is to be done for the wanted inputs."""
+        before = self._recorded(olds, outputs, news)
+        found = self.diff(before.inputs or {}, news, ignored)
+        # A refresh compares too, what it found with what was recorded; no check comes before that.
+        wanted = urn in self._checked
+        self._checked.discard(urn)
+        stables = () if any(item.replaces for item in found) else self._stables(before.outputs)
+        return Plan(found, before.upgraded, stables, told(found) if wanted else "")
+
+    def _stables(self, outputs: Wire) -> tuple[str, ...]:
+        return tuple(
+            wire
+            for wire, field in self.outputs.fields.items()
+            if field.computed is not None and not field.computed.depends_on and wire in outputs
+        )
+
+    def _recorded(self, inputs: Wire | None, outputs: Wire | None, news: Wire | None = None) -> Recorded:
+        """What is recorded, in today's version."""
+        found = recorded(self.kind, self._plugin, inputs, outputs)
+        if not self._write_only or not found.inputs:
+            return found
+        # State of a release in which a property was not write-only yet may hold its value: it is to leave the state.
+        sealed = self._vault.seal(found.inputs, self.inputs, found.inputs, news, salt=salts(b"", ""))
+        held = plain(sealed) != plain(found.inputs)
+        return Recorded(sealed, found.outputs, found.upgraded or held)
 
     def preview_create(self, inputs: Wire) -> dict[str, Any]:
         """Outputs as far as they are known before the object exists."""
@@ -137,45 +132,106 @@ class Resource:
         Raises:
             Unhealthy: it exists, but did not become healthy.
         """
+        self._checked.discard(running.urn)
         request = CreateRequest(running, self._model(self.kind.Inputs, inputs))
         try:
             created = with_retries(lambda: self._implementation.create(request), running)
         except CreatedButUnhealthy as error:
-            raise self._unhealthy(error, inputs) from error
+            raise self.unhealthy(error, inputs) from error
         identity = getattr(created, "id", None)
         if not isinstance(identity, str) or not identity:
             raise self._broken("create", "must return Created with a non-empty id")
+        self._vault.forget(inputs, self.inputs)
         return State(identity, self._dump_outputs("create", created.outputs, inputs))
 
     def preview_update(self, news: Wire, old_inputs: Wire, outputs: Wire) -> dict[str, Any]:
         """Outputs as far as they are known before the update."""
-        changed = {str(item.path[0]) for item in self.diff(old_inputs, news)}
-        return previews.of_update(self.kind.Inputs, self.kind.Outputs, public(news), public(outputs), changed)
+        before = self._recorded(old_inputs, outputs, news)
+        changed = {str(item.path[0]) for item in self.diff(before.inputs or {}, news)}
+        unhealthy = bool(plain(outputs.get(UNHEALTHY)))
+        if not changed and before.upgraded and not unhealthy:
+            return self._unchanged(before.outputs, news)
+        return previews.of_update(
+            self.kind.Inputs,
+            self.kind.Outputs,
+            public(news),
+            public(before.outputs),
+            changed,
+            unhealthy=unhealthy or not changed,
+        )
 
     def update(self, running: Operation, identity: str, news: Wire, old_inputs: Wire, outputs: Wire) -> dict[str, Any]:
-        """Change the object; its outputs afterwards.
+        """Change the object, or wait for its health again; its outputs afterwards.
 
         Raises:
-            Unhealthy: it was changed, but did not become healthy.
+            Unhealthy: it was changed, but did not become healthy, or only a part of the change was made.
         """
-        if not isinstance(self._implementation, CanUpdate):
-            if self.diff(old_inputs, news):
+        before = self._recorded(old_inputs, outputs, news)
+        differences = self.diff(before.inputs or {}, news)
+        unhealthy = bool(plain(outputs.get(UNHEALTHY)))
+        if not differences and before.upgraded and not unhealthy:
+            return self._unchanged(before.outputs, news)
+        try:
+            if not differences and isinstance(self._implementation, CanWait):
+                done = self._waited(self._implementation, running, identity, news, before)
+            elif isinstance(self._implementation, CanUpdate):
+                done = self._updated(
+                    self._implementation, running, identity, news, before, unhealthy or not differences
+                )
+            elif not differences:
+                done = self._looked(running, identity, news, before)
+            else:
                 raise self._broken("update", "is missing, yet an update was asked for")
-            return mirrored(marked(public(outputs), self.outputs), news)
-        implementation = self._implementation
+        except CreatedButUnhealthy as error:
+            raise self.unhealthy(error, news) from error
+        except PartiallyUpdated as error:
+            raise self._partial(error, identity, news, before, unhealthy) from error
+        self._vault.forget(news, self.inputs)
+        return done
+
+    def _updated(
+        self,
+        implementation: CanUpdate,
+        running: Operation,
+        identity: str,
+        news: Wire,
+        before: Recorded,
+        retry: bool,
+    ) -> dict[str, Any]:
+        old = before.inputs or {}
+        if self._write_only:  # what did not change must compare as the same
+            old = self._vault.open(old, self.inputs, strict=False, like=news)
         request = UpdateRequest(
             operation=running,
             id=identity,
             inputs=self._model(self.kind.Inputs, news),
-            old_inputs=read_stored(self.kind.Inputs, public(old_inputs)),
-            outputs=read_stored(self.kind.Outputs, public(outputs)),
-            retry=bool(plain(outputs.get(UNHEALTHY))) or not self.diff(old_inputs, news),
+            old_inputs=read_stored(self.kind.Inputs, old),
+            outputs=read_stored(self.kind.Outputs, public(before.outputs)),
+            retry=retry,
         )
-        try:
-            updated = with_retries(lambda: implementation.update(request), running)
-        except CreatedButUnhealthy as error:
-            raise self._unhealthy(error, news) from error
+        updated = with_retries(lambda: implementation.update(request), running)
         return self._dump_outputs("update", getattr(updated, "outputs", None), news)
+
+    def _waited(
+        self, implementation: CanWait, running: Operation, identity: str, news: Wire, before: Recorded
+    ) -> dict[str, Any]:
+        request = self._read_request(running, identity, Recorded(dict(public(news)), before.outputs))
+        outputs = with_retries(lambda: implementation.wait_healthy(request), running)
+        return self._dump_outputs("wait_healthy", outputs, news)
+
+    def _looked(self, running: Operation, identity: str, news: Wire, before: Recorded) -> dict[str, Any]:
+        """A type that can neither wait nor update: healthy when it is there."""
+        implementation = self._implementation
+        if not isinstance(implementation, CanRead):
+            return self._unchanged(before.outputs, news)
+        request = self._read_request(running, identity, Recorded(dict(public(news)), before.outputs))
+        found = with_retries(lambda: implementation.read(request), running)
+        if found is None:
+            raise NotFound(f"{self.token} '{identity}' is gone from the platform", "run `pulumi refresh`, then again")
+        return self._dump_outputs("read", found.outputs, news)
+
+    def _unchanged(self, outputs: Wire, news: Wire) -> dict[str, Any]:
+        return stamped(mirrored(marked(self._shown(public(outputs)), self.outputs), news), self.kind)
 
     def read(self, running: Operation, identity: str, inputs: Wire | None, outputs: Wire) -> State | None:
         """What the object is now, None when it is gone. Without `inputs` it is an import.
@@ -183,47 +239,61 @@ class Resource:
         Raises:
             Unhealthy: it exists, but is not healthy.
         """
+        before = self._recorded(inputs, outputs)
         if not isinstance(self._implementation, CanRead):
-            if inputs is None:
+            if before.inputs is None:
                 raise UserError(f"objects of type {self.token} cannot be imported", "let Pulumi create a new one")
             running.report("cannot be looked at: the last known state is kept")
-            return State(identity, dict(outputs), dict(inputs))
+            return State(identity, before.outputs, stamped(before.inputs, self.kind))
         implementation = self._implementation
-        request = ReadRequest(
-            operation=running,
-            id=identity,
-            inputs=None if inputs is None else read_stored(self.kind.Inputs, public(inputs)),
-            outputs=read_stored(self.kind.Outputs, public(outputs)) if outputs else None,
-        )
+        request = self._read_request(running, identity, before)
         try:
             found = with_retries(lambda: implementation.read(request), running)
         except NotFound:
             return None
         except CreatedButUnhealthy as error:
-            raise self._unhealthy(error, inputs or {}) from error
+            raise self.unhealthy(error, before.inputs or {}) from error
         if found is None:
             return None
         if not isinstance(found.inputs, self.kind.Inputs):
             raise self._broken("read", f"must return inputs of type {self.kind.Inputs.__name__}")
+        shown = self._dump_outputs("read", found.outputs, before.inputs or {})
         read = dump(found.inputs)
-        if inputs is not None:
-            read = rewrap(_carried(found.inputs, read, public(inputs), self.inputs), inputs)
-        shown = self._dump_outputs("read", found.outputs, inputs or {})
+        if before.inputs is not None:
+            read = settled(found.inputs, read, before.inputs, self.inputs)
+            self._settle_outputs(shown, before.outputs)
+        if self._write_only:
+            read = self._vault.seal(read, self.inputs, before.inputs, salt=salts(b"", ""))
+        return State(found.id or identity, shown, stamped(read, self.kind))
+
+    def _settle_outputs(self, shown: dict[str, Any], before: Wire) -> None:
+        """Outputs of which the record counts: secrets that came back empty, and mirrors of what may drift."""
+        inputs = self.inputs.fields
         for wire, field in self.outputs.fields.items():
-            if field.secret and wire in outputs and not plain(shown.get(wire)):
-                shown[wire] = outputs[wire]
-        return State(found.id or identity, shown, read)
+            drifts = field.computed is None and wire in inputs and inputs[wire].drifts
+            if wire in before and (drifts or (field.secret and not plain(shown.get(wire)))):
+                shown[wire] = before[wire]
+
+    def _read_request(self, running: Operation, identity: str, before: Recorded) -> ReadRequest[Any, Any]:
+        outputs = public(before.outputs)
+        return ReadRequest(
+            operation=running,
+            id=identity,
+            inputs=None if before.inputs is None else read_stored(self.kind.Inputs, before.inputs),
+            outputs=read_stored(self.kind.Outputs, outputs) if outputs else None,
+        )
 
     def delete(self, running: Operation, identity: str, inputs: Wire | None, outputs: Wire) -> None:
         """Remove the object; one that is gone already is fine."""
         if not isinstance(self._implementation, CanDelete):
             return
         implementation = self._implementation
+        before = self._recorded(inputs, outputs)
         request = DeleteRequest(
             operation=running,
             id=identity,
-            inputs=None if inputs is None else read_stored(self.kind.Inputs, public(inputs)),
-            outputs=read_stored(self.kind.Outputs, public(outputs)),
+            inputs=None if before.inputs is None else read_stored(self.kind.Inputs, before.inputs),
+            outputs=read_stored(self.kind.Outputs, public(before.outputs)),
         )
         try:
             with_retries(lambda: implementation.delete(request), running)
@@ -232,7 +302,10 @@ class Resource:
 
     def _model(self, model: type[BaseModel], inputs: Wire) -> Any:
         """Checked inputs as a model: they were valid when they were checked, so a failure here is worth its text."""
-        values = plain(public(inputs))
+        values = public(inputs)
+        if self._write_only:
+            values = self._vault.open(values, self.inputs)
+        values = plain(values)
         try:
             return model.model_validate(values)
         except ValidationError as error:
@@ -242,34 +315,38 @@ class Resource:
     def _dump_outputs(self, member: str, outputs: Any, inputs: Wire) -> dict[str, Any]:
         if not isinstance(outputs, self.kind.Outputs):
             raise self._broken(member, f"must return outputs of type {self.kind.Outputs.__name__}")
-        return mirrored(dump(outputs), inputs)
+        return stamped(mirrored(self._shown(dump(outputs)), inputs), self.kind)
 
-    def _unhealthy(self, error: CreatedButUnhealthy, inputs: Wire) -> Unhealthy:
-        known = to_wire_names(error.outputs, self.outputs)
-        outputs = mirrored(marked(known, self.outputs), inputs) | {UNHEALTHY: True}
+    def _shown(self, outputs: Wire) -> dict[str, Any]:
+        """Outputs without what mirrors a write-only input."""
+        inputs = self.inputs.fields
+        return {key: item for key, item in outputs.items() if not (key in inputs and inputs[key].write_only)}
+
+    def _kept_outputs(self, known: Wire, inputs: Wire) -> dict[str, Any]:
+        wire = self._shown(to_wire_names(known, self.outputs))
+        return stamped(mirrored(marked(wire, self.outputs), inputs), self.kind)
+
+    def unhealthy(self, error: CreatedButUnhealthy, inputs: Wire) -> Unhealthy:
+        """What is to be recorded of an object that exists, with checked inputs."""
+        outputs = self._kept_outputs(error.outputs, inputs) | {UNHEALTHY: True}
         return Unhealthy(State(error.id, outputs, dict(inputs)), error.summary, error.reasons)
+
+    def _partial(
+        self, error: PartiallyUpdated, identity: str, news: Wire, before: Recorded, unhealthy: bool
+    ) -> Unhealthy | PluginError:
+        """What was made of a change, as it is recorded."""
+        if not isinstance(error.inputs, self.kind.Inputs):
+            return self._broken("update", f"must give inputs of type {self.kind.Inputs.__name__} in PartiallyUpdated")
+        old = before.inputs or {}
+        applied = settled(error.inputs, dump(error.inputs), old, self.inputs)
+        if self._write_only:
+            applied = self._vault.seal(applied, self.inputs, news, old, salt=salts(b"", ""))
+        outputs = self._kept_outputs(error.outputs, applied) | {APPLIED: applied}
+        if unhealthy:
+            outputs[UNHEALTHY] = True
+        return Unhealthy(State(identity, outputs, stamped(applied, self.kind)), error.summary, error.reasons)
 
     def _broken(self, member: str, expectation: str) -> PluginError:
         return PluginError(
             f"plugin '{self._plugin}': {self.token}: `{member}` {expectation}", "report this to the plugin's author"
         )
-
-
-def _known(value: Any) -> bool:
-    return value is not None and value != "" and value is not UNKNOWN
-
-
-def _carried(model: BaseModel, read: Wire, recorded: Wire, record: Record) -> dict[str, Any]:
-    """Read inputs, with recorded ones where reading cannot tell: what was not set, and secrets that came back empty."""
-    result: dict[str, Any] = {}
-    for wire, field in record.fields.items():
-        unset = field.name not in model.model_fields_set
-        empty_secret = field.secret and not plain(read.get(wire))
-        if (unset or empty_secret or (wire == STACK_ID and not read.get(wire))) and wire in recorded:
-            result[wire] = recorded[wire]
-        elif wire in read:
-            value, nested = read[wire], getattr(model, field.name, None)
-            if isinstance(nested, BaseModel) and isinstance(recorded.get(wire), Mapping) and isinstance(value, Mapping):
-                value = _carried(nested, value, recorded[wire], record_of(type(nested)))
-            result[wire] = SecretValue(plain(value)) if field.secret else value
-    return result

@@ -11,7 +11,8 @@ from provision.host.plugin.checking import Failure
 from provision.host.plugin.diffing import Difference, Kind
 from provision.host.plugin.failures import Abort
 from provision.host.plugin.masking import Masker
-from provision.host.plugin.resources import Unhealthy
+from provision.host.plugin.names import Autonaming, Mode
+from provision.host.plugin.state import Plan, Unhealthy
 from provision.host.protocol import provider_pb2
 from provision.host.values import decode_struct, encode_struct
 
@@ -51,20 +52,37 @@ def check_response(checked: Mapping[str, Any], failures: Sequence[Failure], mask
     return provider_pb2.CheckResponse(inputs=encode_struct(checked))
 
 
-def diff_response(found: Sequence[Difference], delete_first: bool = False) -> provider_pb2.DiffResponse:
-    """The answer to a diff."""
+def diff_response(
+    found: Sequence[Difference], delete_first: bool = False, stables: Sequence[str] = (), upgraded: bool = False
+) -> provider_pb2.DiffResponse:
+    """The answer to a diff; state that was `upgraded` is written anew by an update, even when nothing differs."""
     detailed = {
         item.wire_path: provider_pb2.PropertyDiff(kind=_KINDS[item.kind, item.replaces], inputDiff=True)
         for item in found
     }
+    changes = provider_pb2.DiffResponse.DIFF_SOME if found or upgraded else provider_pb2.DiffResponse.DIFF_NONE
     return provider_pb2.DiffResponse(
-        changes=provider_pb2.DiffResponse.DIFF_SOME if found else provider_pb2.DiffResponse.DIFF_NONE,
+        changes=changes,
         diffs=list(dict.fromkeys(str(item.path[0]) for item in found)),
         replaces=list(dict.fromkeys(str(item.path[0]) for item in found if item.replaces)),
         detailedDiff=detailed,
         hasDetailedDiff=True,
         deleteBeforeReplace=delete_first,
+        stables=list(stables),
     )
+
+
+def plan_response(plan: Plan, delete_first: bool) -> provider_pb2.DiffResponse:
+    """The answer to the diff of a resource."""
+    return diff_response(plan.differences, delete_first, plan.stables, plan.upgraded)
+
+
+def autonaming(request: provider_pb2.CheckRequest) -> Autonaming | None:
+    """What Pulumi's configuration says of automatic names; None when it says nothing."""
+    if not request.HasField("autonaming"):
+        return None
+    name = provider_pb2.CheckRequest.AutonamingOptions.Mode.Name(request.autonaming.mode)
+    return Autonaming(Mode[name], request.autonaming.proposed_name)
 
 
 def init_failed(error: Unhealthy, mask: Masker) -> Abort:

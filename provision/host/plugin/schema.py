@@ -1,24 +1,27 @@
 """Pulumi's schema of a plugin, from its pydantic models: what every language's SDK and the engine's tools read."""
 
 import enum
-import inspect
 import json
-import types
-import typing
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal, Union, get_args, get_origin
+from collections.abc import Sequence
+from typing import Any
 
-from pydantic import BaseModel, SecretBytes, SecretStr, TypeAdapter
-from pydantic.errors import PydanticInvalidForJsonSchema, PydanticSchemaGenerationError
-from typing_extensions import TypeAliasType
+from pydantic import BaseModel
 
+from provision.host.plugin.schema_types import SCALARS, Types, literal, text
 from provision.host.plugin.shapes import Field, fields_of
 from provision.host.setup import semantic_version
+from provision.spi.functions import AnyFunction
+from provision.spi.properties import Change
 from provision.spi.provider import Provider
-from provision.spi.resource import ResourceType
+from provision.spi.resource import CanList, CanRead, CanUpdate, ResourceType
 
-ANY = {"$ref": "pulumi.json#/Any"}
-_SCALARS = {"string": "string", "integer": "integer", "number": "number", "boolean": "boolean"}
+LANGUAGES = ("nodejs", "python", "go", "csharp")
+
+_CHANGES = {
+    Change.RESTART: "A change restarts the object.",
+    Change.REPLACE: "A change makes the object anew.",
+    Change.DESTROYS_DATA: "A change makes the object anew and destroys its data.",
+}
 
 
 def schema_json(provider: Provider[Any, Any], kinds: Sequence[type[ResourceType[Any, Any, Any]]]) -> str:
@@ -30,158 +33,140 @@ def schema(provider: Provider[Any, Any], kinds: Sequence[type[ResourceType[Any, 
     """The schema as Pulumi's metaschema (`pkg/codegen/schema/pulumi.json`) wants it."""
     package = f"provision-{provider.name}"
     builder = _Builder(package)
-    config = builder.object(provider.Config, "config", always_present=False)
+    config = builder.object(provider.Config, "config")
     resources = {f"{package}:{kind.token}": builder.resource(kind) for kind in kinds}
+    functions = {f"{package}:{kind.token}": builder.function(kind) for kind in provider.functions}
     return {
         "name": package,
         "version": semantic_version(provider.version),
-        "description": _text(type(provider)),
+        "description": text(type(provider)),
+        "meta": {"moduleFormat": "(.*)"},
+        "language": {language: {"respectSchemaVersion": True} for language in LANGUAGES},
         "config": {"variables": config["properties"], "defaults": config["required"]},
         "provider": {
-            "description": _text(provider.Config),
+            "description": text(provider.Config) or text(type(provider)),
             "inputProperties": config["properties"],
             "requiredInputs": config["required"],
         },
         "resources": resources,
-        "types": builder.types,
+        "functions": functions,
+        "types": builder.types.named,
     }
 
 
 class _Builder:
     def __init__(self, package: str) -> None:
-        self.types: dict[str, Any] = {}
-        self._package = package
-        self._tokens: dict[Any, str] = {}
+        self.types = Types(package, self.object)
 
     def resource(self, kind: type[ResourceType[Any, Any, Any]]) -> dict[str, Any]:
         module = kind.token.split(":")[0]
-        inputs = self.object(kind.Inputs, module, always_present=False)
-        outputs = self.object(kind.Outputs, module, always_present=True)
-        return {
-            "description": _text(kind),
+        inputs = self.object(kind.Inputs, module)
+        outputs = self.object(kind.Outputs, module, present=True)
+        hidden = {wire for wire, field in fields_of(kind.Inputs).items() if field.write_only}
+        for wire, spec in outputs["properties"].items():  # what mirrors an input is described by it
+            words = fields_of(kind.Inputs)[wire].info.description if wire in inputs["properties"] else None
+            if words:
+                spec.setdefault("description", words)
+        described = {
+            "description": "\n\n".join(filter(None, (text(kind), *_limits(kind)))),
             "inputProperties": inputs["properties"],
             "requiredInputs": inputs["required"],
-            "properties": outputs["properties"],
-            "required": outputs["required"],
+            "properties": {wire: item for wire, item in outputs["properties"].items() if wire not in hidden},
+            "required": [wire for wire in outputs["required"] if wire not in hidden],
+        }
+        if isinstance(can_list := kind(), CanList):
+            described["listInputs"] = {"type": "object", **self.object(can_list.Query, module)}
+        return described
+
+    def function(self, kind: type[AnyFunction]) -> dict[str, Any]:
+        module = kind.token.split(":")[0]
+        return {
+            "description": text(kind),
+            "inputs": {"type": "object", "description": text(kind.Arguments), **self.object(kind.Arguments, module)},
+            "outputs": {
+                "type": "object",
+                "description": text(kind.Result),
+                **self.object(kind.Result, module, present=True, own=False),
+            },
         }
 
-    def object(self, model: type[BaseModel], module: str, *, always_present: bool) -> dict[str, Any]:
-        """Properties of a model; outputs are present even when they have a default, unless they may be null."""
+    def object(self, model: type[BaseModel], module: str, *, present: bool = False, own: bool = True) -> dict[str, Any]:
+        """Properties of a model.
+
+        Args:
+            model: the model.
+            module: that its types are put into.
+            present: whether properties are there even when they have a default, as outputs are, unless they may be
+                null.
+            own: whether it is a resource, which has an `id` and a `urn` by itself.
+        """
         properties: dict[str, Any] = {}
         required: list[str] = []
         for wire, field in fields_of(model).items():
-            if wire in ("id", "urn"):  # every resource has them
+            if own and present and wire in ("id", "urn"):
                 continue
-            properties[wire] = self._property(field, module)
-            if always_present:
-                properties[wire].pop("default", None)
-            if (field.info.is_required() or always_present) and not field.nullable:
+            properties[wire] = self._property(field, model, module)
+            if present:
+                for key in ("default", "defaultInfo", "willReplaceOnChanges"):
+                    properties[wire].pop(key, None)
+            if (field.info.is_required() or present) and not field.nullable:
                 required.append(wire)
         return {"properties": properties, "required": sorted(required)}
 
-    def _property(self, field: Field, module: str) -> dict[str, Any]:
+    def _property(self, field: Field, model: type[BaseModel], module: str) -> dict[str, Any]:
         info = field.info
-        spec: dict[str, Any] = dict(self._type(info.annotation, info.metadata, module, field.name))
-        if info.description:
-            spec["description"] = info.description
+        name = _owner(model) + field.wire[:1].upper() + field.wire[1:]
+        spec: dict[str, Any] = dict(self.types.of(info.annotation, [*info.metadata, info], module, name))
+        if described := _description(field):
+            spec["description"] = described
         if field.secret:
             spec["secret"] = True
         if field.replaces:
             spec["willReplaceOnChanges"] = True
+        values = literal(info.annotation)
+        plain = spec.get("type") in SCALARS
+        if len(values) == 1 and plain:
+            spec["const"] = values[0]
+            spec.setdefault("description", f"Always `{values[0]}`.")
         default = info.default.value if isinstance(info.default, enum.Enum) else info.default
-        if isinstance(default, bool | int | float | str) and spec.get("type") in _SCALARS and not info.is_required():
+        if isinstance(default, bool | int | float | str) and plain and not info.is_required() and "const" not in spec:
             spec["default"] = default
-        if info.deprecated:
-            spec["deprecationMessage"] = info.deprecated if isinstance(info.deprecated, str) else "deprecated"
+        if field.environment and plain:
+            spec["defaultInfo"] = {"environment": list(field.environment)}
+        if field.deprecation:
+            spec["deprecationMessage"] = field.deprecation
         return spec
 
-    def _type(self, annotation: Any, metadata: Iterable[Any], module: str, name: str) -> Mapping[str, Any]:
-        origin = get_origin(annotation)
-        if origin is typing.Annotated:
-            inner, *marks = get_args(annotation)
-            return self._type(inner, [*metadata, *marks], module, name)
-        if isinstance(annotation, TypeAliasType):
-            return self._type(annotation.__value__, metadata, module, name)
-        if origin in (Union, types.UnionType):
-            return self._union([a for a in get_args(annotation) if a is not type(None)], metadata, module, name)
-        if origin is Literal:
-            return self._literal(get_args(annotation))
-        kind = origin or annotation
-        if not isinstance(kind, type):
-            return ANY
-        if issubclass(kind, SecretStr | SecretBytes):
-            return {"type": "string"}
-        if issubclass(kind, BaseModel):
-            return {"$ref": f"#/types/{self._model(annotation, module)}"}
-        if issubclass(kind, enum.Enum):
-            return self._enum(kind, module)
-        arguments = get_args(annotation)
-        if issubclass(kind, Mapping):
-            item = self._type(arguments[1], (), module, name) if len(arguments) == 2 else ANY
-            return {"type": "object", "additionalProperties": item}
-        if issubclass(kind, Iterable) and not issubclass(kind, str | bytes) and arguments:
-            members = list(dict.fromkeys(a for a in arguments if a is not Ellipsis))
-            return {"type": "array", "items": self._union(members, (), module, name)}
-        return _scalar(annotation, metadata)
 
-    def _union(self, members: Sequence[Any], metadata: Iterable[Any], module: str, name: str) -> Mapping[str, Any]:
-        found: list[Mapping[str, Any]] = []
-        for member in members:
-            spec = self._type(member, metadata if len(members) == 1 else (), module, name)
-            if spec not in found:
-                found.append(spec)
-        if len(found) == 1:
-            return found[0]
-        return ANY if ANY in found else {"oneOf": found}
-
-    def _literal(self, values: Sequence[Any]) -> Mapping[str, Any]:
-        values = [value.value if isinstance(value, enum.Enum) else value for value in values]
-        kinds = {type(value) for value in values}
-        return _scalar(kinds.pop(), ()) if len(kinds) == 1 else ANY
-
-    def _enum(self, kind: type[enum.Enum], module: str) -> Mapping[str, Any]:
-        values = [{"name": member.name, "value": member.value} for member in kind]
-        scalar = _scalar(type(next(iter(kind)).value), ())
-        if "type" not in scalar:
-            return ANY
-        if kind not in self._tokens:
-            token = self._tokens[kind] = self._token(kind.__name__, module)
-            self.types[token] = {"type": scalar["type"], "description": _text(kind), "enum": values}
-        return {"type": scalar["type"], "$ref": f"#/types/{self._tokens[kind]}"}
-
-    def _model(self, model: Any, module: str) -> str:
-        if model not in self._tokens:
-            token = self._tokens[model] = self._token(model.__name__, module)
-            self.types[token] = {}  # keeps the place: a model may contain itself
-            self.types[token] = {
-                "type": "object",
-                "description": _text(model),
-                **self.object(model, module, always_present=False),
-            }
-        return self._tokens[model]
-
-    def _token(self, name: str, module: str) -> str:
-        cleaned = "".join(c for c in name if c.isalnum())
-        base = token = f"{self._package}:{module}:{cleaned}"
-        number = 2
-        while token in self._tokens.values():
-            token, number = f"{base}{number}", number + 1
-        return token
+def _owner(model: type[BaseModel]) -> str:
+    name = model.__name__
+    for end in ("Inputs", "Outputs"):
+        name = name.removesuffix(end)
+    return name
 
 
-def _scalar(annotation: Any, metadata: Iterable[Any]) -> Mapping[str, Any]:
-    """The kind of JSON value that a leaf is written as."""
-    try:
-        described = TypeAdapter(typing.Annotated[annotation, *metadata] if metadata else annotation).json_schema(
-            mode="serialization"
-        )
-    except (PydanticInvalidForJsonSchema, PydanticSchemaGenerationError):
-        return ANY
-    kind = described.get("type")
-    return {"type": _SCALARS[kind]} if isinstance(kind, str) and kind in _SCALARS else ANY
+def _description(field: Field) -> str:
+    """The field's own words, and what its annotations promise."""
+    said = [field.info.description or ""]
+    said += [_CHANGES[field.change]] if field.change in _CHANGES else []
+    said += [f"{mark.description[:1].upper()}{mark.description[1:]}." for mark in field.normalized]
+    if field.write_only:
+        said.append("Write-only: Pulumi's state holds a salted digest of it.")
+    if field.auto_name:
+        said.append("When it is not given, a name is made once and kept.")
+    if field.sticky:
+        said.append("When it is not given, it is chosen once and kept.")
+    if field.drifts:
+        said.append("It may be changed by others: a refresh keeps what was recorded.")
+    if field.environment:
+        said.append(f"When it is not given, it comes from the environment: {', '.join(field.environment)}.")
+    return " ".join(filter(None, said))
 
 
-def _text(documented: Any) -> str:
-    """The docstring's meaning, without the section on attributes."""
-    text = inspect.cleandoc(documented.__doc__ or "")
-    return text.split("\n\nAttributes:")[0].strip()
+def _limits(kind: type[ResourceType[Any, Any, Any]]) -> list[str]:
+    said = []
+    if not issubclass(kind, CanUpdate):
+        said.append("Every change makes the object anew.")
+    if not issubclass(kind, CanRead):
+        said.append("It cannot be looked at: a refresh keeps the last known state, and it cannot be imported.")
+    return said

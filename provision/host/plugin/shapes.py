@@ -8,14 +8,30 @@ import types
 import typing
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cache
-from typing import Any, Union, get_args, get_origin
+from functools import cache, cached_property
+from typing import Any, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, SecretBytes, SecretStr
 from pydantic.fields import FieldInfo
 from typing_extensions import TypeAliasType
 
-from provision.spi.properties import Computed, OnChange, Secret
+from provision.spi.properties import (
+    AutoName,
+    Change,
+    Computed,
+    Drift,
+    FromEnvironment,
+    Normalized,
+    OnChange,
+    Secret,
+    Sticky,
+    WriteOnly,
+)
+
+M = TypeVar("M")
+
+SEVERITY = (Change.IN_PLACE, Change.RESTART, Change.REPLACE, Change.DESTROYS_DATA)
+"""What a change does, the least first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +79,8 @@ class Field:
         wire: Pulumi's name.
         shape: of its value.
         secret: whether all of it is secret.
-        replaces: whether a change of it replaces the object.
-        computed: its `Computed` annotation, if it has one.
+        change: what a change of it does to the object.
+        marks: every annotation of it.
         info: pydantic's description.
     """
 
@@ -72,16 +88,71 @@ class Field:
     wire: str
     shape: Shape
     secret: bool
-    replaces: bool
-    computed: Computed | None
+    change: Change
+    marks: tuple[Any, ...] = field(compare=False, repr=False)
     info: FieldInfo = field(compare=False, repr=False)
 
-    @property
+    @cached_property
+    def replaces(self) -> bool:
+        """Whether a change of it replaces the object."""
+        return OnChange(self.change).replaces
+
+    @cached_property
+    def computed(self) -> Computed | None:
+        """Its `Computed` annotation, if it has one."""
+        return self._mark(Computed)
+
+    @cached_property
+    def sticky(self) -> Sticky | None:
+        """Its `Sticky` annotation, if it has one."""
+        return self._mark(Sticky)
+
+    @cached_property
+    def auto_name(self) -> AutoName | None:
+        """Its `AutoName` annotation, if it has one."""
+        return self._mark(AutoName)
+
+    @cached_property
+    def write_only(self) -> bool:
+        """Whether state never holds its value."""
+        return self._mark(WriteOnly) is not None
+
+    @cached_property
+    def drifts(self) -> bool:
+        """Whether something else may change it without anybody being told."""
+        return self._mark(Drift) is Drift.IGNORE
+
+    @cached_property
+    def environment(self) -> tuple[str, ...]:
+        """Variables that may hold its value."""
+        return tuple(name for mark in self.marks if isinstance(mark, FromEnvironment) for name in mark.variables)
+
+    @cached_property
+    def deprecation(self) -> str:
+        """Why it should no longer be used; empty when it may be."""
+        return self.info.deprecation_message or ""
+
+    def normal(self, value: Any) -> Any:
+        """What of a known value counts in a comparison."""
+        for mark in self.marks:
+            if isinstance(mark, Normalized):
+                value = mark.by(value)
+        return value
+
+    @cached_property
+    def normalized(self) -> tuple[Normalized, ...]:
+        """Its `Normalized` annotations."""
+        return tuple(mark for mark in self.marks if isinstance(mark, Normalized))
+
+    def _mark(self, kind: type[M]) -> M | None:
+        return next((mark for mark in self.marks if isinstance(mark, kind)), None)
+
+    @cached_property
     def omits_null(self) -> bool:
         """Whether leaving the property out says the same as null."""
         return not self.info.is_required() and self.info.default is None and self.info.default_factory is None
 
-    @property
+    @cached_property
     def nullable(self) -> bool:
         """Whether null is one of its values."""
         return type(None) in _alternatives(self.info.annotation)
@@ -94,10 +165,12 @@ def fields_of(model: type[BaseModel]) -> Mapping[str, Field]:
     for name, info in model.model_fields.items():
         wire = info.serialization_alias or info.alias or name
         shape = _shape(info.annotation)
-        secret = any(isinstance(mark, Secret) for mark in info.metadata) or (isinstance(shape, Leaf) and shape.secret)
-        change = next((mark for mark in info.metadata if isinstance(mark, OnChange)), None)
-        computed = next((mark for mark in info.metadata if isinstance(mark, Computed)), None)
-        found[wire] = Field(name, wire, shape, secret, change is not None and change.replaces, computed, info)
+        marks = (*info.metadata, *_nested_marks(info.annotation))
+        secret = any(isinstance(mark, Secret | WriteOnly) for mark in marks)
+        secret = secret or (isinstance(shape, Leaf) and shape.secret)
+        changes = [mark.change for mark in marks if isinstance(mark, OnChange)]
+        change = max(changes, key=SEVERITY.index, default=Change.IN_PLACE)
+        found[wire] = Field(name, wire, shape, secret, change, marks, info)
     return found
 
 
@@ -180,6 +253,20 @@ def _alternatives(annotation: Any) -> Iterator[Any]:
         yield from _alternatives(annotation.__value__)
     else:
         yield annotation
+
+
+def _nested_marks(annotation: Any) -> Iterator[Any]:
+    """Annotations inside of a type alias or of the members of a union."""
+    origin = get_origin(annotation)
+    if origin is typing.Annotated:
+        inner, *marks = get_args(annotation)
+        yield from marks
+        yield from _nested_marks(inner)
+    elif origin in (Union, types.UnionType):
+        for member in get_args(annotation):
+            yield from _nested_marks(member)
+    elif isinstance(annotation, TypeAliasType):
+        yield from _nested_marks(annotation.__value__)
 
 
 def _shape(annotation: Any) -> Shape:

@@ -1,12 +1,14 @@
 """Models to and from wire values: names, nulls, secrets, and tolerance towards what an older release recorded."""
 
+import typing
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, SecretBytes, SecretStr, ValidationError
+from pydantic import BaseModel, SecretBytes, SecretStr, TypeAdapter, ValidationError
+from pydantic.errors import PydanticSchemaGenerationError
 from pydantic_core import to_jsonable_python
 
-from provision.host.plugin.shapes import Entries, Field, Items, Record, Shape, record_of
+from provision.host.plugin.shapes import Entries, Field, Items, Leaf, Record, Shape, record_of
 from provision.host.values import OutputValue, SecretValue, plain
 from provision.spi.properties import UNKNOWN
 
@@ -86,8 +88,39 @@ def read_stored(model: type[M], values: Mapping[str, Any]) -> M:
     try:
         return model.model_validate(known)
     except ValidationError:
-        names = {item.wire: item.name for item in record_of(model).fields.values()}
-        return model.model_construct(None, **{names[key]: item for key, item in known.items()})
+        fields = record_of(model).fields
+        values = {fields[key].name: _field(fields[key], item) for key, item in known.items()}
+        return model.model_construct(None, **values)
+
+
+def adapter(field: Field) -> TypeAdapter[Any]:
+    """What validates one field by its type and its constraints alone.
+
+    Raises:
+        PydanticSchemaGenerationError: that cannot be done without its model.
+    """
+    info = field.info
+    kind: Any = typing.Annotated[info.annotation, *info.metadata] if info.metadata else info.annotation
+    return TypeAdapter(kind)
+
+
+def _field(field: Field, value: Any) -> Any:
+    """One recorded field as the model would have it; as it is when it does not fit."""
+    try:
+        return adapter(field).validate_python(value)
+    except (ValidationError, PydanticSchemaGenerationError):
+        return _loose(value, field.shape)
+
+
+def _loose(value: Any, shape: Shape) -> Any:
+    if isinstance(shape, Record) and isinstance(value, Mapping):
+        return read_stored(shape.models[0], value) if len(shape.models) == 1 else value
+    if isinstance(shape, Entries) and isinstance(value, Mapping):
+        return {key: _loose(item, shape.item) for key, item in value.items()}
+    if isinstance(shape, Items) and isinstance(value, list):
+        return [_loose(item, shape.item) for item in value]
+    secret = isinstance(shape, Leaf) and shape.secret and isinstance(value, str)
+    return SecretStr(value) if secret else value
 
 
 def _declared(value: Any, shape: Shape) -> Any:
