@@ -1,1 +1,27 @@
 """Virtual machines and their isolation from one declarative file."""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from provision.host.programs import (
+        Native,
+        NativeType,
+        StackComponent,
+        deploy,
+        invoke,
+        later,
+        native,
+        provider,
+        stack_id,
+    )
+
+__all__ = ["Native", "NativeType", "StackComponent", "deploy", "invoke", "later", "native", "provider", "stack_id"]
+
+
+def __getattr__(name: str) -> Any:
+    """What Pulumi programs use; Pulumi's SDK, which takes its time, is imported with the first of it."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from provision.host import programs
+
+    return getattr(programs, name)

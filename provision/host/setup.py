@@ -16,7 +16,7 @@ import sys
 import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from importlib.metadata import entry_points, version
+from importlib.metadata import EntryPoint, entry_points, version
 from pathlib import Path
 from typing import Literal
 
@@ -81,28 +81,29 @@ class SetupReport:
         return bool(self.installed or self.removed)
 
 
-def plugin_executables() -> tuple[PluginExecutable, ...]:
-    """The language host and every installed provider plugin, found by the names of their entry points.
+def plugin_executables(problems: list[PluginError] | None = None) -> tuple[PluginExecutable, ...]:
+    """The language host, the component, and every installed provider plugin, found by the names of their entry points.
+
+    Args:
+        problems: takes what is wrong with single plugins, which are then left out.
 
     Raises:
-        PluginError: a plugin's name cannot be one, or two distributions use the same.
+        PluginError: without `problems`: a plugin's name cannot be one, or two distributions use the same.
     """
+    own = semantic_version(version("provision"))
     found = [
-        PluginExecutable("language", "provision", semantic_version(version("provision")), "provision.host.language")
+        PluginExecutable("language", "provision", own, "provision.host.language"),
+        PluginExecutable("resource", "provision", own, "provision.host.component"),
     ]
     seen: dict[str, str] = {}
     for point in sorted(entry_points(group=PROVIDER_GROUP), key=lambda point: point.name):
-        owner = point.dist.name if point.dist else "?"
-        if not _NAME.fullmatch(point.name):
-            raise PluginError(
-                f"{owner} calls its provider {point.name!r}, which is no provider name",
-                "a name is lower-case letters and digits in words joined by `-`; report it to the author",
-            )
-        if seen.setdefault(point.name, owner) != owner:
-            raise PluginError(
-                f"{seen[point.name]} and {owner} both call their provider {point.name!r}",
-                "uninstall one of them",
-            )
+        try:
+            _check_name(point, seen)
+        except PluginError as problem:
+            if problems is None:
+                raise
+            problems.append(problem)
+            continue
         release = semantic_version(point.dist.version if point.dist else version("provision"))
         executable = PluginExecutable(
             "resource", f"provision-{point.name}", release, "provision.host.plugin", (point.name,)
@@ -110,6 +111,19 @@ def plugin_executables() -> tuple[PluginExecutable, ...]:
         if executable not in found:
             found.append(executable)
     return tuple(found)
+
+
+def _check_name(point: EntryPoint, seen: dict[str, str]) -> None:
+    owner = point.dist.name if point.dist else "?"
+    if not _NAME.fullmatch(point.name):
+        raise PluginError(
+            f"{owner} calls its provider {point.name!r}, which is no provider name",
+            "a name is lower-case letters and digits in words joined by `-`; report it to the author",
+        )
+    if seen.setdefault(point.name, owner) != owner:
+        raise PluginError(
+            f"{seen[point.name]} and {owner} both call their provider {point.name!r}", "uninstall one of them"
+        )
 
 
 def install_shims(

@@ -1,18 +1,22 @@
 import asyncio
 import random
+from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 from language_sample import Sample, Segment, Server, stack
 from pydantic import SecretStr
 
-from provision.diagnostics import DiagnosticSink
-from provision.host.language.deploy import Deployment
-from provision.host.language.monitor import EngineStopped, Registered
-from provision.host.language.settings import provider_config
-from provision.host.language.wire import wire_inputs
+from provision.diagnostics import DiagnosticSink, SourceMap
+from provision.host.deploying.configuration import provider_config
+from provision.host.deploying.deploy import Deployment
+from provision.host.deploying.monitor import EngineStopped, Registered
+from provision.host.deploying.stack import Site, StackRun
+from provision.host.deploying.wire import wire_inputs, with_unknowns
 from provision.host.values import SecretValue
-from provision.spi import UNKNOWN, Capabilities, GraphBuilder, Output, dependencies
-from provision.translate import Scope, address_inputs, allocate, translate
+from provision.loader import Loaded
+from provision.spi import UNKNOWN, Capabilities, GraphBuilder, Node, Output, ResourceGraph, dependencies, registry
+from provision.translate import Scope, address_inputs, allocate, place, translate
 
 
 class FakeEngine:
@@ -178,3 +182,28 @@ def test_configuration_is_typed_and_secrets_stay_secret():
     )
     assert done.model.model_dump() == {"end_point": "hidden", "retries": 7, "pools": ["a"]}
     assert done.inputs == {"endPoint": SecretValue("hidden"), "retries": 7, "pools": ["a"]}
+
+
+def test_a_setting_with_a_secret_anywhere_inside_is_secret_as_a_whole():
+    site = Site("shop", "prod", False, 1, {}, settings={"pools": ["a", SecretValue("hush")]})
+    loaded = Loaded(stack(), SourceMap(), (), Path())
+    (placed,) = place(loaded.stack.model_copy(update={"platform": "sample"}), DiagnosticSink())
+    run = StackRun(None, site, loaded)
+    with patch.object(registry, "load", return_value=Sample()):
+        done = run._config(placed)
+    assert done.model.pools == ["a", "hush"]
+    assert done.inputs == {"pools": SecretValue(["a", "hush"])}
+
+
+def test_texts_with_the_mark_are_unknown_wherever_they_stand():
+    deep = {
+        "first_boot": SecretStr("a MARK b"),
+        "native_name": "plain",
+        "ports": [{"segment_id": "MARK"}, Output("n", "id")],
+    }
+    (node,) = with_unknowns(ResourceGraph((), (Node(Server, "server", deep),)), "MARK").nodes
+    assert node.inputs == {
+        "first_boot": SecretValue(UNKNOWN),
+        "native_name": "plain",
+        "ports": [{"segment_id": UNKNOWN}, Output("n", "id")],
+    }

@@ -3,6 +3,7 @@
 import enum
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from dataclasses import replace
 from typing import Any
 
 from pydantic import BaseModel, SecretBytes, SecretStr
@@ -10,7 +11,7 @@ from pydantic.alias_generators import to_camel
 
 from provision.host.plugin.shapes import Record, Shape, child, record_of
 from provision.host.values import SecretValue, plain
-from provision.spi import Output, Unknown
+from provision.spi import UNKNOWN, Output, ResourceGraph, Unknown
 
 Resolve = Callable[[Output], Any]
 
@@ -46,6 +47,32 @@ def wire_value(value: Any, resolve: Resolve, shape: Shape | None = None) -> Any:
         inner = child(shape, 0) if shape is not None else None
         return [wire_value(item, resolve, inner) for item in value]
     return str(value)
+
+
+def with_unknowns(graph: ResourceGraph, mark: str) -> ResourceGraph:
+    """The graph with every text that holds `mark` not known yet."""
+    return ResourceGraph(
+        graph.components,
+        tuple(
+            replace(node, inputs={key: _unmarked(item, mark) for key, item in node.inputs.items()})
+            for node in graph.nodes
+        ),
+    )
+
+
+def _unmarked(value: Any, mark: str) -> Any:
+    if isinstance(value, SecretStr):
+        return SecretValue(UNKNOWN) if mark in value.get_secret_value() else value
+    if isinstance(value, str) and not isinstance(value, enum.Enum):
+        return UNKNOWN if mark in value else value
+    if isinstance(value, BaseModel):
+        given = {name: getattr(value, name) for name in type(value).model_fields if name in value.model_fields_set}
+        return type(value).model_construct(**{name: _unmarked(item, mark) for name, item in given.items()})
+    if isinstance(value, Mapping):
+        return {key: _unmarked(item, mark) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_unmarked(item, mark) for item in value]
+    return value
 
 
 def wire_name(name: str) -> str:

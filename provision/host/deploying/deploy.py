@@ -2,11 +2,12 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-from provision.host.language.monitor import EngineStopped, Monitor, Options, Registered
-from provision.host.language.wire import wire_inputs, wire_name, wire_value
+from provision.host.deploying.monitor import EngineStopped, Monitor, Options, Registered
+from provision.host.deploying.wire import wire_inputs, wire_name, wire_value
 from provision.spi import (
     UNKNOWN,
     Component,
@@ -18,6 +19,25 @@ from provision.spi import (
     dependencies,
     references,
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Inherited:
+    """What all that is made has from the component around it.
+
+    Attributes:
+        prefix: goes before every Pulumi name.
+        protect: whether deleting anything is refused.
+        keep: whether the native objects outlive their resources.
+        deleted_with: URN of a resource whose deletion takes everything along.
+        timeouts: how long operations may take, as `Options` has it.
+    """
+
+    prefix: str = ""
+    protect: bool = False
+    keep: bool = False
+    deleted_with: str = ""
+    timeouts: Mapping[str, str] = field(default_factory=dict)
 
 
 class Deployment:
@@ -33,6 +53,7 @@ class Deployment:
         provider: str,
         stack_id: Registered,
         parallel: int,
+        inherited: Inherited | None = None,
     ) -> None:
         """Register `graph` under `parent`.
 
@@ -44,6 +65,7 @@ class Deployment:
             provider: reference of the provider resource.
             stack_id: the resource whose `output` identifies the stack.
             parallel: most resources at once.
+            inherited: what holds for all resources.
         """
         self._monitor = monitor
         self._graph = graph
@@ -52,6 +74,7 @@ class Deployment:
         self._provider = provider
         self._stack_id = stack_id
         self._parallel = parallel
+        self._inherited = inherited or Inherited()
         self._components: dict[str, Registered] = {}
         self._nodes: dict[str, Registered] = {}
 
@@ -66,17 +89,27 @@ class Deployment:
         return not any(made.failed for made in self._nodes.values())
 
     async def _component(self, component: Component) -> None:
-        options = Options(custom=False, parent=self._parent, aliases=component.aliases)
+        options = Options(
+            custom=False,
+            parent=self._parent,
+            protect=self._inherited.protect,
+            aliases=self._named(component.aliases),
+        )
         kind = f"provision:index:{component.kind}"
-        self._components[component.name] = await self._monitor.register(kind, component.name, {}, options)
+        name = f"{self._inherited.prefix}{component.name}"
+        self._components[component.name] = await self._monitor.register(kind, name, {}, options)
+
+    def _named(self, names: Sequence[str]) -> Sequence[str]:
+        return [f"{self._inherited.prefix}{name}" for name in names]
 
     async def _finish(self, component: Component) -> None:
         if any(self._nodes[reference.node].failed for reference in references(component.outputs)):
             return
+        await self._monitor.finish(self._components[component.name].urn, self._outputs(component))
+
+    def _outputs(self, component: Component) -> dict[str, Any]:
         outputs = {wire_name(name): wire_value(value, self._resolve) for name, value in component.outputs.items()}
-        await self._monitor.finish(
-            self._components[component.name].urn, {key: value for key, value in outputs.items() if value is not None}
-        )
+        return {key: value for key, value in outputs.items() if value is not None}
 
     async def _node(self, node: Node) -> None:
         needed = dependencies(node)
@@ -91,7 +124,7 @@ class Deployment:
             used_by["stackId"] = [self._stack_id.urn]
         self._nodes[node.name] = await self._monitor.register(
             f"{self._package}:{node.type.token}",
-            node.name,
+            f"{self._inherited.prefix}{node.name}",
             wire_inputs(model, values, self._resolve),
             Options(
                 parent=self._parent if node.parent is None else self._components[node.parent].urn,
@@ -99,9 +132,11 @@ class Deployment:
                 used_by=used_by,
                 depends_on=[self._nodes[name].urn for name in node.depends_on],
                 delete_first=node.type.replacement is Replacement.DELETE_FIRST,
-                keep=node.keep,
-                protect=node.protect,
-                aliases=node.aliases,
+                keep=node.keep or self._inherited.keep,
+                protect=node.protect or self._inherited.protect,
+                aliases=self._named(node.aliases),
+                deleted_with=self._inherited.deleted_with,
+                timeouts=self._inherited.timeouts,
             ),
         )
 
@@ -169,6 +204,19 @@ class Deployment:
 
         if left:
             await _all(work() for _ in range(workers))
+
+    def component_outputs(self, kind: str) -> dict[str, dict[str, Any]]:
+        """Outputs of the finished components of one kind, by the last part of their names."""
+        return {
+            part.name.rpartition("/")[2]: self._outputs(part)
+            for part in self._graph.components
+            if part.kind == kind and not any(self._nodes[item.node].failed for item in references(part.outputs))
+        }
+
+    def last(self) -> list[str]:
+        """URNs of the nodes that no other node needs: whoever depends on these depends on all."""
+        needed = {name for node in self._graph.nodes for name in dependencies(node)}
+        return [self._nodes[node.name].urn for node in self._graph.nodes if node.name not in needed]
 
     @property
     def nodes(self) -> Mapping[str, Registered]:

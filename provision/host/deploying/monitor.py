@@ -7,7 +7,7 @@ from typing import Any
 import grpc
 
 from provision.diagnostics import Severity
-from provision.host.language.wire import wire_name
+from provision.host.deploying.wire import wire_name
 from provision.host.protocol import (
     CHANNEL_OPTIONS,
     alias_pb2,
@@ -21,6 +21,7 @@ from provision.spi import Unknown
 
 _STOPPED = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
 _NO_DEPENDENCIES: Mapping[str, Sequence[str]] = {}
+_NO_TIMEOUTS: Mapping[str, str] = {}
 
 
 class EngineStopped(Exception):
@@ -72,6 +73,10 @@ class Options:
         keep: whether the native object outlives the resource.
         protect: whether deleting it is refused.
         aliases: former names.
+        alias_specs: former names as the protocol has them.
+        deleted_with: URN of a resource whose deletion takes this one along.
+        timeouts: how long operations may take, in Pulumi's notation, by `create`, `update`, `delete`, `read`.
+        secret_outputs: outputs to be kept secret beside those that are by themselves.
     """
 
     custom: bool = True
@@ -84,6 +89,10 @@ class Options:
     keep: bool = False
     protect: bool = False
     aliases: Sequence[str] = ()
+    alias_specs: Sequence[Any] = ()
+    deleted_with: str = ""
+    timeouts: Mapping[str, str] = field(default_factory=lambda: _NO_TIMEOUTS)
+    secret_outputs: Sequence[str] = ()
 
 
 class Monitor:
@@ -135,7 +144,12 @@ class Monitor:
                 for key, urns in options.used_by.items()
             },
             ignoreChanges=options.ignore_changes,
-            aliases=[alias_pb2.Alias(spec=alias_pb2.Alias.Spec(name=former)) for former in options.aliases],
+            aliases=[
+                *(alias_pb2.Alias(spec=alias_pb2.Alias.Spec(name=former)) for former in options.aliases),
+                *options.alias_specs,
+            ],
+            deletedWith=options.deleted_with,
+            additionalSecretOutputs=options.secret_outputs,
             aliasSpecs=True,
             acceptSecrets=True,
             acceptResources=True,
@@ -149,6 +163,10 @@ class Monitor:
             request.retainOnDelete = True
         if options.protect:
             request.protect = True
+        if options.timeouts:
+            request.customTimeouts.CopyFrom(
+                resource_pb2.RegisterResourceRequest.CustomTimeouts(**dict(options.timeouts))
+            )
         answer = await self._call(self._monitor.RegisterResource, request)
         return Registered(
             urn=answer.urn,
@@ -167,15 +185,28 @@ class Monitor:
         request = resource_pb2.RegisterResourceOutputsRequest(urn=urn, outputs=encode_struct(outputs))
         await self._call(self._monitor.RegisterResourceOutputs, request)
 
-    async def stack_outputs(self, stack: str, parent: str) -> Mapping[str, Any]:
-        """The outputs of another stack.
+    async def inputs_of(self, urn: str) -> Mapping[str, Any]:
+        """What a provider resource of this run was configured with; empty when it is not there yet.
+
+        Raises:
+            EngineStopped: the engine takes no more.
+        """
+        request = resource_pb2.ResourceInvokeRequest(
+            tok="pulumi:pulumi:getResource", args=encode_struct({"urn": urn}), acceptResources=True
+        )
+        answer = await self._call(self._monitor.Invoke, request)
+        state = decode_struct(getattr(answer, "return"), keep_outputs=False).get("state")
+        return state if isinstance(state, dict) else {}
+
+    async def stack_outputs(self, stack: str, parent: str, prefix: str = "") -> Mapping[str, Any]:
+        """The outputs of another stack; `prefix` goes before the name of the reference to it.
 
         Raises:
             EngineStopped: it cannot be read, or the engine takes no more.
         """
         request = resource_pb2.ReadResourceRequest(
             type="pulumi:pulumi:StackReference",
-            name=stack,
+            name=f"{prefix}{stack}",
             id=stack,
             parent=parent,
             properties=encode_struct({"name": stack}),

@@ -1,0 +1,92 @@
+"""A plugin's configuration, from the stack file and from what is configured, checked before anything is registered."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any
+
+from pydantic import SecretStr, ValidationError
+
+from provision.errors import UserError
+from provision.host.deploying.wire import wire_inputs
+from provision.host.values import SecretValue
+from provision.spi import Output, Properties, Provider
+
+ConfigValue = str | SecretStr
+Config = Mapping[str, Mapping[str, ConfigValue]]
+"""By namespace and key; what is secret is a `SecretStr`."""
+FRAMEWORK = "provision"
+
+
+def by_namespace(config: Mapping[str, str], secret: Sequence[str]) -> Config:
+    """Sort the configuration that the engine hands over; `secret` are the keys of what is secret."""
+    hidden = set(secret)
+    found: dict[str, dict[str, ConfigValue]] = {}
+    for key, value in config.items():
+        namespace, _, name = key.partition(":")
+        found.setdefault(namespace, {})[name] = SecretStr(value) if key in hidden else value
+    return found
+
+
+@dataclass(frozen=True)
+class ProviderConfig:
+    """A plugin's configuration: validated for this process, and as the inputs of Pulumi's provider resource."""
+
+    model: Properties
+    inputs: Mapping[str, Any]
+
+
+def provider_config(
+    provider: Provider[Any, Any], from_file: Mapping[str, Any], configured: Mapping[str, ConfigValue]
+) -> ProviderConfig:
+    """Put the file's and the configured values together; the configured ones win.
+
+    Raises:
+        UserError: a key is unknown, a value does not fit, or one is missing.
+    """
+    package = f"{FRAMEWORK}-{provider.name}"
+    kind = provider.Config
+    names = {spelling: name for name, field in kind.model_fields.items() for spelling in (name, field.alias or name)}
+    values: dict[str, Any] = {}
+    secret: set[str] = set()
+    for key, value in {**from_file, **configured}.items():
+        if key not in names:
+            close = get_close_matches(key, names, 1)
+            raise UserError(
+                f"platform '{provider.name}' has no setting '{key}'",
+                (f"did you mean '{close[0]}'? " if close else "") + f"remove it: pulumi config rm {package}:{key}",
+            )
+        if isinstance(value, SecretStr):
+            secret.add(names[key])
+            value = value.get_secret_value()
+        values[names[key]] = _parsed(value)
+    try:
+        model = kind.model_validate(values)
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        name = str(first["loc"][0]) if first["loc"] else ""
+        alias = (kind.model_fields[names[name]].alias or name) if name in names else name
+        command = f"pulumi config set {package}:{alias} VALUE"
+        raise UserError(f"setting '{alias}' of platform '{provider.name}': {first['msg']}", command) from None
+    given = {name: getattr(model, name) for name in values}
+    inputs = wire_inputs(kind, given, _no_output)
+    for name in secret:
+        alias = kind.model_fields[name].alias or name
+        if alias in inputs and not isinstance(inputs[alias], SecretValue | SecretStr):
+            inputs[alias] = SecretValue(inputs[alias])
+    return ProviderConfig(model, inputs)
+
+
+def _parsed(value: Any) -> Any:
+    """Objects and lists come from Pulumi's configuration as JSON."""
+    if isinstance(value, str) and value[:1] in ("{", "["):
+        try:
+            return json.loads(value)
+        except ValueError:
+            return value
+    return value
+
+
+def _no_output(output: Output) -> Any:
+    raise AssertionError(f"configuration refers to {output}")
