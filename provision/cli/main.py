@@ -21,7 +21,7 @@ COMMANDS = {
     "console": "Join the console of a machine.",
     "schema": "Print the JSON Schema of stack files, for editors.",
     "lab": "Start, stop or look at a private hypervisor.",
-    "plugin": "List and show provider plugins.",
+    "plugin": "Make, list, show and check provider plugins.",
 }
 
 

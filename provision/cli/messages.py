@@ -23,6 +23,14 @@ def show_error(error: ProvisionError) -> None:
         click.echo(error.fix, err=True)
 
 
+def warn(problem: ProvisionError) -> None:
+    """Print, to standard error, what is wrong but does not stop the command."""
+    click.secho("warning: ", fg="yellow", bold=True, nl=False, err=True)
+    click.echo(problem.summary, err=True)
+    if problem.fix:
+        click.echo(f"  fix: {problem.fix}", err=True)
+
+
 def show_error_as_json(summary: str, fix: str, code: int, error: Exception | None = None) -> None:
     """Print a failure as the one document on standard output."""
     found = error.diagnostics if isinstance(error, StackFileError) else ()

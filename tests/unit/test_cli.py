@@ -245,15 +245,6 @@ def test_schema_is_a_json_schema_of_version_1(provision):
     assert {"version", "platform", "machines", "networks", "isolation"} <= set(said.document["properties"])
 
 
-def test_plugins_are_listed_and_shown(provision):
-    assert "memory          0.1.0       4 resource types" in provision("plugin", "list").out
-    assert "provision-memory:compute:Server" in provision("plugin", "show", "memory").out
-    shown = provision("plugin", "show", "memory", "--format", "json").document
-    assert {"provision-memory:store", "provision-memory:token"} <= {item["name"] for item in shown["configuration"]}
-    unknown = provision("plugin", "show", "memroy")
-    assert (unknown.code, "did you mean 'memory'?" in unknown.err) == (1, True)
-
-
 @pytest.fixture
 def broken_plugin(monkeypatch):
     entry = importlib.metadata.EntryPoint("broken", "no_such_package.provider:Provider", registry.GROUP)
@@ -261,13 +252,6 @@ def broken_plugin(monkeypatch):
     registry.load.cache_clear()
     yield
     registry.load.cache_clear()
-
-
-def test_a_plugin_that_cannot_be_imported_is_shown_with_the_reason(provision, broken_plugin):
-    said = provision("plugin", "list")
-    assert said.code == 1
-    assert "broken          broken      plugin 'broken'" in said.out
-    assert "No module named 'no_such_package'" in said.out
 
 
 def test_the_doctor_works_where_nothing_is_installed(provision, broken_plugin, monkeypatch):

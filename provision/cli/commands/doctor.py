@@ -8,7 +8,7 @@ from dataclasses import asdict
 import click
 
 from provision.cli import options
-from provision.errors import ProvisionError
+from provision.errors import PluginError, ProvisionError
 from provision.spi import Finding
 
 
@@ -61,10 +61,13 @@ def _engine() -> Iterator[Finding]:
         yield Finding("Pulumi engine", True, f"{survey.engine.version} at {survey.engine.path}")
     else:
         yield Finding("Pulumi engine", False, "not found", "run `provision setup`")
-    for executable in plugin_executables():
+    problems: list[PluginError] = []
+    for executable in plugin_executables(problems):
         shim = pulumi_home() / "plugins" / executable.folder_name / executable.file_name
         there, subject = shim.exists(), f"engine plugin {executable.file_name}"
         yield Finding(subject, there, str(shim) if there else "not set up", "run `provision setup`")
+    for problem in problems:
+        yield Finding("engine plugins", False, problem.summary, problem.fix)
 
 
 def _plugins() -> Iterator[Finding]:

@@ -2,7 +2,8 @@
 
 import click
 
-from provision.cli.messages import note
+from provision.cli.messages import note, warn
+from provision.errors import PluginError
 
 
 @click.command()
@@ -14,10 +15,17 @@ def command() -> None:
 
     engine = ensure_engine(note)
     click.echo(f"engine: Pulumi {engine.version} at {engine.path}")
-    report = install_shims(pulumi_home(), plugin_executables())
+    problems: list[PluginError] = []
+    report = install_shims(pulumi_home(), plugin_executables(problems))
     click.echo(f"plugins: {'installed into' if report.changed else 'up to date in'} {report.home}")
     for entry in registry.installed():
-        plugin = registry.load(entry.name)
+        try:
+            plugin = registry.load(entry.name)
+        except PluginError as problem:  # it must not keep the others from being set up
+            problems.append(problem)
+            continue
         if isinstance(plugin, HasSetup):
             plugin.prepare(note)
             click.echo(f"{plugin.name}: prepared")
+    for found in problems:
+        warn(found)
