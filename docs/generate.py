@@ -1,9 +1,12 @@
 """Write the generated parts of the documentation, so that they cannot say something else than the code.
 
-`python docs/generate.py` rewrites every block between `<!-- generated: NAME -->` and `<!-- end -->` in the pages below;
-with `--check` it changes nothing and exits with 1 when a block is out of date. All else is written by hand.
+`python docs/generate.py` rewrites every block between `<!-- generated: NAME -->` and `<!-- end -->` in the pages below,
+and every block that begins with `<!-- code: FILE PART … -->`, which shows a file of `docs/examples`, or parts of it: a
+name of the module, `Class.method`, `Class.` for a class down to its first method, or `imports`. With `--check` it
+changes nothing and exits with 1 when a block is out of date. All else is written by hand.
 """
 
+import ast
 import re
 import sys
 import types
@@ -11,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from enum import Enum
 from inspect import cleandoc
 from pathlib import Path
+from textwrap import dedent
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import click
@@ -20,14 +24,15 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from provision.cli.main import COMMANDS, cli
-from provision.models import BitRate, Duration, Peer, Selector, Size, Stack, Throughput, UserData
+from provision.models import BitRate, Duration, Peer, Selector, Size, Stack, Throughput
 from provision.models.base import NAME_PATTERN
 from provision.packets import Service
-from provision.spi import Capabilities, FeatureUse, registry
-from provision.translate.features import _fields as asked_fields
+from provision.spi import CanDescribe, registry
+from provision.translate.grammar import answers, kind_of, models_in, policies, refusals
 
 DOCS = Path(__file__).parent
 _BLOCK = re.compile(r"(<!-- generated: ([\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+_CODE = re.compile(r"(<!-- code: (\S+)((?: \S+)*) -->\n).*?(<!-- end -->)", re.DOTALL)
 _WORDS: Mapping[Any, str] = {
     str: "text",
     int: "integer",
@@ -98,11 +103,7 @@ def _words(annotation: Any, metadata: Any = ()) -> str:
 
 
 def _kind_link(model: type[BaseModel]) -> str:
-    return f"[`{_kind(model)}`](#{model.__name__.lower()})"
-
-
-def _kind(model: type[BaseModel]) -> str:
-    return str(get_args(model.model_fields["kind"].annotation)[0])
+    return f"[`{kind_of(model)}`](#{model.__name__.lower()})"
 
 
 def _limits(metadata: Any) -> str:
@@ -160,27 +161,11 @@ def _summary(thing: Any) -> str:
     return " ".join((thing.__doc__ or "").strip().split("\n\n")[0].split())
 
 
-def _models_in(annotation: Any) -> Iterator[tuple[str, type[BaseModel]]]:
-    """Models that a type holds, each with how its path goes on from the field."""
-    origin, arguments = get_origin(annotation), get_args(annotation)
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        yield "", annotation
-    elif origin is Annotated:
-        yield from _models_in(arguments[0])
-    elif origin is dict:
-        yield from ((f".NAME{rest}", model) for rest, model in _models_in(arguments[1]))
-    elif origin in (list, tuple):
-        yield from ((f"[]{rest}", model) for rest, model in _models_in(arguments[0]))
-    else:
-        for argument in arguments:
-            yield from _models_in(argument)
-
-
 def _places(model: type[BaseModel], path: str = "") -> Iterator[tuple[str, type[BaseModel]]]:
     """Every model of the grammar with the path at which it stands, in the order of the fields."""
     yield path, model
     for key, field in model.model_fields.items():
-        for rest, inner in _models_in(field.annotation):
+        for rest, inner in models_in(field.annotation):
             yield from _places(inner, f"{path}.{field.alias or key}{rest}".lstrip("."))
 
 
@@ -200,7 +185,7 @@ def stack_file() -> str:
 def _title(path: str, model: type[BaseModel]) -> str:
     path = path.replace("sources.NAME", "sources.PLATFORM")
     if "kind" in model.model_fields:
-        return f"`{path}` with `kind: {_kind(model)}`"
+        return f"`{path}` with `kind: {kind_of(model)}`"
     return f"`{path}`" if path else "Top level"
 
 
@@ -252,45 +237,55 @@ def _chosen(option: click.Option) -> str:
     return f" Default: `{option.default}`." if option.show_default and isinstance(option.default, str) else ""
 
 
-def example() -> str:
-    """The example plugin as it runs in the tests."""
-    folder = DOCS / "examples" / "files"
-    code = (folder / "provision_files.py").read_text("utf-8")
-    project = (folder / "pyproject.toml").read_text("utf-8")
-    return f"`pyproject.toml`:\n\n```toml\n{project}```\n\n`provision_files.py`:\n\n```python\n{code}```"
+def code(file: str, parts: list[str]) -> str:
+    """A file below `docs/examples`, or parts of it, as it runs in the tests."""
+    text = (DOCS / "examples" / file).read_text("utf-8")
+    shown = text.rstrip()
+    for index, part in enumerate(parts):
+        # After its head the members of a class keep their place in it; alone they stand at the margin.
+        inside = f"{part.partition('.')[0]}." in parts[:index]
+        piece = _part(text, part) if inside else dedent(_part(text, part))
+        shown = f"{shown}{chr(10) * (2 if inside else 3)}{piece}" if index else piece
+    language = {"py": "python", "toml": "toml", "yaml": "yaml"}[file.rpartition(".")[2]]
+    return f"```{language}\n{shown}\n```"
 
 
-def _features(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """What a platform is asked about for each field of the grammar: the feature, and a value that switches it on."""
-    for name, _ in asked_fields(model):
-        annotation = model.model_fields[name].annotation
-        feature = f"{prefix}.{name}" if prefix else name
-        inner = [found for _, found in _models_in(annotation) if found is not UserData]
-        if not inner:
-            yield feature, [] if get_origin(annotation) is list else True
-        for found in inner:
-            place = f"{feature}.{_kind(found)}" if "kind" in found.model_fields else feature
-            if place != feature:
-                yield place, True
-            yield from _features(found, place)
+def _part(text: str, part: str) -> str:
+    body, lines = ast.parse(text).body, text.splitlines()
+    if part == "imports":
+        found = [node for node in body if isinstance(node, ast.Import | ast.ImportFrom)]
+        return "\n".join(lines[found[0].lineno - 1 : found[-1].end_lineno])
+    name, _, member = part.partition(".")
+    node = next(node for node in body if name in _names(node))
+    start, end = _lines(node)
+    if isinstance(node, ast.ClassDef) and part.endswith("."):
+        end = next(_lines(item)[0] for item in node.body if isinstance(item, ast.FunctionDef)) - 1
+    elif isinstance(node, ast.ClassDef) and member:
+        start, end = _lines(next(item for item in node.body if member in _names(item)))
+    return "\n".join(lines[start - 1 : end]).rstrip()
+
+
+def _names(node: ast.stmt) -> list[str]:
+    if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+        return [node.name]
+    targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
+    return [target.id for target in targets if isinstance(target, ast.Name)]
+
+
+def _lines(node: ast.stmt) -> tuple[int, int]:
+    decorators = getattr(node, "decorator_list", [])
+    return min([node.lineno, *(item.lineno for item in decorators)]), node.end_lineno or node.lineno
 
 
 def platforms() -> str:
     """What the libvirt plugin answers for each policy and field."""
-    able = Capabilities("libvirt", {"nwfilter": True})
     platform = registry.load("libvirt")
-    answers = {
-        feature: platform.supports(FeatureUse(feature, (), value), able)
-        for feature, value in _features(Stack)
-        if not feature.endswith(("overrides", "machines.size"))  # asked about only when written for the platform
-    }
-    refused = {feature: answer for feature, answer in answers.items() if not answer.enforced}
-    whole = [feature for feature in answers if re.fullmatch(r"isolation\.policies\.\w+", feature)]
+    assert isinstance(platform, CanDescribe)
+    found = answers(platform, platform.best_capabilities())
     lines = ["Policies on libvirt:", "", "| kind | on libvirt | instead |", "|---|---|---|"]
-    for feature in whole:
-        said = answers[feature]
-        words = "enforced" if said.enforced else f"refused: {_shorter(said.reason)}"
-        lines.append(f"| `{feature.split('.')[-1]}` | {words} | {said.fix} |")
+    for policy in policies(found):
+        words = "enforced" if policy.whole.enforced else f"refused: {_shorter(policy.whole.reason)}"
+        lines.append(f"| `{policy.kind}` | {words} | {policy.whole.fix} |")
     lines += [
         "",
         "Fields that are refused on libvirt when they are set:",
@@ -298,13 +293,9 @@ def platforms() -> str:
         "| field | why | instead |",
         "|---|---|---|",
     ]
-    rest: dict[tuple[str, str], list[str]] = {}
-    for feature, answer in refused.items():
-        above = any(feature.startswith(f"{policy}.") and policy in refused for policy in whole)
-        if feature not in whole and not above:
-            rest.setdefault((answer.reason, answer.fix), []).append(feature)
-    for (reason, fix), fields in rest.items():
-        lines.append(f"| {', '.join(_outermost(fields, set(answers)))} | {_shorter(reason)} | {fix} |")
+    for refusal in refusals(found):
+        fields = ", ".join(f"`{field}`" for field in refusal.fields)
+        lines.append(f"| {fields} | {_shorter(refusal.reason)} | {refusal.fix} |")
     return "\n".join(lines)
 
 
@@ -312,33 +303,18 @@ def _shorter(reason: str) -> str:
     return reason.replace(": this release of the libvirt plugin does not do it yet", ": not in this release")
 
 
-def _outermost(fields: list[str], everything: set[str]) -> Iterator[str]:
-    """Field names, and for a whole branch only its root."""
-    left = list(fields)
-    while left:
-        root = left[0]
-        parts = root.split(".")
-        for end in range(1, len(parts)):
-            branch = ".".join(parts[:end])
-            if {f for f in everything if f.startswith(f"{branch}.") or f == branch} <= set(left):
-                root = branch
-                break
-        left = [f for f in left if f != root and not f.startswith(f"{root}.")]
-        yield f"`{root}`"
-
-
 BLOCKS: Mapping[str, Callable[[], str]] = {
     "stack-file": stack_file,
     "commands": commands,
-    "example": example,
     "platforms": platforms,
 }
-PAGES = ("stack-file.md", "commands.md", "plugin-guide.md", "../README.md")
+PAGES = ("stack-file.md", "commands.md", "plugin-guide.md", "plugin-tutorial.md", "../README.md")
 
 
 def render(page: str) -> str:
     """The text of a page with every generated block made anew."""
-    return _BLOCK.sub(lambda m: f"{m[1]}\n{BLOCKS[m[2]]().rstrip()}\n\n{m[3]}", (DOCS / page).read_text("utf-8"))
+    text = _BLOCK.sub(lambda m: f"{m[1]}\n{BLOCKS[m[2]]().rstrip()}\n\n{m[3]}", (DOCS / page).read_text("utf-8"))
+    return _CODE.sub(lambda m: f"{m[1]}\n{code(m[2], m[3].split())}\n\n{m[4]}", text)
 
 
 def main(arguments: list[str]) -> int:
