@@ -3,7 +3,6 @@
 import contextlib
 import json
 import subprocess
-import urllib.parse
 from collections.abc import Iterator, Sequence
 from ipaddress import ip_address
 from pathlib import Path
@@ -13,14 +12,13 @@ import libvirt
 
 from provision.errors import ProvisionError
 from provision.spi import Capabilities
-from provision_libvirt import micro
+from provision_libvirt import hostcaps, hostview, micro
 from provision_libvirt.lab import kvm_verdict
 from provision_libvirt.lab.peer import LAB_SIDE, LAB_SIDE6
-from provision_libvirt.lab.settings import MARKER
+from provision_libvirt.place import is_own_host, lab_directory
 from provision_libvirt.session import Session, explained
 
 _BRIDGE_SETTINGS = Path("/proc/sys/net/bridge")
-_LOCAL = ("", "localhost")
 
 
 def ask(session: Session) -> Capabilities:
@@ -41,11 +39,11 @@ def ask(session: Session) -> Capabilities:
             "host_cpus": cpus,
             "host_memory_mib": memory_mib,
         }
-    facts["accelerator"], facts["accelerator_reason"] = accelerator(connection, uri)
     facts["nwfilter"] = has_filters(connection)
     for setting in ("iptables", "ip6tables"):
         facts[f"bridge_nf_call_{setting}"] = bridge_filtering(uri, setting)
     facts["host_addresses"] = host_addresses(connection, uri)
+    facts |= host_facts(connection, uri)
     try:
         facts["micro_digest"] = micro.build().digest
     except ProvisionError as problem:  # only a stack that uses the image needs it
@@ -53,30 +51,16 @@ def ask(session: Session) -> Capabilities:
     return Capabilities("libvirt", facts)
 
 
+def host_facts(connection: Any, uri: str) -> dict[str, Any]:
+    """What tells which policies about a machine's part of its host the hypervisor can carry out."""
+    kind, reason = accelerator(connection, uri)
+    facts = {"accelerator": kind, "accelerator_reason": reason, "secrets": keeps_secrets(connection)}
+    return facts | hostcaps.ask(connection, kind) | hostview.facts(uri)
+
+
 def version(number: int) -> str:
     """A version as libvirt encodes it: 9000001 is 9.0.1."""
     return f"{number // 1_000_000}.{number // 1000 % 1000}.{number % 1000}"
-
-
-def lab_directory(uri: str) -> Path | None:
-    """The directory of the private hypervisor that `uri` leads to, None when it leads elsewhere."""
-    found = urllib.parse.parse_qs(urllib.parse.urlsplit(uri).query).get("socket")
-    if not found:
-        return None
-    for parent in Path(found[0]).parents:
-        if (parent / MARKER).exists():
-            return parent
-    return None
-
-
-def is_own_host(uri: str) -> bool:
-    """Whether `uri` leads to the libvirt of this machine itself, not to one elsewhere or in namespaces of its own."""
-    parts = urllib.parse.urlsplit(uri)
-    return (
-        parts.scheme.partition("+")[0] == "qemu"
-        and (parts.hostname or "") in _LOCAL
-        and "socket" not in urllib.parse.parse_qs(parts.query)
-    )
 
 
 def accelerator(connection: Any, uri: str) -> tuple[str, str]:
@@ -99,6 +83,15 @@ def has_filters(connection: Any) -> bool:
     """Whether libvirt's packet filter driver is there."""
     try:
         connection.listAllNWFilters(0)
+    except libvirt.libvirtError:
+        return False
+    return True
+
+
+def keeps_secrets(connection: Any) -> bool:
+    """Whether libvirt's driver for secrets is there, which keeps the keys of encrypted disks."""
+    try:
+        connection.numOfSecrets()
     except libvirt.libvirtError:
         return False
     return True

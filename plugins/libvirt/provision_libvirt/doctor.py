@@ -11,11 +11,14 @@ from typing import Any
 import libvirt
 
 from provision.errors import ProvisionError
-from provision.spi import Finding
+from provision.spi import Capabilities, FeatureUse, Finding
 from provision_libvirt import capabilities
 from provision_libvirt.config import LibvirtConfig
 from provision_libvirt.lab import kvm_verdict
+from provision_libvirt.place import is_own_host, lab_directory
 from provision_libvirt.session import Session
+from provision_libvirt.support import supports
+from provision_libvirt.translate.hostpart import huge_pages
 
 _PROGRAMS = {
     "qemu-system-x86_64": "qemu-system-x86",
@@ -23,6 +26,20 @@ _PROGRAMS = {
     "iptables": "iptables",
     "ip6tables": "iptables",
     "ebtables": "ebtables",
+}
+_POLICIES = {
+    "CPU weights": "sharing.shares.cpu.weight",
+    "CPU caps": "sharing.shares.cpu.cap",
+    "memory limits": "sharing.shares.memory.maximum",
+    "network card limits": "sharing.shares.nic.inbound",
+    "CPUs of its own": "isolation.policies.dedicated_cpus",
+    "locked memory": "isolation.policies.memory.locked",
+    "confinement": "isolation.policies.confinement",
+    "hidden hypervisor": "isolation.policies.hide_hypervisor",
+    "secure boot": "isolation.policies.secure_boot",
+    "TPM": "isolation.policies.secure_boot.vtpm",
+    "encrypted disks": "isolation.policies.disk_encryption",
+    "encrypted memory": "isolation.policies.memory_encryption",
 }
 _SBIN = os.pathsep.join(("/usr/sbin", "/sbin", "/usr/local/sbin"))
 _LEAST_MEMORY_MIB = 1024
@@ -44,6 +61,7 @@ def diagnose(config: LibvirtConfig) -> Sequence[Finding]:
             ("packet filters", _filters),
             ("storage", _storage),
             ("memory", _memory),
+            ("policies", _policies),
         ):
             findings += _guarded(subject, lambda look=look: look(session))  # type: ignore[misc]
     finally:
@@ -78,7 +96,7 @@ def _accelerator() -> Iterator[Finding]:
 
 
 def _permissions(uri: str) -> Iterator[Finding]:
-    if os.geteuid() == 0 or not capabilities.is_own_host(uri):
+    if os.geteuid() == 0 or not is_own_host(uri):
         return
     try:
         allowed = grp.getgrnam("libvirt").gr_gid in os.getgroups()
@@ -126,7 +144,7 @@ def _filters(session: Session) -> Iterator[Finding]:
                 name, False, "bridged packets pass the filters by",
                 f"modprobe br_netfilter && sysctl -w {name}=1",
             )  # fmt: skip
-    if capabilities.is_own_host(uri):
+    if is_own_host(uri):
         with contextlib.suppress(OSError):
             strict = _RP_FILTER.read_text().strip() != "0"
             fix = "" if strict else "sysctl -w net.ipv4.conf.all.rp_filter=1"
@@ -134,10 +152,23 @@ def _filters(session: Session) -> Iterator[Finding]:
             yield Finding("net.ipv4.conf.all.rp_filter", True if strict else None, detail, fix)
 
 
+def _policies(session: Session) -> Iterator[Finding]:
+    """What policies and limits this hypervisor cannot carry out: a stack without them needs none of it."""
+    facts = capabilities.host_facts(session.connection(), session.config.uri)
+    known = Capabilities("libvirt", facts)
+    for subject, feature in _POLICIES.items():
+        said = supports(FeatureUse(feature, (), True), known)
+        yield Finding(subject, True if said.enforced else None, said.reason or "can be had", said.fix)
+    pages = {size: count for size, count in sorted(huge_pages(known).items()) if count}
+    detail = ", ".join(f"{count} of {size // 1024} MiB" for size, count in pages.items())
+    fix = "" if pages else "for policies with 'huge_pages: true': sysctl -w vm.nr_hugepages=NUMBER"
+    yield Finding("huge pages", True if pages else None, detail or "none are set aside", fix)
+
+
 def _storage(session: Session) -> Iterator[Finding]:
     path = session.config.pool_path
-    directory = capabilities.lab_directory(session.config.uri)
-    if directory is None and not capabilities.is_own_host(session.config.uri):
+    directory = lab_directory(session.config.uri)
+    if directory is None and not is_own_host(session.config.uri):
         yield Finding("storage", None, f"{path} on the hypervisor cannot be seen from here")
         return
     seen = directory or Path(path)

@@ -1,28 +1,35 @@
 """The libvirt platform, as the framework sees it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from provision.spi import (
     Capabilities,
     DeployedMachine,
     FeatureUse,
     Finding,
+    Function,
     LabInfo,
+    Objection,
     ProbeChannel,
     Properties,
     Provider,
+    Readout,
     ResourceGraph,
     ResourceType,
+    RulesRequest,
     Support,
     TranslationRequest,
 )
-from provision_libvirt import support
 from provision_libvirt.config import LibvirtConfig
+from provision_libvirt.functions import FUNCTIONS
 from provision_libvirt.resources import Domain, Filter, Network, Pool, Seed, Volume
 from provision_libvirt.session import Session
+
+if TYPE_CHECKING:  # every process of the plugin imports this module, and only translation needs the models
+    from provision.models import Stack
 
 _URI_VARIABLE = "LIBVIRT_DEFAULT_URI"
 _OUTSIDE_VARIABLE = "PROVISION_OUTSIDE_SOCKET"
@@ -42,6 +49,7 @@ class LibvirtProvider(Provider[LibvirtConfig, Session]):
         Seed,
         Domain,
     )
+    functions: ClassVar[Sequence[type[Function[Any, Any]]]] = FUNCTIONS
 
     def connect(self, config: LibvirtConfig) -> Session:
         """Connect to the hypervisor.
@@ -61,15 +69,35 @@ class LibvirtProvider(Provider[LibvirtConfig, Session]):
 
         return ask(session)
 
+    def best_capabilities(self) -> Capabilities:
+        """A hypervisor with all that this plugin can use."""
+        from provision_libvirt import support
+
+        return Capabilities(self.name, support.BEST)
+
     def supports(self, use: FeatureUse, capabilities: Capabilities) -> Support:
         """Whether one field of a stack file is enforced here."""
+        from provision_libvirt import support
+
         return support.supports(use, capabilities)
+
+    def objections(self, stack: "Stack", capabilities: Capabilities) -> Iterator[Objection]:
+        """What of a stack the hypervisor cannot do together."""
+        from provision_libvirt.translate.objections import objections
+
+        return objections(stack, capabilities)
 
     def translate(self, request: TranslationRequest) -> ResourceGraph:
         """Native resources of a stack."""
         from provision_libvirt.translate import translate
 
         return translate(request)
+
+    def read_rules(self, request: RulesRequest) -> Readout:
+        """What the packet filters of a graph let pass."""
+        from provision_libvirt.readers import read_rules
+
+        return read_rules(request)
 
     def builtin_images(self) -> Sequence[str]:
         """The micro image, which is made on this machine."""

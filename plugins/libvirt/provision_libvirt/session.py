@@ -4,7 +4,7 @@ import contextlib
 import errno
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import libvirt
@@ -32,7 +32,17 @@ _DENIED = {
     libvirt.VIR_ERR_ACCESS_DENIED,
 }
 _PASSING = {libvirt.VIR_ERR_OPERATION_TIMEOUT, libvirt.VIR_ERR_RESOURCE_BUSY, libvirt.VIR_ERR_AGENT_UNRESPONSIVE}
-_LOST = ("client socket is closed", "end of file", "connection reset", "broken pipe", "keepalive", "connection closed")
+_LOST = (
+    "client socket is closed",
+    "end of file",
+    "connection reset",
+    "broken pipe",
+    "keepalive",
+    "connection closed",
+    "hangup event",
+)
+_RUN_AGAIN = "run again; when it stays so, `provision doctor` says what is wrong with the hypervisor"
+_ABSENT_DAEMON = ("no such file", "connection refused", "connection reset", "end of file")
 _BAD_URI = ("no connection driver", "unsupported", "invalid", "not recognised", "unexpected")
 
 _event_loop_started = False
@@ -66,13 +76,19 @@ class Session:
     keep-alives, and then takes the client for dead. So whatever starts machines, waits or streams borrows its own.
     """
 
-    def __init__(self, config: LibvirtConfig) -> None:
+    def __init__(self, config: LibvirtConfig, connect: Callable[[str], Any] = libvirt.open) -> None:
         """Connect.
+
+        Args:
+            config: which hypervisor.
+            connect: opens a `virConnect` by its URI.
 
         Raises:
             EnvironmentProblem: the hypervisor cannot be reached.
         """
         self.config = config
+        self._connect = connect
+        self._reached = False
         self._lock = threading.Lock()
         self._connection: Any = None
         self._idle: list[Any] = []
@@ -84,6 +100,7 @@ class Session:
 
         Raises:
             EnvironmentProblem: the hypervisor cannot be reached.
+            RetriableError: it could be before: its daemon is restarting.
         """
         with self._lock:
             if self._connection is not None and _alive(self._connection):
@@ -92,12 +109,23 @@ class Session:
             self._connection = self._open()
             return self._connection
 
+    def stand_between(self, wrap: Callable[[Any], Any]) -> None:
+        """Have every connection, those of today and of later, wrapped: for tests of what goes wrong with a call."""
+        connect = self._connect
+        with self._lock:
+            self._connect = lambda uri: wrap(connect(uri))
+            self._forget()
+            idle, self._idle = self._idle, []
+        for connection in idle:
+            _close(connection)
+
     @contextlib.contextmanager
     def own(self) -> Iterator[Any]:
         """A `virConnect` for the caller alone while inside; it is kept for the next one.
 
         Raises:
             EnvironmentProblem: the hypervisor cannot be reached.
+            RetriableError: it could be before: its daemon is restarting.
         """
         borrowed = None
         while borrowed is None:
@@ -122,9 +150,13 @@ class Session:
     def _open(self) -> Any:
         _start_event_loop()
         try:
-            made = libvirt.open(self.config.uri)
+            made = self._connect(self.config.uri)
         except libvirt.libvirtError as error:
-            raise _unreachable(self.config.uri, error) from None
+            problem = _unreachable(self.config.uri, error)
+            if self._reached and is_passing(error, *_ABSENT_DAEMON):
+                raise RetriableError(f"{problem.summary} (it could be reached before)", problem.fix) from None
+            raise problem from None
+        self._reached = True
         with contextlib.suppress(libvirt.libvirtError):  # drivers inside this process (test:///) have no keep-alive
             made.setKeepAlive(_KEEPALIVE_SECONDS, _KEEPALIVE_COUNT)
         return made
@@ -198,18 +230,45 @@ def explain(doing: str, error: libvirt.libvirtError) -> ProvisionError:
     code, text = error.get_error_code(), str(error).strip()
     message = f"{doing}: {text}"
     if code in _ABSENT:
-        return NotFound(message)
+        return NotFound(message, "run again with `--refresh`, so that what is gone is made anew")
     if code in _DENIED:
         return EnvironmentProblem(message, "give this user the right to manage the hypervisor (group `libvirt`)")
     if error.get_int1() == errno.ENOSPC or "no space left on device" in text.lower():
         return PlatformError(
             f"{doing}: the hypervisor's disk is full ({text})", "free space in the pool's directory, then run again"
         )
-    if error.get_error_domain() == libvirt.VIR_FROM_RPC or any(words in text.lower() for words in _LOST):
-        return RetriableError(f"{doing}: the connection to the hypervisor broke ({text})")
-    if code in _PASSING:
-        return RetriableError(message)
-    return PlatformError(message)
+    if _is_lost(error):
+        return RetriableError(f"{doing}: the connection to the hypervisor broke ({text})", _RUN_AGAIN)
+    if is_passing(error):
+        return RetriableError(message, _RUN_AGAIN)
+    return PlatformError(message, "mend the cause on the hypervisor (its log says more), then run again")
+
+
+def is_passing(error: libvirt.libvirtError, *words: str) -> bool:
+    """Whether `error` is expected to pass by itself; `words` in its text make it so too."""
+    text = str(error).lower()
+    return error.get_error_code() in _PASSING or _is_lost(error) or any(word in text for word in words)
+
+
+def _is_lost(error: libvirt.libvirtError) -> bool:
+    """Whether the connection broke; then nobody knows whether the call had its effect."""
+    if error.get_error_domain() == libvirt.VIR_FROM_RPC or error.get_error_code() == libvirt.VIR_ERR_RPC:
+        return True
+    return any(words in str(error).lower() for words in _LOST)
+
+
+@contextlib.contextmanager
+def best_effort() -> Iterator[None]:
+    """Go on after a refusal of the hypervisor, but not after a failure that passes: that is worth another try.
+
+    Raises:
+        libvirt.libvirtError: it is expected to pass.
+    """
+    try:
+        yield
+    except libvirt.libvirtError as error:
+        if is_passing(error):
+            raise
 
 
 def is_absent(error: libvirt.libvirtError) -> bool:

@@ -1,15 +1,24 @@
 """Which fields of a stack file this plugin enforces, and why it refuses the others."""
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from provision.models import Peer, PeerKind, Revoke
 from provision.packets import Protocol, Service
 from provision.spi import ENFORCED, Capabilities, Evidence, FeatureUse, Support, unsupported
+from provision_libvirt import support_host
 from provision_libvirt.filtering import filter_problem
 from provision_libvirt.translate.services import NAMED_PROTOCOLS
 
+BEST: Mapping[str, Any] = {"nwfilter": True, **support_host.BEST}
+"""Facts of a hypervisor that lacks nothing."""
 _PACKETS = Support(True, evidence=frozenset({Evidence.ACCEPTED, Evidence.PROBED}))
 _LATER = "this release of the libvirt plugin does not do it yet"
+
+_PROVISIONED = (
+    "a hypervisor has no performance of disks to reserve",
+    "remove it, or limit what machines may use by a share ('sharing.shares.NAME.disk')",
+)
 
 _ENFORCED = frozenset({
     "images.sources.builtin",
@@ -51,7 +60,7 @@ _ENFORCED = frozenset({
     "networks.gateway6",
     "networks.internet",
     "networks.mtu",
-})  # fmt: skip
+}) | support_host.ENFORCED_FIELDS  # fmt: skip
 
 _SWITCHES: Mapping[str, tuple[str, str]] = {
     "isolation.services.metadata": (
@@ -62,8 +71,6 @@ _SWITCHES: Mapping[str, tuple[str, str]] = {
         "libvirt's networks offer no time service",
         "allow udp/123 to a machine or prefix that offers one by a traffic policy",
     ),
-    "machines.disks.encrypted": (f"disk encryption: {_LATER}", "remove 'encrypted', or encrypt in the guest"),
-    "machines.root.encrypted": (f"disk encryption: {_LATER}", "remove 'encrypted', or encrypt in the guest"),
     "machines.nics.public": (
         "a hypervisor has no public addresses to give",
         "use a network with 'internet: routed' and an address that is routed to the hypervisor",
@@ -84,22 +91,15 @@ _REFUSED: Mapping[str, tuple[str, str]] = {
         "write it as 'user_data' that begins with #cloud-config",
     ),
     "machines.disks.image": (f"data disks that start from an image: {_LATER}", "remove 'image'"),
-    "machines.disks.iops": (f"limits of disks: {_LATER}", "remove 'iops'"),
+    "machines.disks.iops": _PROVISIONED,
     "machines.disks.overrides": (f"native fields: {_LATER}", "remove the overrides for libvirt"),
-    "machines.disks.throughput": (f"limits of disks: {_LATER}", "remove 'throughput'"),
+    "machines.disks.throughput": _PROVISIONED,
     "machines.disks.type": ("a hypervisor has one kind of storage, its pool's", "remove 'type'"),
     "machines.overrides": (f"native fields: {_LATER}", "remove the overrides for libvirt"),
     "machines.root.type": ("a hypervisor has one kind of storage, its pool's", "remove 'type'"),
     "machines.size": ("libvirt has no instance types", "remove the size for libvirt: 'cpus' and 'memory' say it"),
     "machines.ssh_keys": (f"SSH keys: {_LATER}", "write them in 'user_data' that begins with #cloud-config"),
     "networks.overrides": (f"native fields: {_LATER}", "remove the overrides for libvirt"),
-    "sharing.shares": (f"limits of sharing: {_LATER}", "remove the share"),
-    "sharing.pools": (f"overcommit limits: {_LATER}", "remove the pool"),
-    "isolation.policies.confinement": (f"reading the confinement of QEMU back: {_LATER}", ""),
-    "isolation.policies.dedicated_cpus": (f"pinning CPUs: {_LATER}", ""),
-    "isolation.policies.disk_encryption": (f"disk encryption: {_LATER}", ""),
-    "isolation.policies.hide_hypervisor": (f"hiding the hypervisor: {_LATER}", ""),
-    "isolation.policies.memory": (f"locked memory, huge pages and page sharing: {_LATER}", ""),
     "isolation.policies.memory_encryption": (f"memory encryption: {_LATER}", ""),
     "isolation.policies.metadata": (
         "libvirt has no metadata service to close; machines get their data from a seed disk",
@@ -118,7 +118,6 @@ _REFUSED: Mapping[str, tuple[str, str]] = {
         f"isolated bridge ports: {_LATER}",
         "leave the policy out: machines reach only what a traffic policy allows",
     ),
-    "isolation.policies.secure_boot": (f"secure boot and vTPM: {_LATER}", ""),
     "isolation.policies.single_tenancy": (f"knowing who else uses the host: {_LATER}", ""),
     "isolation.policies.spread": ("one hypervisor is one host", ""),
     "isolation.policies.traffic.deny": (
@@ -178,6 +177,7 @@ def _revoke(use: FeatureUse, capabilities: Capabilities) -> Support:
 
 
 _SPECIAL: Mapping[str, Callable[[FeatureUse, Capabilities], Support]] = {
+    **support_host.ANSWERS,
     "isolation.policies.anti_spoofing": _filtered,
     "isolation.policies.traffic": _filtered,
     "isolation.policies.traffic.allow": _services,

@@ -13,6 +13,28 @@ FACTS: dict[str, Any] = {
     "host_addresses": ["198.51.100.1", "2001:db8::1"],
     "micro_digest": "a" * 64,
     "nwfilter": True,
+    "host_cpus": 8,
+    "host_memory_mib": 16384,
+    "topology": [
+        {
+            "id": node,
+            "memory_mib": 8192,
+            "huge_pages": {"2048": 64, "1048576": 0},
+            "cpus": [{"id": cpu, "siblings": f"{cpu % 4},{cpu % 4 + 4}"} for cpu in cpus],
+        }
+        for node, cpus in enumerate([(0, 1, 4, 5), (2, 3, 6, 7)])
+    ],
+    "cgroup_version": 2,
+    "cgroup_controllers": ["cpu", "cpuset", "io", "memory", "pids"],
+    "shaping_missing": "",
+    "may_lock_memory": True,
+    "huge_pages_mounted": True,
+    "secrets": True,
+    "seccomp": True,
+    "security_models": ["apparmor", "dac"],
+    "secure_boot": True,
+    "tpm_backends": ["passthrough", "emulator"],
+    "memory_encryption": [],
 }
 
 

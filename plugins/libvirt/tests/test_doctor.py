@@ -4,6 +4,7 @@ import pytest
 from provision_libvirt import capabilities, doctor
 from provision_libvirt.config import LibvirtConfig
 from provision_libvirt.lab.settings import MARKER
+from provision_libvirt.place import is_own_host, lab_directory
 
 
 def test_a_hypervisor_that_is_not_there_is_one_finding_among_the_others(tmp_path):
@@ -27,6 +28,15 @@ def test_missing_programs_come_with_the_package_that_brings_them(monkeypatch):
     assert found["dnsmasq"].fix.startswith("apt-get install --no-install-recommends dnsmasq-base")
 
 
+def test_policies_that_the_hypervisor_cannot_carry_out_are_warnings_with_the_reason():
+    found = {finding.subject: finding for finding in doctor.diagnose(LibvirtConfig(uri="test:///default"))}
+
+    assert found["CPUs of its own"].ok is True
+    assert found["secure boot"].ok is None
+    assert found["secure boot"].detail.startswith("the hypervisor has no UEFI firmware")
+    assert found["encrypted disks"].fix
+
+
 @pytest.mark.parametrize(
     ("uri", "own"),
     [
@@ -38,14 +48,14 @@ def test_missing_programs_come_with_the_package_that_brings_them(monkeypatch):
     ],
 )
 def test_only_the_machine_itself_is_looked_at_directly(uri, own):
-    assert capabilities.is_own_host(uri) is own
+    assert is_own_host(uri) is own
 
 
 def test_a_private_hypervisor_is_known_by_its_directory(tmp_path):
     (tmp_path / MARKER).write_text("")
-    assert capabilities.lab_directory(f"qemu+unix:///system?socket={tmp_path}/run/libvirt/libvirt-sock") == tmp_path
-    assert capabilities.lab_directory("qemu+unix:///system?socket=/var/empty/sock") is None
-    assert capabilities.lab_directory("qemu:///system") is None
+    assert lab_directory(f"qemu+unix:///system?socket={tmp_path}/run/libvirt/libvirt-sock") == tmp_path
+    assert lab_directory("qemu+unix:///system?socket=/var/empty/sock") is None
+    assert lab_directory("qemu:///system") is None
 
 
 def test_what_cannot_be_seen_is_not_guessed():

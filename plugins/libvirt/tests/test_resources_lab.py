@@ -1,162 +1,30 @@
 """Every native type on a real hypervisor: made, read, changed, adopted, refused, removed."""
 
-import hashlib
 import os
 import subprocess
 import threading
-import time
-from dataclasses import dataclass
-from typing import Any
 
 import libvirt
 import pytest
-from provision_libvirt import lab, micro
-from provision_libvirt.config import LibvirtConfig
+from provision_libvirt import micro
 from provision_libvirt.console import console_log, join
 from provision_libvirt.ownership import Owner
 from provision_libvirt.probes import outside_channel, probe_channel
 from provision_libvirt.resources import Domain, Filter, Network, Pool, Seed, Volume, xml_storage
-from provision_libvirt.session import Session, download, upload
+from provision_libvirt.session import download, upload
+from resource_bench import POOL, RULES, STACK, Thing, local_image, network
 
 from provision.errors import CreatedButUnhealthy, ForeignObject, NotFound, PlatformError, RetriableError, UserError
 from provision.packets import Protocol
 from provision.spi import (
-    Created,
-    CreateRequest,
-    DeleteRequest,
+    Cancelled,
     DeployedMachine,
     NativeState,
-    Operation,
     Probe,
-    ReadRequest,
     Seen,
-    UpdateRequest,
 )
 
 pytestmark = pytest.mark.lab
-STACK = "0123456789abcdef"
-POOL = "shop-dev"
-
-
-@dataclass(frozen=True)
-class Thing:
-    """A resource as the engine's state would have it."""
-
-    kind: Any
-    operation: Operation
-    inputs: Any
-    id: str
-    outputs: Any
-
-    def read(self):
-        return self.kind().read(ReadRequest(self.operation, self.id, self.inputs, self.outputs))
-
-    def drift(self) -> set[str]:
-        seen = self.read()
-        assert seen is not None
-        return {
-            name for name in self.kind.Inputs.model_fields if getattr(seen.inputs, name) != getattr(self.inputs, name)
-        }
-
-    def update(self, retry=False, **changes):
-        inputs = self.kind.Inputs.model_validate({**self.inputs.model_dump(), **changes})
-        request = UpdateRequest(self.operation, self.id, inputs, self.inputs, self.outputs, retry)
-        return Thing(self.kind, self.operation, inputs, self.id, self.kind().update(request).outputs)
-
-    def again(self, **changes):
-        """Create once more, as after a run that was killed before the state was written."""
-        inputs = self.kind.Inputs.model_validate({**self.inputs.model_dump(), **changes})
-        made: Created[Any] = self.kind().create(CreateRequest(self.operation, inputs))
-        return Thing(self.kind, self.operation, inputs, made.id, made.outputs)
-
-    def delete(self):
-        self.kind().delete(DeleteRequest(self.operation, self.id, self.inputs, self.outputs))
-
-
-class Bench:
-    """Makes resources and removes them again."""
-
-    def __init__(self, session):
-        self.session = session
-        self.connection = session.connection()
-        self.reports: list[str] = []
-        self.made: list[Thing] = []
-
-    def make(self, kind, name, /, stack=STACK, cancelled=False, **inputs):
-        operation = Operation(
-            urn=f"urn:pulumi:dev::shop::provision-libvirt:{kind.token}::{name}",
-            session=self.session,
-            report=self.reports.append,
-            cancelled=lambda: cancelled,
-            wait=lambda seconds: time.sleep(seconds) or cancelled,
-        )
-        model = kind.Inputs(stack_id=stack, **inputs)
-        made = kind().create(CreateRequest(operation, model))
-        thing = Thing(kind, operation, model, made.id, made.outputs)
-        self.made.append(thing)
-        return thing
-
-    def remove(self):
-        for thing in reversed(self.made):
-            thing.delete()
-
-
-@pytest.fixture(scope="module")
-def hypervisor(tmp_path_factory):
-    directory = tmp_path_factory.mktemp("hv") / "lab"
-    yield lab.start(directory)
-    lab.stop(directory)
-
-
-@pytest.fixture(scope="module")
-def session(hypervisor):
-    made = Session(LibvirtConfig(uri=hypervisor.uri, outside_socket=str(hypervisor.outside_socket)))
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def bench(session):
-    made = Bench(session)
-    yield made
-    made.remove()
-    assert [o.name() for o in made.connection.listAllDomains()] == []
-    assert [o.name() for o in made.connection.listAllNetworks()] == []
-    assert [o.name() for o in made.connection.listAllNWFilters() if "shop" in o.name()] == []
-    assert [o.name() for o in made.connection.listAllStoragePools()] == []
-
-
-@pytest.fixture
-def pool(bench):
-    return bench.make(Pool, "pool", name=POOL)
-
-
-def network(bench, **changes):
-    inputs = {
-        "pool": POOL,
-        "name": "shop-dev-front",
-        "mode": "routed",
-        "bridge": "pv-front",
-        "ipv4": {"address": "10.77.0.1", "prefix": 24},
-        "ipv6": {"address": "fd77::1", "prefix": 64},
-        "domain": "front.test",
-        "mtu": 1400,
-        "dhcp_hosts": [{"mac": "02:00:00:00:00:0a", "ip": "10.77.0.10", "name": "web"}],
-        "dns_hosts": [{"ip": "10.77.0.10", "names": ["web", "www"]}],
-    }
-    return bench.make(Network, "front", **{**inputs, **changes})
-
-
-RULES = [
-    {
-        "action": "accept",
-        "direction": "in",
-        "priority": 100,
-        "protocol": "tcp",
-        "attributes": {"dstportstart": "80", "srcipaddr": "10.0.0.0", "srcipmask": "255.0.0.0"},
-    },
-    {"action": "drop", "direction": "inout", "priority": 900, "protocol": "all-ipv6"},
-]
 
 
 # ---- networks
@@ -288,11 +156,12 @@ def test_one_rule_changed_by_hand_is_the_one_that_shows(bench, pool):
     assert mended.drift() == set()
 
 
-def test_leftover_incarnations_go_unless_something_uses_them(bench, pool):
-    first = bench.make(Filter, "f", pool=POOL, name="shop-dev-web", rules=RULES)
+def test_leftover_incarnations_go_once_another_one_is_used(bench, pool):
+    left = bench.make(Filter, "f", pool=POOL, name="shop-dev-web", rules=RULES)
     used = bench.make(Filter, "f", pool=POOL, name="shop-dev-web", rules=RULES)
-    assert first.read() is None
+    assert left.read() is not None, "to `create` it may be the live one"
     user = bench.make(Filter, "u", pool=POOL, name="shop-dev-u", references=[{"filter": used.outputs.name}])
+    assert left.read() is None
 
     third = bench.make(Filter, "f", pool=POOL, name="shop-dev-web", rules=RULES)
 
@@ -306,6 +175,15 @@ def test_leftover_incarnations_go_unless_something_uses_them(bench, pool):
     with pytest.raises(RetriableError, match="still in use by the packet filter 'shop-dev-u-"):
         third.delete()
     user.delete()
+
+
+def test_an_update_of_a_filter_removes_its_leftover_incarnations(bench, pool):
+    left = bench.make(Filter, "f", pool=POOL, name="shop-dev-web", rules=RULES)
+    live = bench.make(Filter, "f", pool=POOL, name="shop-dev-web", rules=RULES)
+
+    live.update(rules=RULES[:1])
+
+    assert left.read() is None
 
 
 # ---- storage
@@ -327,13 +205,6 @@ def test_volumes_are_made_grown_and_removed(bench, pool):
         made.delete()
         made.delete()
         assert made.read() is None
-
-
-def local_image(tmp_path, size=3_000_000):
-    content = (b"image" * size)[:size]
-    path = tmp_path / "image.raw"
-    path.write_bytes(content)
-    return content, {"kind": "file", "path": str(path), "digest": hashlib.sha256(content).hexdigest()}
 
 
 @pytest.mark.parametrize("cache", [True, False])
@@ -414,9 +285,24 @@ def test_a_seed_is_written_anew_and_one_that_is_cut_short_counts_as_gone(bench, 
     assert b"x" * 9000 in download(bench.connection, live, 0, 1 << 30)
     live.delete(0)
     live = bench.connection.storagePoolLookupByName(POOL).createXML(xml_storage.empty_file(live.name(), "0600"), 0)
-    upload(bench.connection, live, [b"half"])
+    upload(bench.connection, live, [bytes(32_000)])
     assert changed.read() is None
-    assert changed.again().read() is not None
+    again = changed.again()
+    assert again.read().inputs == again.inputs
+    upload(bench.connection, bench.connection.storageVolLookupByPath(again.outputs.path), [bytes(60_000)])
+    assert again.drift() == {"meta_data", "user_data"}
+    assert again.update().drift() == set()
+
+
+def test_something_else_with_the_name_of_a_seed_is_not_written_over(bench, pool):
+    live = bench.connection.storagePoolLookupByName(POOL).createXML(xml_storage.empty_file("web.seed.iso", "0600"), 0)
+    upload(bench.connection, live, [b"precious"])
+
+    with pytest.raises(ForeignObject, match=r"shop-dev/web\.seed\.iso.* \(it is no seed for cloud-init\)"):
+        bench.make(Seed, "s", pool=POOL, name="web", meta_data="x")
+
+    assert download(bench.connection, live, 0, 100) == b"precious"
+    live.delete(0)
 
 
 def test_a_pool_is_adopted_and_started_again(bench, pool):
@@ -461,9 +347,7 @@ def test_the_pool_goes_last_and_takes_leftovers_of_its_stack_but_no_data(bench, 
         assert [found.name() for found in bench.connection.listAllNetworks()] == ["other"]
         assert bench.connection.listAllDomains() == []
         assert all(thing.read() is None for thing in left)
-        assert bench.reports[-1] == (
-            "volumes with data stay in /var/lib/libvirt/images/shop-dev on the hypervisor: kept.raw"
-        )
+        assert bench.notes == ["volumes with data stay in /var/lib/libvirt/images/shop-dev on the hypervisor: kept.raw"]
     finally:
         other.undefine()
     again = bench.make(Pool, "pool", stack="another life", name=POOL)
@@ -619,13 +503,20 @@ def test_a_guest_that_does_not_boot_is_kept_with_the_end_of_its_console(bench, p
 
 def test_a_machine_whose_wait_was_cancelled_is_kept_and_waited_for_again(bench, parts):
     with pytest.raises(CreatedButUnhealthy, match="the run was cancelled while it was starting") as caught:
-        parts(cancelled=True)
+        parts(cancelled=lambda: "starting" in bench.reports)
 
     made = parts()
 
     assert made.id == caught.value.id
     assert made.outputs.model_dump() == caught.value.outputs
     assert "PROVISION-GUEST-READY web" in console_log(bench.session, deployed(made))
+
+
+def test_a_machine_whose_run_was_cancelled_before_its_start_leaves_nothing(bench, parts):
+    with pytest.raises(Cancelled):
+        parts(cancelled=lambda: True)
+
+    assert bench.connection.listAllDomains() == []
 
 
 def test_a_foreign_machine_is_not_touched(bench, parts):

@@ -8,7 +8,7 @@ import pycdlib
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from provision_libvirt.resources import xml_domain, xml_filter, xml_network, xml_storage
+from provision_libvirt.resources import Volume, cpusets, tuning, xml_domain, xml_filter, xml_network, xml_storage
 from provision_libvirt.resources.domain import needs_restart
 from provision_libvirt.resources.domain_model import Disk, DomainInputs, Nic
 from provision_libvirt.resources.filter_model import FilterInputs, FilterReference, FilterRule
@@ -17,7 +17,7 @@ from provision_libvirt.resources.network_model import DhcpHost, DhcpRange, DnsHo
 from provision_libvirt.resources.seed import iso_image
 from provision_libvirt.resources.xml_tools import from_text, to_text
 
-from provision.spi import IMMUTABLE, RESTARTS
+from provision.spi import IMMUTABLE, RESTARTS, CheckRequest
 
 UUID = "f457db9f-828e-82a4-ab91-6accab13c252"
 
@@ -82,16 +82,47 @@ domains = model(
     initrd=st.none() | texts,
     cmdline=st.none() | texts,
     disks=st.lists(
-        model(Disk, path=texts, format=st.sampled_from(["qcow2", "raw"]), serial=st.none() | names), max_size=4
+        model(
+            Disk,
+            path=texts,
+            format=st.sampled_from(["qcow2", "raw"]),
+            serial=st.none() | names,
+            secret=st.none() | st.just(UUID),
+        ),
+        max_size=4,
     ),
     seed=st.none() | texts,
     nics=st.lists(
-        model(Nic, network=names, mac=macs, filter=names, parameters=parameters, mtu=st.none() | st.just(1400)),
+        model(
+            Nic,
+            network=names,
+            mac=macs,
+            filter=names,
+            parameters=parameters,
+            mtu=st.none() | st.just(1400),
+            inbound_kilobytes_s=st.none() | st.integers(1, 1 << 20),
+            outbound_kilobytes_s=st.none() | st.integers(1, 1 << 20),
+        ),
         max_size=3,
     ),
     generations=st.lists(names, max_size=3),
     probe_channel=st.booleans(),
     console_log=st.booleans(),
+    cpu_shares=st.none() | st.integers(1, 10_000),
+    cpu_quota_us=st.none() | st.integers(1000, 1 << 20),
+    memory_limit_mib=st.none() | st.integers(32, 1 << 20),
+    share_pages=st.sampled_from([None, False]),
+    balloon=st.sampled_from([None, True]),
+    numa_node=st.none() | st.integers(0, 7),
+    huge_page_kib=st.sampled_from([None, 2048, 1 << 20]),
+    locked=st.sampled_from([None, True]),
+    hide_hypervisor=st.sampled_from([None, True]),
+    nested=st.sampled_from([None, False]),
+    secure_boot=st.sampled_from([None, True]),
+    tpm=st.sampled_from([None, True]),
+    confinement=st.sampled_from([None, "apparmor", "selinux"]),
+    emulator_pin=st.none() | st.sets(st.integers(0, 99), min_size=1).map(cpusets.written),
+    **{name: st.none() for name in ("vcpu_pins", "disk_iops", "disk_bytes_s")},
 )
 
 
@@ -168,7 +199,7 @@ def test_a_domain():
     assert text == (
         f'<domain xmlns:provision="urn:provision:libvirt:1" type="qemu"><name>shop-dev-web</name>'
         f"<uuid>{UUID}</uuid><metadata>"
-        '<provision:owner stack="ab" urn="urn:x" pool="shop-dev">'
+        '<provision:owner stack="ab" urn="urn:x" pool="shop-dev" machine="q35">'
         "<provision:generation>g1</provision:generation></provision:owner></metadata>"
         '<memory unit="MiB">96</memory><vcpu>1</vcpu>'
         '<os><type arch="x86_64" machine="q35">hvm</type><kernel>/p/k</kernel><cmdline>quiet a=&lt;b&gt;</cmdline>'
@@ -333,6 +364,23 @@ CHANGED = {
     "console_log": False,
     "ready": "channel",
     "ready_timeout_s": 5,
+    "cpu_shares": 200,
+    "cpu_quota_us": 50_000,
+    "memory_limit_mib": 512,
+    "share_pages": False,
+    "balloon": True,
+    "disk_iops": 100,
+    "disk_bytes_s": 1 << 20,
+    "vcpu_pins": ["1"],
+    "emulator_pin": "0",
+    "numa_node": 0,
+    "huge_page_kib": 2048,
+    "locked": True,
+    "hide_hypervisor": True,
+    "nested": False,
+    "secure_boot": True,
+    "tpm": True,
+    "confinement": "apparmor",
 }
 
 
@@ -359,12 +407,20 @@ def test_a_change_restarts_a_machine_exactly_when_its_annotation_says_so(field, 
 def test_every_field_of_a_machine_replaces_it_or_is_known_to_the_test_above():
     replacing = {name for name, field in DomainInputs.model_fields.items() if IMMUTABLE in field.metadata}
 
-    assert replacing == {"pool", "name", "machine"}
-    assert set(DomainInputs.model_fields) == replacing | set(CHANGED) | {"stack_id"}
+    assert replacing == {"name", "machine"}
+    assert set(DomainInputs.model_fields) == replacing | set(CHANGED) | {"stack_id", "pool", "pool_uuid"}
 
 
 @pytest.mark.parametrize(
-    ("field", "value"), [("network", "other"), ("mac", "02:00:00:00:00:02"), ("mtu", 1300), ("filter", None)]
+    ("field", "value"),
+    [
+        ("network", "other"),
+        ("mac", "02:00:00:00:00:02"),
+        ("mtu", 1300),
+        ("filter", None),
+        ("inbound_kilobytes_s", 10),
+        ("outbound_kilobytes_s", 10),
+    ],
 )
 def test_of_a_nic_only_the_filter_changes_while_the_machine_runs(field, value):
     inputs = plain_domain()
@@ -378,3 +434,190 @@ def test_a_nic_more_or_less_needs_a_restart():
 
     assert restarts(inputs, inputs.model_copy(update={"nics": []}))
     assert restarts(inputs, inputs.model_copy(update={"nics": inputs.nics * 2}))
+
+
+LIMITED = {"cpu_shares": 200, "cpu_quota_us": 50_000, "disk_iops": 100, "disk_bytes_s": 1 << 20}
+
+
+def test_limits_pins_and_memory_in_the_definition():
+    inputs = plain_domain().model_copy(
+        update={
+            **LIMITED,
+            "seed": "/p/s",
+            "disks": [Disk(path="/p/d")],
+            "vcpus": 2,
+            "vcpu_pins": ["3", "7"],
+            "emulator_pin": "0-1",
+            "numa_node": 1,
+            "memory_limit_mib": 400,
+            "huge_page_kib": 2048,
+            "share_pages": False,
+            "locked": True,
+            "balloon": True,
+            "nics": [plain_domain().nics[0].model_copy(update={"inbound_kilobytes_s": 125})],
+        }
+    )
+    text = xml_domain.render(inputs, UUID, stack="s", urn="u", console_path=None)
+
+    assert (
+        '<memoryBacking><hugepages><page size="2048" unit="KiB" /></hugepages><nosharepages /><locked />'
+        '</memoryBacking><memtune><hard_limit unit="MiB">400</hard_limit></memtune>'
+        '<numatune><memory mode="strict" nodeset="1" /></numatune>'
+        "<cputune><shares>200</shares><global_period>100000</global_period><global_quota>50000</global_quota>"
+        '<vcpupin vcpu="0" cpuset="3" /><vcpupin vcpu="1" cpuset="7" /><emulatorpin cpuset="0-1" /></cputune>'
+    ) in text
+    limit = (
+        "<iotune><total_bytes_sec>1048576</total_bytes_sec><total_iops_sec>100</total_iops_sec>"
+        "<group_name>machine</group_name></iotune>"
+    )
+    assert text.count(limit) == 2
+    assert '<bandwidth><inbound average="125" /></bandwidth>' in text
+    assert '<memballoon model="virtio" autodeflate="on" freePageReporting="on" />' in text
+    assert same({**xml_domain.parse(text), "console_log": True}, inputs)
+
+
+def test_disks_with_limits_of_their_own_are_no_common_limit():
+    inputs = plain_domain().model_copy(update={**LIMITED, "disks": [Disk(path="/p/d"), Disk(path="/p/e")]})
+    text = xml_domain.render(inputs, UUID, stack="s", urn="u", console_path=None)
+
+    assert xml_domain.parse(text)["disk_iops"] == 100
+    assert xml_domain.parse(text.replace("<total_iops_sec>100<", "<total_iops_sec>99<", 1))["disk_iops"] == 0
+    assert xml_domain.parse(text.replace("<group_name>machine<", "<group_name>other<"))["disk_iops"] == 0
+    assert xml_domain.parse(text.replace("<global_quota>50000<", "<global_quota>-1<"))["cpu_quota_us"] is None
+    doubled = text.replace("<global_period>100000<", "<global_period>50000<")
+    assert xml_domain.parse(doubled)["cpu_quota_us"] == 100_000
+
+
+def test_only_the_loss_of_a_weight_needs_a_restart_among_limits():
+    inputs = plain_domain().model_copy(update=LIMITED)
+
+    for name in LIMITED:
+        assert restarts(inputs, inputs.model_copy(update={name: None})) is (name == "cpu_shares")
+
+
+@given(st.sets(st.integers(0, 300)))
+def test_a_set_of_cpus_reads_as_it_was_written(cpus):
+    text = cpusets.written(cpus)
+
+    assert cpusets.read(text) == cpus
+    assert cpusets.canonical(",".join(map(str, sorted(cpus, reverse=True)))) == text
+    assert cpusets.read(f"{text},400,^400") == cpus
+    assert cpusets.canonical(["x", 7]) == ["x", 7]
+
+
+class _Pinned:
+    """A domain on a host with four CPUs."""
+
+    def connect(self):
+        return self
+
+    def getCPUMap(self, flags):
+        return (4, [True] * 4, 4)
+
+
+@pytest.mark.parametrize(
+    ("recorded", "live", "seen"),
+    [
+        ({}, {"vcpu_pins": ["0-3"], "emulator_pin": "0-3"}, {"vcpu_pins": None, "emulator_pin": None}),
+        ({}, {"vcpu_pins": ["0-2"]}, {"vcpu_pins": ["0-2"]}),
+        ({"vcpu_pins": ["1,0"]}, {"vcpu_pins": ["0-1"]}, {"vcpu_pins": ["1,0"]}),
+        ({"vcpu_pins": ["1"]}, {"vcpu_pins": ["0-3"]}, {"vcpu_pins": ["0-3"]}),
+        ({"balloon": False, "locked": False, "share_pages": True}, {}, {"balloon": False, "share_pages": True}),
+        ({"balloon": False}, {"balloon": True}, {"balloon": True}),
+        ({}, {"confinement": "apparmor"}, {"confinement": None}),
+        ({"confinement": "apparmor"}, {}, {"confinement": None}),
+        ({"nested": True, "tpm": False}, {}, {"nested": True, "tpm": False}),
+    ],
+)
+def test_what_means_the_same_as_recorded_is_no_drift(recorded, live, seen):
+    inputs = plain_domain().model_copy(update=recorded)
+    nothing = dict.fromkeys(CHANGED)
+
+    found = tuning.as_recorded(_Pinned(), {**nothing, **live}, inputs)
+
+    assert {name: found[name] for name in seen} == seen
+
+
+def test_what_protects_a_machine_in_the_definition():
+    inputs = plain_domain().model_copy(
+        update={
+            "hide_hypervisor": True, "nested": False, "secure_boot": True, "tpm": True, "confinement": "apparmor",
+        }
+    )  # fmt: skip
+    text = xml_domain.render(inputs, UUID, stack="s", urn="u", console_path=None)
+
+    assert (
+        '<os firmware="efi"><type arch="x86_64" machine="q35">hvm</type><firmware>'
+        '<feature enabled="yes" name="enrolled-keys" /><feature enabled="yes" name="secure-boot" /></firmware>'
+    ) in text
+    assert '<smm state="on" /><kvm><hidden state="on" /></kvm></features>' in text
+    assert (
+        '<cpu mode="host-passthrough"><feature policy="disable" name="hypervisor" />'
+        '<feature policy="disable" name="vmx" /><feature policy="disable" name="svm" /></cpu>'
+    ) in text
+    assert '<tpm model="tpm-crb"><backend type="emulator" version="2.0" /></tpm>' in text
+    assert '</devices><seclabel type="dynamic" model="apparmor" relabel="yes" /></domain>' in text
+    for part in ('name="secure-boot"', '<smm state="on"', 'name="svm"', '<hidden state="on"', 'name="hypervisor"'):
+        broken = xml_domain.parse(text.replace(part, part.replace('="', '="x')))
+        assert broken != xml_domain.parse(text), part
+
+
+def test_a_confinement_that_the_hypervisor_gives_anyway_needs_no_restart():
+    confined = plain_domain().model_copy(update={"confinement": "apparmor"})
+
+    assert not restarts(confined, plain_domain())
+    assert restarts(confined, confined.model_copy(update={"confinement": "selinux"}))
+
+
+def test_an_encrypted_disk_and_its_volume_name_the_same_key():
+    inputs = plain_domain().model_copy(update={"disks": [Disk(path="/p/d", secret=UUID), Disk(path="/p/e")]})
+    text = xml_domain.render(inputs, UUID, stack="s", urn="u", console_path=None)
+    key = f'<encryption format="luks"><secret type="passphrase" uuid="{UUID}" /></encryption>'
+
+    assert f'<source file="/p/d">{key}</source>' in text
+    assert text.count(key) == 1
+    assert f'<target><format type="qcow2" />{key}</target>' in xml_storage.volume("v", "qcow2", 42, None, UUID)
+    assert restarts(inputs, inputs.model_copy(update={"disks": [Disk(path="/p/d"), Disk(path="/p/e")]}))
+
+
+@pytest.mark.parametrize(
+    ("inputs", "refused"),
+    [
+        ({"capacity_bytes": 1}, False),
+        ({"capacity_bytes": 1, "format": "raw"}, True),
+        ({"source": {"kind": "backing", "path": "/p", "format": "raw"}}, False),
+        ({"source": {"kind": "file", "path": "/p", "digest": "0" * 64}}, True),
+        ({"source": {"kind": "file", "path": "/p", "digest": "0" * 64}, "cache": True}, True),
+    ],
+)
+def test_only_disks_that_the_hypervisor_makes_itself_can_be_encrypted(inputs, refused):
+    checked = Volume().check(CheckRequest("urn", {"name": "d", "encrypted": True, **inputs}, None))
+
+    assert [failure.property for failure in checked.failures] == (["encrypted"] if refused else [])
+    assert not Volume().check(CheckRequest("urn", {"name": "d", **inputs}, None)).failures
+
+
+@pytest.mark.parametrize(
+    ("extra", "strange"),
+    [
+        (
+            "<cputune><shares>5</shares><global_period>100000</global_period><global_quota>5000</global_quota></cputune>",
+            [],
+        ),
+        ("<cputune><shares>5</shares><quota>5000</quota></cputune>", ["cputune/quota"]),
+        ("<memtune><hard_limit unit='MiB'>500</hard_limit></memtune>", []),
+        (
+            "<memtune><hard_limit unit='MiB'>500</hard_limit><soft_limit unit='MiB'>5</soft_limit></memtune>",
+            ["memtune/soft_limit"],
+        ),
+        ("<memoryBacking><nosharepages/></memoryBacking>", []),
+        ("<memoryBacking><nosharepages/><discard/></memoryBacking>", ["memoryBacking/discard"]),
+        ("<memoryBacking><access mode='shared'/></memoryBacking>", ["memoryBacking", "memoryBacking/access"]),
+    ],
+)
+def test_an_import_loses_no_part_of_the_host_that_inputs_cannot_say(extra, strange):
+    text = xml_domain.render(plain_domain(), UUID, stack="s", urn="u", console_path=None)
+    text = text.replace("<vcpu>", f"{extra}<vcpu>")
+    inputs = plain_domain().model_copy(update=xml_domain.parse(text))
+
+    assert xml_domain.undescribed(text, inputs, None) == strange

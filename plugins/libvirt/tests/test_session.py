@@ -6,7 +6,7 @@ import threading
 import libvirt
 import pytest
 from provision_libvirt.config import LibvirtConfig
-from provision_libvirt.session import Session, explain, explained, is_absent
+from provision_libvirt.session import Session, best_effort, explain, explained, is_absent
 
 from provision.errors import EnvironmentProblem, NotFound, PlatformError, RetriableError
 
@@ -114,6 +114,54 @@ def test_a_borrowed_connection_that_broke_is_not_given_out_again(session):
     with session.own() as fresh:
         assert fresh is not broken
         assert fresh.getType() == "TEST"
+
+
+def test_a_daemon_that_answered_before_is_waited_for(tmp_path):
+    gone = failure(libvirt.VIR_ERR_SYSTEM_ERROR, libvirt.VIR_FROM_RPC, "Failed to connect socket: No such file")
+    answers = [libvirt.open("test:///default")]
+
+    def connect(uri):
+        if answers:
+            return answers.pop()
+        raise gone
+
+    session = Session(LibvirtConfig(uri="qemu:///system"), connect)
+    session.connection().close()
+
+    with pytest.raises(RetriableError, match=r"cannot be reached.*it could be reached before"):
+        session.connection()
+    with pytest.raises(RetriableError), session.own():
+        pass
+    with pytest.raises(EnvironmentProblem, match="cannot be reached"):
+        Session(LibvirtConfig(uri="qemu:///system"), connect)
+
+
+def test_what_stands_between_sees_every_connection(session):
+    seen = []
+    with session.own():
+        session.stand_between(lambda connection: seen.append(connection) or connection)
+
+    session.connection()
+    with session.own() as first, session.own() as second:
+        assert len({id(first), id(second)}) == 2
+    assert len(seen) >= 2
+
+
+def test_best_effort_goes_on_after_a_refusal_but_not_after_what_passes():
+    with best_effort():
+        raise failure(libvirt.VIR_ERR_OPERATION_INVALID)
+    with pytest.raises(libvirt.libvirtError), best_effort():
+        raise failure(libvirt.VIR_ERR_RPC, libvirt.VIR_FROM_REMOTE)
+
+
+def test_every_failure_says_what_to_do():
+    for code in (
+        libvirt.VIR_ERR_NO_DOMAIN,
+        libvirt.VIR_ERR_XML_ERROR,
+        libvirt.VIR_ERR_RPC,
+        libvirt.VIR_ERR_AUTH_FAILED,
+    ):
+        assert explain("making it", failure(code)).fix
 
 
 def test_many_threads_share_one_session(session):

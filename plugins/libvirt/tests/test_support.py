@@ -10,9 +10,12 @@ from provision_libvirt.support import supports
 from pydantic import BaseModel
 from stack_requests import FACTS
 
-from provision.models import Isolation, Peer, Revoke, Stack
+from provision.diagnostics import DiagnosticSink
+from provision.errors import PolicyRefused
+from provision.models import ConfinementPolicy, Isolation, MemoryEncryptionPolicy, Peer, Revoke, Selector, Stack
 from provision.packets import Service
-from provision.spi import CanProbe, Capabilities, FeatureUse, HasConsole, HasDoctor, HasLab, HasSetup, registry
+from provision.spi import CanProbe, Capabilities, FeatureUse, HasConsole, HasDoctor, HasLab, HasSetup, Verdict, registry
+from provision.translate import negotiate
 
 CAPABILITIES = Capabilities("libvirt", FACTS)
 FRAMEWORK = {
@@ -75,6 +78,18 @@ def test_what_is_enforced_is_this():
         "images.sources.file.path", "images.user", "isolation.default", "isolation.policies.anti_spoofing",
         "isolation.policies.anti_spoofing.arp", "isolation.policies.anti_spoofing.ip",
         "isolation.policies.anti_spoofing.mac", "isolation.policies.anti_spoofing.machines",
+        "isolation.policies.disk_encryption", "isolation.policies.disk_encryption.machines",
+        "machines.disks.encrypted", "machines.root.encrypted",
+        "isolation.policies.confinement", "isolation.policies.confinement.machines",
+        "isolation.policies.confinement.mandatory_access_control", "isolation.policies.confinement.seccomp",
+        "isolation.policies.secure_boot", "isolation.policies.secure_boot.machines",
+        "isolation.policies.secure_boot.vtpm", "isolation.policies.hide_hypervisor.machines",
+        "isolation.policies.hide_hypervisor.nested",
+        "isolation.policies.dedicated_cpus", "isolation.policies.dedicated_cpus.emulator",
+        "isolation.policies.dedicated_cpus.machines", "isolation.policies.dedicated_cpus.numa",
+        "isolation.policies.dedicated_cpus.smt", "isolation.policies.memory", "isolation.policies.memory.huge_pages",
+        "isolation.policies.memory.locked", "isolation.policies.memory.machines",
+        "isolation.policies.memory.shared_pages",
         "isolation.policies.traffic", "isolation.policies.traffic.allow", "isolation.policies.traffic.destinations",
         "isolation.policies.traffic.order", "isolation.policies.traffic.revoke", "isolation.policies.traffic.sources",
         "isolation.services.dhcp", "isolation.services.dns", "isolation.services.nd", "machines.cpus",
@@ -83,6 +98,11 @@ def test_what_is_enforced_is_this():
         "machines.nics.network", "machines.power", "machines.ready_timeout", "machines.root.size",
         "machines.user_data", "networks.cidr", "networks.cidr6", "networks.dhcp.enabled", "networks.dhcp.range",
         "networks.dns", "networks.domain", "networks.gateway", "networks.gateway6", "networks.internet", "networks.mtu",
+        "sharing.pools.cpu_overcommit", "sharing.pools.memory_overcommit", "sharing.pools.rule",
+        "sharing.shares.cpu.cap", "sharing.shares.cpu.weight", "sharing.shares.disk.iops",
+        "sharing.shares.disk.throughput", "sharing.shares.machines", "sharing.shares.memory.balloon",
+        "sharing.shares.memory.maximum", "sharing.shares.memory.page_sharing", "sharing.shares.nic.inbound",
+        "sharing.shares.nic.outbound",
     }  # fmt: skip
 
 
@@ -94,7 +114,7 @@ def test_an_unknown_feature_is_unsupported():
 
 @pytest.mark.parametrize(
     "feature",
-    ["machines.disks.encrypted", "machines.nics.public", "isolation.services.ntp", "isolation.services.metadata"],
+    ["machines.nics.public", "isolation.services.ntp", "isolation.services.metadata"],
 )
 def test_switching_off_what_is_never_on_is_fine(feature):
     assert answer(feature, False).enforced
@@ -130,3 +150,105 @@ def test_the_provider_keeps_to_the_interface():
         assert isinstance(provider, protocol)
     assert registry.load("libvirt").name == "libvirt"
     assert Isolation().default == "deny"
+
+
+@pytest.mark.parametrize(
+    ("feature", "value", "facts", "reason"),
+    [
+        ("sharing.shares.cpu.weight", 5, {"cgroup_version": None}, "which one the hypervisor has cannot be seen"),
+        ("sharing.shares.cpu.weight", 5, {"cgroup_controllers": ["memory"]}, "no 'cpu' controller"),
+        ("sharing.shares.cpu.cap", 0.5, {"cgroup_controllers": []}, "no 'cpu' controller"),
+        ("sharing.shares.cpu.cap", 0.009, {}, "the kernel's least is 0.01 of a CPU"),
+        ("sharing.shares.memory.maximum", 1 << 30, {"cgroup_controllers": ["cpu"]}, "no 'memory' controller"),
+        ("sharing.shares.memory.maximum", 1 << 30, {"may_lock_memory": False}, "without CAP_SYS_RESOURCE"),
+        ("sharing.shares.memory.minimum", 1 << 30, {}, "guarantees no part"),
+        ("sharing.shares.nic.inbound", 1e6, {"shaping_missing": "sfq, police"}, "that libvirt needs: sfq, police"),
+        ("sharing.shares.nic.outbound", 1e6, {"shaping_missing": None}, "cannot be seen from here"),
+        ("sharing.shares.nic.outbound", 7999.0, {}, "libvirt's least is 8 kbit/s"),
+        ("sharing.pools.rule", "warn", {}, "holds a pool's limit or refuses"),
+        ("isolation.policies.dedicated_cpus", True, {"topology": []}, "does not tell which CPUs it has"),
+        ("isolation.policies.memory.locked", True, {"may_lock_memory": False}, "without CAP_SYS_RESOURCE"),
+        ("isolation.policies.memory.huge_pages", True, {"huge_pages_mounted": False}, "no file system of huge pages"),
+    ],
+)
+def test_what_a_host_lacks_is_the_reason(feature, value, facts, reason):
+    said = answer(feature, value, **facts)
+    assert not said.enforced
+    assert reason in said.reason
+    assert said.fix
+    best = supports(FeatureUse(feature, (), SAMPLES.get(feature, True)), LibvirtProvider().best_capabilities())
+    assert best.enforced or feature == "sharing.shares.memory.minimum"
+
+
+def encryption(technology):
+    return MemoryEncryptionPolicy(
+        kind="memory_encryption", machines=[Selector.parse("machine.*")], technology=technology
+    )
+
+
+MAC_OFF = ConfinementPolicy.model_validate(
+    {"kind": "confinement", "machines": ["machine.*"], "mandatory_access_control": False}
+)
+SECCOMP_OFF = MAC_OFF.model_copy(update={"mandatory_access_control": True, "seccomp": False})
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "facts", "reason"),
+    [
+        ("confinement", True, {"security_models": ["none", "dac"]}, "(its security drivers: none, dac)"),
+        ("confinement", SECCOMP_OFF, {"security_models": []}, "(its security drivers: none)"),
+        ("confinement", MAC_OFF, {"seccomp": False}, "seccomp_sandbox"),
+        ("confinement", MAC_OFF, {"seccomp": None}, "cannot be seen from here"),
+        ("confinement", MAC_OFF, {"security_models": ["dac"]}, None),
+        ("confinement", SECCOMP_OFF, {"seccomp": None, "security_models": ["selinux"]}, None),
+        ("hide_hypervisor", True, {"accelerator": "qemu"}, "CPUID leaf 0x40000000"),
+        ("hide_hypervisor", True, {"accelerator": "kvm"}, None),
+        ("secure_boot", True, {"secure_boot": False}, "no UEFI firmware with secure boot"),
+        ("secure_boot.vtpm", True, {"tpm_backends": ["passthrough"]}, "swtpm is not installed there"),
+        ("secure_boot.vtpm", False, {"tpm_backends": []}, None),
+        ("disk_encryption", True, {"secrets": False}, "its secret driver is not there"),
+        ("disk_encryption.key", "mine", {}, "each disk has a key of its own"),
+        ("memory_encryption", True, {}, "neither AMD SEV nor Intel TDX"),
+        ("memory_encryption", encryption("sev-snp"), {"memory_encryption": ["tdx"]}, "no AMD SEV (virsh"),
+        ("memory_encryption", encryption("tdx"), {"memory_encryption": ["tdx"]}, "does not do it yet"),
+    ],
+)
+def test_protection_is_refused_with_what_the_hypervisor_lacks(kind, value, facts, reason):
+    said = answer(f"isolation.policies.{kind}", value, **facts)
+    assert said.enforced is (reason is None)
+    assert reason is None or reason in said.reason
+
+
+def test_what_is_not_asked_for_needs_nothing():
+    assert answer("isolation.policies.memory.locked", False, may_lock_memory=False).enforced
+    assert answer("isolation.policies.memory.huge_pages", False, huge_pages_mounted=False).enforced
+    assert answer("sharing.shares.cpu.cap", 0.5, cgroup_controllers=None).enforced
+
+
+def decided(level, cpus):
+    document = {
+        "version": 1,
+        "machines": {
+            "web": {"image": "micro", "memory": "64MiB", "cpus": cpus},
+            "db": {"image": "micro", "memory": "64MiB"},
+        },
+        "isolation": {
+            "policies": {"own": {"kind": "dedicated_cpus", "machines": ["machine.web"], "level": level}},
+        },
+    }
+    return negotiate(Stack.model_validate(document), LibvirtProvider(), CAPABILITIES, DiagnosticSink())["own"]
+
+
+def test_cores_that_the_host_does_not_have_are_refused_or_recorded_as_a_downgrade():
+    assert decided("required", 7).verdict is Verdict.ENFORCE
+    with pytest.raises(PolicyRefused) as caught:
+        decided("required", 9)
+    assert caught.value.diagnostics[0].summary == (
+        "policy 'own' cannot be enforced on 'libvirt': machine 'web' needs 9 CPUs of its own, but of the 8 of the "
+        "hypervisor 8 are left"
+    )
+    downgraded = decided("preferred", 8)
+    assert downgraded.verdict is Verdict.DOWNGRADE
+    assert (
+        downgraded.reason == "of the hypervisor's 8 CPUs none would be left for the 1 machine without CPUs of their own"
+    )

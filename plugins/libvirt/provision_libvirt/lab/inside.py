@@ -88,9 +88,10 @@ def _devices(built: Path, *, with_kvm: bool) -> None:
         (built / name).symlink_to(target)
     linux.mount("devpts", str(built / "pts"), "devpts", 0, "newinstance,ptmxmode=0666,mode=0620,gid=5")
     linux.mount("shm", str(built / "shm"), "tmpfs", linux.MS_NOSUID | linux.MS_NODEV, "mode=1777")
-    with contextlib.suppress(OSError):  # a kernel without huge pages
-        linux.mount("hugetlbfs", str(built / "hugepages"), "hugetlbfs")
     linux.bind(str(built), "/dev")
+    # At this place alone: libvirt takes the first that it finds, and to `built` guests have no way.
+    with contextlib.suppress(OSError):  # a kernel without huge pages
+        linux.mount("hugetlbfs", "/dev/hugepages", "hugetlbfs")
 
 
 def _network() -> None:

@@ -1,30 +1,24 @@
-"""What several resource types need: looking objects up, and refusing those of others."""
+"""What several resource types need: names for life, and refusing what belongs to others."""
 
+import contextlib
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import libvirt
 
-from provision.errors import ForeignObject, NotFound
-from provision.spi import Checked, CheckRequest, Properties
+from provision.errors import (
+    CreatedButUnhealthy,
+    ForeignObject,
+    NotFound,
+    PartiallyUpdated,
+    PlatformError,
+    ProvisionError,
+    RetriableError,
+)
+from provision.spi import Cancelled, CanRead, Checked, CheckRequest, Properties, ReadRequest, UpdateRequest
 from provision_libvirt.ownership import in_stack, is_marked
-from provision_libvirt.session import explained, is_absent
-
-
-def found(lookup: Callable[[str], Any], key: str, doing: str) -> Any | None:
-    """The object that `lookup` finds under `key`, None when there is none.
-
-    Raises:
-        provision.errors.PlatformError: the hypervisor did not answer.
-    """
-    with explained(doing):
-        try:
-            return lookup(key)
-        except libvirt.libvirtError as error:
-            if is_absent(error):
-                return None
-            raise
+from provision_libvirt.resources.finding import POOL, found
 
 
 def new_generation() -> str:
@@ -63,23 +57,32 @@ def name_for_life(request: CheckRequest, *more: str) -> Checked:
     return Checked({**request.inputs, **kept})
 
 
-def ours(uuid: str, inputs: Properties | None) -> bool:
-    """Whether the object with this UUID belongs to the stack; without recorded inputs: to any stack of ours."""
+def ours(uuid: str, inputs: Properties | None, outputs: Properties | None = None) -> bool:
+    """Whether the object with this UUID belongs to the stack; without recorded inputs: to any stack of ours.
+
+    Args:
+        uuid: the object's.
+        inputs: of the resource, recorded or wanted.
+        outputs: recorded ones: an import put this very object into the stack's state, whatever its marker.
+    """
+    if getattr(outputs, "adopted", False):
+        return True
     stack_id = getattr(inputs, "stack_id", None)
     return is_marked(uuid) if stack_id is None else in_stack(uuid, stack_id)
 
 
-def own_pool(connection: Any, name: str, inputs: Properties | None) -> Any:
-    """The stack's pool `name`.
+def own_pool(connection: Any, name: str, inputs: Properties | None, outputs: Properties | None = None) -> Any:
+    """The stack's pool `name`; that of an imported volume may be anybody's, and one that was imported is named by UUID.
 
     Raises:
         NotFound: there is none.
         ForeignObject: it belongs to somebody else.
     """
-    pool = found(connection.storagePoolLookupByName, name, f"looking for the pool '{name}'")
+    pool = POOL.named(connection, name)
     if pool is None:
         raise NotFound(f"the pool '{name}' does not exist on the hypervisor")
-    if not ours(pool.UUIDString(), inputs):
+    uuid = pool.UUIDString()
+    if not ours(uuid, inputs, outputs) and getattr(inputs, "pool_uuid", None) != uuid:
         raise foreign("storage pool", name)
     return pool
 
@@ -87,3 +90,38 @@ def own_pool(connection: Any, name: str, inputs: Properties | None) -> Any:
 def volume_in(pool: Any, name: str) -> Any | None:
     """The volume `name` of `pool`, None when there is none."""
     return found(pool.storageVolLookupByName, name, f"looking for the volume '{name}'")
+
+
+@contextlib.contextmanager
+def taken_back(undo: Callable[[], object]) -> Iterator[None]:
+    """When what is done inside fails, take back what was made before it: nobody would know of it otherwise."""
+    try:
+        yield
+    except CreatedButUnhealthy:
+        raise
+    except (libvirt.libvirtError, PlatformError, Cancelled):
+        with contextlib.suppress(libvirt.libvirtError, PlatformError):
+            undo()
+        raise
+
+
+@contextlib.contextmanager
+def admitted(kind: CanRead, request: UpdateRequest[Any, Any]) -> Iterator[None]:
+    """When an update fails for good, or is cancelled, say what it has changed until then: state is to be true.
+
+    Raises:
+        PartiallyUpdated: the object is not as it was.
+    """
+    try:
+        yield
+    except (RetriableError, ForeignObject, CreatedButUnhealthy):
+        raise
+    except (PlatformError, Cancelled) as error:
+        seen = None
+        with contextlib.suppress(ProvisionError):
+            seen = kind.read(ReadRequest(request.operation, request.id, request.old_inputs, request.outputs))
+        if seen is None or seen.inputs == request.old_inputs:
+            raise
+        text = str(error) or "the run was cancelled"
+        outputs = seen.outputs.model_dump()
+        raise PartiallyUpdated(text.partition("\n")[0], inputs=seen.inputs, outputs=outputs, reasons=[text]) from error

@@ -1,16 +1,19 @@
 """`domain:Domain`: a virtual machine."""
 
-import contextlib
+from collections.abc import Iterable
 from typing import Any
 
 import libvirt
 
 from provision.spi import (
+    Cancelled,
     Checked,
     CheckRequest,
     Created,
     CreateRequest,
     DeleteRequest,
+    Listed,
+    ListRequest,
     Operation,
     Read,
     ReadRequest,
@@ -19,12 +22,15 @@ from provision.spi import (
     UpdateRequest,
 )
 from provision_libvirt.ownership import Owner, stack_mark
-from provision_libvirt.resources import guest, xml_domain
-from provision_libvirt.resources.common import foreign, found, name_for_life, ours, own_pool, taken
-from provision_libvirt.resources.domain_model import DomainInputs, DomainOutputs, Nic
+from provision_libvirt.resources import guest, tuning, xml_domain
+from provision_libvirt.resources.common import admitted, foreign, name_for_life, ours, own_pool, taken, taken_back
+from provision_libvirt.resources.domain_model import Disk, DomainInputs, DomainOutputs, Nic
 from provision_libvirt.resources.filter_users import references_change, sweep_replaced
+from provision_libvirt.resources.finding import DOMAIN, POOL, found
+from provision_libvirt.resources.importing import imported, is_adopted, not_importable, stack_pool
 from provision_libvirt.resources.leftovers import CONSOLE_SUFFIX, is_console_log, refresh, remove_domain
-from provision_libvirt.resources.xml_tools import from_text
+from provision_libvirt.resources.native_model import Query
+from provision_libvirt.resources.xml_tools import attribute, from_text, owner_of
 from provision_libvirt.session import Session, explained
 
 _CONFIG = libvirt.VIR_DOMAIN_XML_INACTIVE | libvirt.VIR_DOMAIN_XML_SECURE
@@ -36,6 +42,7 @@ class Domain(ResourceType[DomainInputs, DomainOutputs, Session]):
     token = "domain:Domain"
     Inputs = DomainInputs
     Outputs = DomainOutputs
+    Query = Query
 
     def check(self, request: CheckRequest) -> Checked:
         """Keep the name on the hypervisor."""
@@ -50,66 +57,72 @@ class Domain(ResourceType[DomainInputs, DomainOutputs, Session]):
         inputs, operation = request.inputs, request.operation
         uuid = Owner(inputs.stack_id, operation.urn).uuid()
         with operation.session.own() as connection:
-            left = found(connection.lookupByUUIDString, uuid, f"looking for the machine '{inputs.name}'")
+            left = DOMAIN.marked(connection, uuid)
             if left is not None and left.name() != inputs.name:
                 with explained(f"removing the machine '{left.name()}'"):
                     remove_domain(left)
                 left = None
             if left is None:
-                other = found(connection.lookupByName, inputs.name, f"looking for the machine '{inputs.name}'")
+                other = DOMAIN.named(connection, inputs.name)
                 if other is not None:
                     raise taken("machine", inputs.name, other.UUIDString(), inputs)
             else:
                 operation.report("going on with the machine that an interrupted run left")
-            return Created(uuid, _bring(operation, connection, uuid, inputs, new=left is None, retry=True))
+            outputs = _bring(operation, connection, uuid, inputs, new=left is None, retry=True)
+        sweep_replaced(operation.session, [nic.filter for nic in inputs.nics])
+        return Created(uuid, outputs)
 
     def read(self, request: ReadRequest[DomainInputs, DomainOutputs]) -> Read[DomainInputs, DomainOutputs] | None:
         """What the machine is now: a difference may be in the running machine or in what its next start uses."""
-        connection = request.operation.session.connection()
-        doing = f"reading the machine {request.id}"
-        domain = found(connection.lookupByUUIDString, request.id, doing)
+        domain = DOMAIN.read(request)
         if domain is None:
             return None
         recorded = request.inputs
-        with explained(doing):
-            values = read_values(domain, recorded)
-            base = dict(recorded) if recorded else {**_DEFAULTS, "stack_id": ""}
-            inputs = DomainInputs.model_construct(**{**base, **values})
+        with explained(f"reading the machine {request.id}"):
+            uuid = domain.UUIDString()
+            if recorded is None:
+                inputs = _importable(domain, request.operation.session.connection())
+            else:
+                inputs = DomainInputs.model_construct(**{**dict(recorded), **read_values(domain, recorded)})
             path = from_text(domain.XMLDesc(0)).find("devices/serial/log")
         outputs = DomainOutputs(
             name=inputs.name,
             pool=inputs.pool,
             probe_channel=inputs.probe_channel,
-            uuid=request.id,
+            uuid=uuid,
             console_path=None if path is None else path.get("file"),
+            adopted=is_adopted(request),
         )
-        return Read(request.id, inputs, outputs)
+        return Read(uuid, inputs, outputs)
+
+    def list(self, request: ListRequest) -> Iterable[Listed]:
+        """Machines, by name."""
+        return DOMAIN.list(request, _importable)
 
     def update(self, request: UpdateRequest[DomainInputs, DomainOutputs]) -> Updated[DomainOutputs]:
-        """Change packet filters and power while the machine runs, anything else by a restart.
+        """Change packet filters, limits, pins and power while the machine runs, anything else by a restart.
 
         Raises:
             CreatedButUnhealthy: it does not become ready in time.
         """
         inputs, operation = request.inputs, request.operation
-        if not ours(request.id, inputs):
+        if not ours(request.id, inputs, request.outputs):
             raise foreign("machine", inputs.name)
-        with operation.session.own() as connection:
+        with admitted(self, request), operation.session.own() as connection:
             with explained(f"changing the machine '{inputs.name}'"):
                 connection.lookupByUUIDString(request.id)
-            outputs = _bring(operation, connection, request.id, inputs, retry=request.retry)
-        sweep_replaced(
-            operation.session, [nic.filter for nic in request.old_inputs.nics], [nic.filter for nic in inputs.nics]
-        )
+            adopted = request.outputs.adopted
+            outputs = _bring(operation, connection, request.id, inputs, retry=request.retry, adopted=adopted)
+        sweep_replaced(operation.session, [nic.filter for nic in inputs.nics])
         return Updated(outputs)
 
     def delete(self, request: DeleteRequest[DomainInputs, DomainOutputs]) -> None:
         """Switch the machine off at once and remove it with its console log."""
         doing = f"removing the machine '{request.outputs.name}'"
         with request.operation.session.own() as connection:
-            domain = found(connection.lookupByUUIDString, request.id, doing)
+            domain = DOMAIN.marked(connection, request.id)
             if domain is not None:
-                if not ours(request.id, request.inputs):
+                if not ours(request.id, request.inputs, request.outputs):
                     raise foreign("machine", domain.name())
                 with explained(doing):
                     remove_domain(domain)
@@ -117,7 +130,34 @@ class Domain(ResourceType[DomainInputs, DomainOutputs, Session]):
                 _remove_console(connection, request)
 
 
-_DEFAULTS = {name: field.default for name, field in DomainInputs.model_fields.items() if not field.is_required()}
+def _importable(domain: Any, connection: Any = None) -> DomainInputs:
+    """The inputs that describe a machine whoever made it.
+
+    Raises:
+        UserError: it has devices or settings that the first update would take away.
+    """
+    what = f"the machine '{domain.name()}'"
+    values = read_values(domain, None)
+    text = domain.XMLDesc(_CONFIG)
+    if connection and not values["pool"]:
+        values["pool"] = stack_pool(connection, domain.UUIDString()) or _pool_of_disks(connection, values["disks"])
+    if (mark := owner_of(from_text(text))) is not None and _is_alias(values["machine"], mark.get("machine", "")):
+        values["machine"] = mark.get("machine")
+    values["ready"] = "channel" if values["probe_channel"] else "none"
+    inputs = imported(DomainInputs, what, values)
+    path = attribute(from_text(text), "devices/serial/log", "file")
+    if strange := xml_domain.undescribed(text, inputs, path):
+        raise not_importable(what, f"this type does not describe its {', '.join(strange)}")
+    return inputs
+
+
+def _pool_of_disks(connection: Any, disks: list[Disk]) -> str:
+    for disk in disks:
+        doing = f"looking for the volume {disk.path}"
+        volume = found(connection.storageVolLookupByPath, disk.path, doing) if disk.path else None
+        if volume is not None:
+            return str(volume.storagePoolLookupByVolume().name())
+    return ""
 
 
 def read_values(domain: Any, recorded: DomainInputs | None) -> dict[str, Any]:
@@ -133,58 +173,72 @@ def read_values(domain: Any, recorded: DomainInputs | None) -> dict[str, Any]:
         for text in (live, config):
             if _is_alias(text["machine"], recorded.machine):
                 text["machine"] = recorded.machine
+        live, config = (tuning.as_recorded(domain, text, recorded) for text in (live, config))
         values = {name: live[name] if live[name] != getattr(recorded, name) else config[name] for name in live}
     values["power"] = guest.power(domain)
     return values
 
 
 def _is_alias(live: str, recorded: str) -> bool:
-    """Whether `pc-q35-7.2` is what libvirt made of `q35`."""
-    return live.startswith(f"pc-{recorded}-")
+    """Whether `pc-q35-7.2` is what libvirt made of `q35`, or `pc-i440fx-7.2` of `pc`."""
+    return live.startswith("pc-i440fx-" if recorded == "pc" else f"pc-{recorded}-")
 
 
 def _bring(
-    operation: Operation, connection: Any, uuid: str, inputs: DomainInputs, *, new: bool = False, retry: bool = False
+    operation: Operation,
+    connection: Any,
+    uuid: str,
+    inputs: DomainInputs,
+    *,
+    new: bool = False,
+    retry: bool = False,
+    adopted: bool = False,
 ) -> DomainOutputs:
     """Make the domain what `inputs` say, whatever it is now."""
     references_change(operation.session)
     console_path = _console_path(connection, inputs) if inputs.console_log else None
     outputs = DomainOutputs(
-        name=inputs.name, pool=inputs.pool, probe_channel=inputs.probe_channel, uuid=uuid, console_path=console_path
+        name=inputs.name,
+        pool=inputs.pool,
+        probe_channel=inputs.probe_channel,
+        uuid=uuid,
+        console_path=console_path,
+        adopted=adopted,
     )
     text = xml_domain.render(
         inputs, uuid, stack=stack_mark(inputs.stack_id), urn=operation.urn, console_path=console_path
     )
+    if operation.cancelled():
+        raise Cancelled
     with explained(f"{'making' if new else 'changing'} the machine '{inputs.name}'"):
         domain = connection.defineXML(text)
-        running = bool(domain.isActive())
-        if running and inputs.power != "stopped":
-            live = xml_domain.parse(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_SECURE))
-            if needs_restart(live, inputs):
-                operation.report("restarting")
-                guest.stop(domain, operation)
-                running = False
-            else:
-                _change_filters(domain, live["nics"], inputs.nics)
-                if guest.power(domain) == "paused":
-                    domain.resume()
-                    retry = True
-        if inputs.power == "stopped":
-            if running:
-                operation.report("shutting down")
-                guest.stop(domain, operation)
-            return outputs
-        if not running:
-            try:
+        with taken_back(lambda: remove_domain(domain) if new else None):
+            running = bool(domain.isActive())
+            if running and inputs.power != "stopped":
+                live = xml_domain.parse(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_SECURE))
+                if needs_restart(live, inputs):
+                    operation.report("restarting")
+                    guest.stop(domain, operation)
+                    running = False
+                else:
+                    _change_filters(domain, live["nics"], inputs.nics)
+                    tuning.change(domain, live, inputs)
+                    if guest.power(domain) == "paused":
+                        domain.resume()
+                        retry = True
+            if inputs.power == "stopped":
+                if running:
+                    operation.report("shutting down")
+                    guest.stop(domain, operation)
+                return outputs
+            if not running:
+                if operation.cancelled():
+                    raise Cancelled
                 operation.report("starting")
                 domain.create()
-            except libvirt.libvirtError:
-                if new:
-                    with contextlib.suppress(libvirt.libvirtError):
-                        remove_domain(domain)
-                raise
     if inputs.ready == "channel" and (retry or not running):
-        guest.wait_ready(operation, connection, domain, inputs, outputs)
+        with explained(f"waiting for the machine '{inputs.name}'"):
+            guest.wait_ready(operation, connection, domain, inputs, outputs)
     return outputs
 
 
@@ -195,14 +249,19 @@ _RESTARTING = (
 
 
 def needs_restart(live: dict[str, Any], inputs: DomainInputs) -> bool:
-    """Whether the running machine differs in more than its packet filters."""
+    """Whether the running machine differs in more than what can be changed while it runs."""
     if any(live[name] != getattr(inputs, name) for name in _RESTARTING):
         return True
     if not _is_alias(live["machine"], inputs.machine) and live["machine"] != inputs.machine:
         return True
-    return [(nic.network, nic.mac, nic.mtu) for nic in live["nics"]] != [
-        (nic.network, nic.mac, nic.mtu) for nic in inputs.nics
-    ]
+    if tuning.needs_restart(live, inputs):
+        return True
+    return [_card(nic) for nic in live["nics"]] != [_card(nic) for nic in inputs.nics]
+
+
+def _card(nic: Nic) -> tuple[object, ...]:
+    """What of a network card stays as it is while the machine runs."""
+    return (nic.network, nic.mac, nic.mtu, nic.inbound_kilobytes_s, nic.outbound_kilobytes_s)
 
 
 def _change_filters(domain: Any, live: list[Nic], wanted: list[Nic]) -> None:
@@ -222,13 +281,15 @@ def _console_path(connection: Any, inputs: DomainInputs) -> str:
 
 
 def _remove_console(connection: Any, request: DeleteRequest[DomainInputs, DomainOutputs]) -> None:
-    """Best effort: the pool's own removal takes what stays."""
+    """Remove the console log; that in a pool which does not run stays, and goes with the pool."""
     outputs = request.outputs
-    pool = found(connection.storagePoolLookupByName, outputs.pool, f"looking for the pool '{outputs.pool}'")
+    pool = POOL.named(connection, outputs.pool)
     if pool is None or not ours(pool.UUIDString(), request.inputs):
         return
-    refresh(pool)
-    with contextlib.suppress(libvirt.libvirtError):
+    with explained(f"removing the console log of '{outputs.name}'"):
+        if not pool.isActive():
+            return
+        refresh(pool)
         for volume in pool.listAllVolumes():
             if is_console_log(volume.name(), outputs.name):
                 volume.delete(0)

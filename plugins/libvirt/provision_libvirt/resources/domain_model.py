@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from provision.spi import IMMUTABLE, RESTARTS, Computed, OwnedInputs, Properties
+from provision_libvirt.resources.cpusets import AS_CPUS
+from provision_libvirt.resources.native_model import POOL_ONLY_ORDERS, NativeOutputs
 
 Power = Literal["running", "stopped", "paused"]
 
@@ -20,6 +22,9 @@ class Disk(Properties):
         Field(description="Serial number: /dev/disk/by-id/virtio-…", max_length=20, pattern=r"^[A-Za-z0-9_.+-]+$"),
         RESTARTS,
     ] = None  # fmt: skip
+    secret: Annotated[
+        str | None, Field(description="UUID of libvirt's secret with the key of an encrypted volume."), RESTARTS
+    ] = None
 
 
 class Nic(Properties):
@@ -30,6 +35,12 @@ class Nic(Properties):
     filter: Annotated[str | None, Field(description="Name of the packet filter; changed while it runs.")] = None
     parameters: Annotated[dict[str, list[str]], Field(description="Values of the filter's variables.")] = {}
     mtu: Annotated[int | None, Field(description="MTU in bytes.", ge=576, le=65535), RESTARTS] = None
+    inbound_kilobytes_s: Annotated[
+        int | None, Field(description="Most bytes towards the machine, in 1000 per second.", ge=1), RESTARTS
+    ] = None
+    outbound_kilobytes_s: Annotated[
+        int | None, Field(description="Most bytes from the machine, in 1000 per second.", ge=1), RESTARTS
+    ] = None
 
 
 class DomainInputs(OwnedInputs):
@@ -38,8 +49,13 @@ class DomainInputs(OwnedInputs):
     pool: Annotated[
         str,
         Field(description="Name of the stack's pool, which is made before and removed after everything else of it."),
-        IMMUTABLE,
+        POOL_ONLY_ORDERS,
     ]
+    pool_uuid: Annotated[
+        str | None,
+        Field(description="UUID of the pool; needed only when the pool was not made by the stack but imported."),
+        POOL_ONLY_ORDERS,
+    ] = None
     name: Annotated[str, Field(description="Name on the hypervisor.", pattern=r"^[A-Za-z0-9_.+-]+$"), IMMUTABLE]
     memory_mib: Annotated[int, Field(description="Memory in MiB.", ge=32), RESTARTS]
     vcpus: Annotated[int, Field(description="Number of virtual CPUs.", ge=1), RESTARTS] = 1
@@ -72,9 +88,69 @@ class DomainInputs(OwnedInputs):
         Field(description="When the machine counts as healthy: `channel` once its probe agent answers."),
     ] = "none"
     ready_timeout_s: Annotated[int, Field(description="How long it may take to get there, in seconds.", gt=0)] = 300
+    cpu_shares: Annotated[
+        int | None,
+        Field(
+            description="Weight under contention, as the hypervisor's control groups count it: without one it is 1024 "
+            "in version 1 and 100 in version 2. Taking it away needs a restart.",
+            ge=1,
+            le=262_144,
+        ),
+    ] = None
+    cpu_quota_us: Annotated[
+        int | None,
+        Field(description="Most CPU time in each 100 ms, in microseconds, emulator included.", ge=1000),
+    ] = None
+    memory_limit_mib: Annotated[
+        int | None, Field(description="Most memory of the hypervisor in MiB, emulator included.", ge=32)
+    ] = None
+    share_pages: Annotated[
+        bool | None, Field(description="`false`: the hypervisor never merges its memory with equal pages."), RESTARTS
+    ] = None
+    balloon: Annotated[
+        bool | None, Field(description="A balloon device, by which idle memory goes back."), RESTARTS
+    ] = None
+    disk_iops: Annotated[
+        int | None, Field(description="Most operations per second of all disks together.", ge=1)
+    ] = None  # fmt: skip
+    disk_bytes_s: Annotated[
+        int | None, Field(description="Most bytes per second of all disks together.", ge=1)
+    ] = None  # fmt: skip
+    vcpu_pins: Annotated[
+        list[str] | None,
+        Field(description="Host CPUs of each virtual CPU, such as `0-1,4`; one for each of them."),
+        AS_CPUS,
+    ] = None
+    emulator_pin: Annotated[
+        str | None, Field(description="Host CPUs of the emulator's other threads, such as `0-1,4`."), AS_CPUS
+    ] = None
+    numa_node: Annotated[
+        int | None, Field(description="The only host NUMA node that its memory may come from.", ge=0), RESTARTS
+    ] = None
+    huge_page_kib: Annotated[
+        int | None, Field(description="Its memory is made of huge pages of this size in KiB.", ge=1024), RESTARTS
+    ] = None
+    locked: Annotated[
+        bool | None, Field(description="Its memory is never swapped out."), RESTARTS
+    ] = None  # fmt: skip
+    confinement: Annotated[
+        Literal["apparmor", "selinux"] | None,
+        Field(description="Security model that must confine it; without, the hypervisor's default applies."),
+        RESTARTS,
+    ] = None
+    hide_hypervisor: Annotated[
+        bool | None, Field(description="The guest's CPU does not say that there is a hypervisor."), RESTARTS
+    ] = None
+    nested: Annotated[
+        bool | None, Field(description="`false`: its CPU has no extensions to run virtual machines."), RESTARTS
+    ] = None
+    secure_boot: Annotated[
+        bool | None, Field(description="UEFI firmware that starts only what is signed."), RESTARTS
+    ] = None
+    tpm: Annotated[bool | None, Field(description="A TPM 2.0 of its own."), RESTARTS] = None
 
 
-class DomainOutputs(Properties):
+class DomainOutputs(NativeOutputs):
     """Outputs of `domain:Domain`; its id is the UUID."""
 
     name: str

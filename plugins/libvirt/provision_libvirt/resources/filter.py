@@ -1,6 +1,6 @@
 """`nwfilter:Filter`: packet rules that libvirt puts into the kernel for each NIC that refers to them."""
 
-import contextlib
+from collections.abc import Iterable
 from typing import Any
 
 import libvirt
@@ -12,6 +12,8 @@ from provision.spi import (
     Created,
     CreateRequest,
     DeleteRequest,
+    Listed,
+    ListRequest,
     Read,
     ReadRequest,
     Replacement,
@@ -19,12 +21,14 @@ from provision.spi import (
     Updated,
     UpdateRequest,
 )
-from provision_libvirt.ownership import Owner, same_owner
+from provision_libvirt.ownership import Owner, is_marked, same_owner
 from provision_libvirt.resources import xml_filter
-from provision_libvirt.resources.common import foreign, found, name_for_life, ours
+from provision_libvirt.resources.common import admitted, foreign, name_for_life, ours, taken_back
 from provision_libvirt.resources.filter_model import FilterInputs, FilterOutputs
-from provision_libvirt.resources.filter_users import descriptions, references_change, sweep_replaced, users_of
-from provision_libvirt.resources.xml_domain import used_filters
+from provision_libvirt.resources.filter_users import references_change, sweep_replaced, users_of
+from provision_libvirt.resources.finding import FILTER
+from provision_libvirt.resources.importing import imported, is_adopted, stack_pool
+from provision_libvirt.resources.native_model import Query
 from provision_libvirt.session import Session, explain, explained, is_absent
 
 
@@ -38,6 +42,7 @@ class Filter(ResourceType[FilterInputs, FilterOutputs, Session]):
     token = "nwfilter:Filter"
     Inputs = FilterInputs
     Outputs = FilterOutputs
+    Query = Query
     replacement = Replacement.CREATE_FIRST
 
     def check(self, request: CheckRequest) -> Checked:
@@ -45,48 +50,48 @@ class Filter(ResourceType[FilterInputs, FilterOutputs, Session]):
         return name_for_life(request)
 
     def create(self, request: CreateRequest[FilterInputs]) -> Created[FilterOutputs]:
-        """Make a new incarnation, then remove those that interrupted runs left and nothing uses."""
+        """Make a new incarnation. What interrupted runs left goes when this one is used, or changed."""
         inputs = request.inputs
         owner = Owner(inputs.stack_id, request.operation.urn)
         connection = request.operation.session.connection()
         references_change(request.operation.session)
         uuid, incarnation = owner.incarnation()
         outputs = _define(connection, inputs, f"{inputs.name}-{incarnation}", uuid)
-        with contextlib.suppress(libvirt.libvirtError):  # what stays is found again by the next create
-            _remove_unused(connection, owner, uuid)
+        sweep_replaced(request.operation.session, [reference.filter for reference in inputs.references])
         return Created(uuid, outputs)
 
     def read(self, request: ReadRequest[FilterInputs, FilterOutputs]) -> Read[FilterInputs, FilterOutputs] | None:
         """What the filter is now: the recorded rules when its definition is the one that was written."""
-        connection = request.operation.session.connection()
-        doing = f"reading the packet filter {request.id}"
-        filter = found(connection.nwfilterLookupByUUIDString, request.id, doing)
+        filter = FILTER.read(request)
         if filter is None:
             return None
-        with explained(doing):
-            text = filter.XMLDesc(0)
-        outputs = _outputs(text, request.id)
         recorded, before = request.inputs, request.outputs
-        if recorded and before and before.fingerprint == outputs.fingerprint:
-            return Read(request.id, recorded, outputs)
-        return Read(request.id, _live_inputs(text, recorded), outputs)
+        with explained(f"reading the packet filter {request.id}"):
+            uuid, text = filter.UUIDString(), filter.XMLDesc(0)
+            if recorded is None:
+                inputs = _importable(filter, stack_pool(request.operation.session.connection(), uuid))
+        outputs = _outputs(text, uuid, adopted=is_adopted(request))
+        if recorded:
+            same = before is not None and before.fingerprint == outputs.fingerprint
+            inputs = recorded if same else _live_inputs(text, recorded)
+        return Read(uuid, inputs, outputs)
+
+    def list(self, request: ListRequest) -> Iterable[Listed]:
+        """Packet filters, by name; those that libvirt brings are not ours."""
+        return FILTER.list(request, _importable)
 
     def update(self, request: UpdateRequest[FilterInputs, FilterOutputs]) -> Updated[FilterOutputs]:
         """Write the rules anew, under the same name and UUID; libvirt applies them to running machines."""
         inputs = request.inputs
         connection = request.operation.session.connection()
-        with explained(f"changing the packet filter '{inputs.name}'"):
+        with admitted(self, request), explained(f"changing the packet filter '{inputs.name}'"):
             name = connection.nwfilterLookupByUUIDString(request.id).name()
-        if not ours(request.id, inputs):
-            raise foreign("packet filter", name)
-        references_change(request.operation.session)
-        updated = Updated(_define(connection, inputs, name, request.id))
-        sweep_replaced(
-            request.operation.session,
-            [reference.filter for reference in request.old_inputs.references],
-            [reference.filter for reference in inputs.references],
-        )
-        return updated
+            if not ours(request.id, inputs, request.outputs):
+                raise foreign("packet filter", name)
+            references_change(request.operation.session)
+            outputs = _define(connection, inputs, name, request.id, before=request.outputs)
+        sweep_replaced(request.operation.session, [name, *(reference.filter for reference in inputs.references)])
+        return Updated(outputs)
 
     def delete(self, request: DeleteRequest[FilterInputs, FilterOutputs]) -> None:
         """Remove the filter.
@@ -95,11 +100,11 @@ class Filter(ResourceType[FilterInputs, FilterOutputs, Session]):
             RetriableError: a machine or another filter still refers to it.
         """
         connection = request.operation.session.connection()
-        filter = found(connection.nwfilterLookupByUUIDString, request.id, f"looking for the packet filter {request.id}")
+        filter = FILTER.marked(connection, request.id)
         if filter is None:
             return
         name = filter.name()
-        if not ours(request.id, request.inputs):
+        if not ours(request.id, request.inputs, request.outputs):
             raise foreign("packet filter", name)
         # Libvirt minds only running machines; a stopped one, or another filter, could then not be started any more.
         if users := users_of(request.operation.session, name):
@@ -117,45 +122,40 @@ class Filter(ResourceType[FilterInputs, FilterOutputs, Session]):
             raise explain(f"removing the packet filter '{name}'", error) from None
 
 
-def _define(connection: Any, inputs: FilterInputs, name: str, uuid: str) -> FilterOutputs:
+def _define(
+    connection: Any, inputs: FilterInputs, name: str, uuid: str, before: FilterOutputs | None = None
+) -> FilterOutputs:
     with explained(f"writing the packet filter '{name}'"):
         made = connection.nwfilterDefineXML(xml_filter.render(inputs, name, uuid))
-        return _outputs(made.XMLDesc(0), uuid)
+        with taken_back(lambda: made.undefine() if before is None else None):
+            return _outputs(made.XMLDesc(0), uuid, adopted=before is not None and before.adopted)
 
 
-def _outputs(text: str, uuid: str) -> FilterOutputs:
-    return FilterOutputs(name=xml_filter.parse(text)["name"], uuid=uuid, fingerprint=xml_filter.fingerprint(text))
+def _outputs(text: str, uuid: str, *, adopted: bool) -> FilterOutputs:
+    name, fingerprint = xml_filter.parse(text)["name"], xml_filter.fingerprint(text)
+    return FilterOutputs(name=name, uuid=uuid, fingerprint=fingerprint, adopted=adopted)
 
 
-def _live_inputs(text: str, recorded: FilterInputs | None) -> FilterInputs:
+def _importable(filter: Any, pool: str = "") -> FilterInputs:
+    """The inputs that describe a filter whoever made it; one of ours has the name of its incarnation behind a dash.
+
+    Raises:
+        UserError: they cannot.
+    """
+    name = filter.name()
+    base = name.rpartition("-")[0] if is_marked(filter.UUIDString()) else ""
+    values = xml_filter.parse(filter.XMLDesc(0)) | {"name": base or name, "pool": pool}
+    return imported(FilterInputs, f"the packet filter '{name}'", values)
+
+
+def _live_inputs(text: str, recorded: FilterInputs) -> FilterInputs:
     """The live definition, each unchanged rule in the spelling that was recorded."""
     values = xml_filter.parse(text)
-    values["name"] = values["name"].rpartition("-")[0] or values["name"]
-    if recorded is None:
-        return FilterInputs.model_construct(stack_id="", pool="", **values)
     spelling = {xml_filter.canonical(rule): rule for rule in recorded.rules}
     values["rules"] = [spelling.get(xml_filter.canonical(rule), rule) for rule in values["rules"]]
     if recorded.priority is None:
         values["priority"] = None  # libvirt fills a default in
     return recorded.model_copy(update={**values, "name": recorded.name})
-
-
-def _remove_unused(connection: Any, owner: Owner, current: str) -> None:
-    others = [
-        filter
-        for filter in connection.listAllNWFilters()
-        if owner.owns(filter.UUIDString()) and filter.UUIDString() != current
-    ]
-    if not others:
-        return
-    used = used_filters(
-        [domain.XMLDesc(flags) for domain in connection.listAllDomains() for flags in descriptions(domain)]
-        + [filter.XMLDesc(0) for filter in connection.listAllNWFilters()]
-    )
-    for filter in others:
-        if filter.name() not in used:
-            with contextlib.suppress(libvirt.libvirtError):
-                filter.undefine()
 
 
 def _is_replaced(connection: Any, uuid: str) -> bool:

@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from provision.spi import IMMUTABLE, Computed, OwnedInputs, Properties
+from provision_libvirt.resources.native_model import POOL_ONLY_ORDERS, NativeOutputs
+from provision_libvirt.resources.spelling import SAME_RULES
 
 Action = Literal["accept", "drop", "reject", "return", "continue"]
 Direction = Literal["in", "out", "inout"]
@@ -40,7 +42,7 @@ class FilterInputs(OwnedInputs):
     pool: Annotated[
         str,
         Field(description="Name of the stack's pool, which is made before and removed after everything else of it."),
-        IMMUTABLE,
+        POOL_ONLY_ORDERS,
     ]
     name: Annotated[
         str, Field(description="Base of the name on the hypervisor; each incarnation adds a suffix."), IMMUTABLE
@@ -49,11 +51,11 @@ class FilterInputs(OwnedInputs):
     priority: Annotated[
         int | None, Field(description="Order of the chain: lower comes first.", ge=-1000, le=1000), IMMUTABLE
     ] = None
-    rules: Annotated[list[FilterRule], Field(description="The filter's own rules.")] = []
+    rules: Annotated[list[FilterRule], Field(description="The filter's own rules."), SAME_RULES] = []
     references: Annotated[list[FilterReference], Field(description="Other filters, applied as well.")] = []
 
 
-class FilterOutputs(Properties):
+class FilterOutputs(NativeOutputs):
     """Outputs of `nwfilter:Filter`; its id is the UUID."""
 
     name: Annotated[str, Field(description="Name on the hypervisor: base name and incarnation."), Computed()]

@@ -12,9 +12,10 @@ from weakref import WeakKeyDictionary
 
 import libvirt
 
+from provision.errors import PlatformError
 from provision_libvirt.ownership import same_owner
 from provision_libvirt.resources.xml_domain import used_filters
-from provision_libvirt.session import Session, explained
+from provision_libvirt.session import Session, explained, is_absent
 
 _SEEN_SECONDS = 2.0
 _seen: WeakKeyDictionary[Session, tuple[float, dict[str, list[str]]]] = WeakKeyDictionary()
@@ -41,25 +42,31 @@ def users_of(session: Session, name: str) -> str:
     return ", ".join(seen[1].get(name, ()))
 
 
-def sweep_replaced(session: Session, before: Iterable[str | None], now: Iterable[str | None]) -> None:
-    """Remove filters that were referred to `before` and are incarnations of those referred to `now`, if unused.
+def sweep_replaced(session: Session, used: Iterable[str | None]) -> None:
+    """Remove unused incarnations of the filters that are `used` from now on, by name, those themselves excepted.
 
     A run that was killed in the middle of a replacement leaves the old incarnation in use; the next run deletes it
-    before whatever uses it can change over, so it must be left then, and goes here.
+    before whatever uses it can change over, so it must be left then, and goes here. So does an incarnation that a
+    killed run made and did not record; `create` itself cannot tell it from the live one.
     """
-    connection = session.connection()
-    kept = {name for name in now if name}
-    gone = [name for name in before if name and name not in kept]
-    if not gone:
+    kept = {name for name in used if name}
+    if not kept:
         return
-    references_change(session)
-    with contextlib.suppress(libvirt.libvirtError):  # what stays goes with the pool at the latest
-        current = [connection.nwfilterLookupByName(name).UUIDString() for name in sorted(kept)]
-        for name in gone:
-            with contextlib.suppress(libvirt.libvirtError):
-                old = connection.nwfilterLookupByName(name)
-                if any(same_owner(old.UUIDString(), uuid) for uuid in current) and not users_of(session, name):
-                    old.undefine()
+    # What stays goes with the pool at the latest, so that no failure here is worth one of the whole operation.
+    with contextlib.suppress(libvirt.libvirtError, PlatformError):
+        filters = [(thing.name(), thing.UUIDString(), thing) for thing in session.connection().listAllNWFilters()]
+        current = [uuid for name, uuid, _ in filters if name in kept]
+        spare = [
+            (name, thing)
+            for name, uuid, thing in filters
+            if name not in kept and any(same_owner(uuid, other) for other in current)
+        ]
+        if spare:
+            references_change(session)
+        for name, thing in spare:
+            if not users_of(session, name):
+                with contextlib.suppress(libvirt.libvirtError):
+                    thing.undefine()
 
 
 def descriptions(thing: Any) -> tuple[int, ...]:
@@ -76,9 +83,13 @@ def _all_users(connection: Any) -> dict[str, list[str]]:
     with explained("looking for what uses packet filters"):
         objects = [(f"the machine '{domain.name()}'", domain) for domain in connection.listAllDomains()]
         objects += [(f"the packet filter '{filter.name()}'", filter) for filter in connection.listAllNWFilters()]
-    for words, thing in objects:
-        with contextlib.suppress(libvirt.libvirtError):  # it went away meanwhile
-            texts = [thing.XMLDesc(flags) for flags in descriptions(thing)]
+        for words, thing in objects:
+            try:
+                texts = [thing.XMLDesc(flags) for flags in descriptions(thing)]
+            except libvirt.libvirtError as error:
+                if not is_absent(error):  # else it went away meanwhile
+                    raise
+                continue
             for name in used_filters(texts):
                 users.setdefault(name, []).append(words)
     return users

@@ -8,19 +8,21 @@ from typing import Any
 import libvirt
 
 from provision.errors import CreatedButUnhealthy, PlatformError
-from provision.spi import Cancelled, Operation
+from provision.spi import Cancelled, Operation, Pending
 from provision_libvirt.micro.client import ProbeClient, ProbeFailure
 from provision_libvirt.micro.transport import ChannelTransport
 from provision_libvirt.resources.domain_model import DomainInputs, DomainOutputs, Power
 from provision_libvirt.resources.leftovers import CONSOLE_SUFFIX, refresh
-from provision_libvirt.session import download, explained
+from provision_libvirt.session import best_effort, download, explained, is_absent, is_passing
 
 _SHUTDOWN_SECONDS = 30.0
 # What is sent before the guest listens waits for it, so an answer comes at once however long this is; a guest that
 # never listens must not be sent much.
 _PING_SECONDS = 2.0
+_HEED_SECONDS = 0.2
 _REPORT_SECONDS = 5.0
-_PAUSE_SECONDS = 0.1
+_FIRST_PAUSE_SECONDS = 0.1
+_LONGEST_PAUSE_SECONDS = 0.4
 _TAIL_BYTES = 4096
 _TAIL_LINES = 20
 # Terminal sequences (ECMA-48) and control characters, which must not reach a person's terminal.
@@ -52,12 +54,15 @@ def stop(domain: Any, operation: Operation) -> None:
         Cancelled: the run was cancelled meanwhile; the guest goes on shutting down by itself.
         libvirt.libvirtError: it cannot be stopped.
     """
-    with contextlib.suppress(libvirt.libvirtError):
+    end = time.monotonic() + _SHUTDOWN_SECONDS
+
+    def look() -> Pending | None:
+        waiting = domain.isActive() and power(domain) == "running" and time.monotonic() < end
+        return Pending("shutting down") if waiting else None
+
+    with best_effort():
         domain.shutdown()
-        end = time.monotonic() + _SHUTDOWN_SECONDS
-        while domain.isActive() and time.monotonic() < end and power(domain) == "running":
-            if operation.wait(0.2) or operation.cancelled():
-                raise Cancelled
+        operation.wait_until(look, longest=0.5)
     try:
         domain.destroy()
     except libvirt.libvirtError as error:
@@ -72,29 +77,31 @@ def wait_ready(
 
     Raises:
         CreatedButUnhealthy: it is not in time, the guest stopped, or the run was cancelled.
+        libvirt.libvirtError: the hypervisor did not answer.
     """
     began = time.monotonic()
     end = began + inputs.ready_timeout_s
     if operation.deadline is not None:
         end = min(end, operation.deadline - 1.0)
-    reported = began
-    with _Agent(connection, outputs.uuid) as agent:
-        while True:
-            state, ready = agent.ask()
-            if ready:
-                return
-            if reason := _stopped_because(domain):
-                state = reason
-                break
-            if operation.wait(_PAUSE_SECONDS) or operation.cancelled():
-                state = "the run was cancelled while it was starting"
-                break
-            now = time.monotonic()
-            if now >= end:
-                break
-            if now - reported >= _REPORT_SECONDS:
-                reported = now
-                operation.report(f"waiting for the guest ({now - began:.0f} s): {state}")
+
+    def look() -> Pending | str | None:
+        """Why it will not be ready, None once it is."""
+        state, ready = agent.ask()
+        if ready:
+            return None
+        if reason := _stopped_because(domain):
+            return reason
+        now = time.monotonic()
+        shown = (now - began) // _REPORT_SECONDS * _REPORT_SECONDS
+        return state if now >= end else Pending(f"waiting for the guest ({shown:.0f} s): {state}")
+
+    with _Agent(connection, outputs.uuid, operation) as agent:
+        try:
+            state = operation.wait_until(look, first=_FIRST_PAUSE_SECONDS, longest=_LONGEST_PAUSE_SECONDS)
+        except Cancelled:
+            state = "the run was cancelled while it was starting"
+    if state is None:
+        return
     waited = f"{time.monotonic() - began:.0f} s"
     raise CreatedButUnhealthy(
         f"the machine '{inputs.name}' is not ready after {waited}: {state}",
@@ -104,12 +111,33 @@ def wait_ready(
     )
 
 
+class _Heedful:
+    """A channel on which nobody waits after the run was cancelled."""
+
+    def __init__(self, transport: ChannelTransport, operation: Operation) -> None:
+        self._transport = transport
+        self._operation = operation
+        self.send = transport.send
+        self.close = transport.close
+
+    def receive(self, seconds: float) -> bytes:
+        """What arrived within `seconds`, b"" for nothing."""
+        end = time.monotonic() + seconds
+        while not self._operation.cancelled():
+            left = end - time.monotonic()
+            data = self._transport.receive(max(0.0, min(_HEED_SECONDS, left)))
+            if data or left <= _HEED_SECONDS:
+                return data
+        raise ConnectionError("the run was cancelled")
+
+
 class _Agent:
     """Asks a guest's probe agent how it is, through a channel that is opened again when it breaks."""
 
-    def __init__(self, connection: Any, uuid: str) -> None:
+    def __init__(self, connection: Any, uuid: str, operation: Operation) -> None:
         self._connection = connection
         self._uuid = uuid
+        self._operation = operation
         self._client: ProbeClient | None = None
 
     def __enter__(self) -> "_Agent":
@@ -122,7 +150,7 @@ class _Agent:
         """What the guest does, in words, and whether it is ready."""
         try:
             if self._client is None:
-                transport = ChannelTransport(self._connection, self._uuid)
+                transport = _Heedful(ChannelTransport(self._connection, self._uuid), self._operation)
                 self._client = ProbeClient(transport, grace_seconds=_PING_SECONDS)
         except ProbeFailure as failure:
             return str(failure), False
@@ -145,7 +173,9 @@ def _stopped_because(domain: Any) -> str:
     try:
         state, reason = domain.state()
     except libvirt.libvirtError as error:
-        return f"it is gone: {error}"
+        if is_passing(error):
+            raise
+        return f"it is gone: {error}" if is_absent(error) else f"the hypervisor does not say how it is: {error}"
     if state == libvirt.VIR_DOMAIN_PAUSED and reason in _PAUSED:
         return f"it is paused because {_PAUSED[reason]}"
     if state in (libvirt.VIR_DOMAIN_SHUTOFF, libvirt.VIR_DOMAIN_CRASHED):

@@ -1,6 +1,5 @@
 """Removing what interrupted runs left of a stack."""
 
-import contextlib
 import re
 import struct
 from collections.abc import Callable, Sequence
@@ -8,9 +7,8 @@ from typing import Any
 
 import libvirt
 
-from provision_libvirt.ownership import same_stack
 from provision_libvirt.resources.xml_tools import attribute, from_text
-from provision_libvirt.session import download
+from provision_libvirt.session import best_effort, download, is_passing
 
 CACHE_SUFFIX = ".cache"
 SEED_SUFFIX = ".seed.iso"
@@ -28,8 +26,8 @@ UNDEFINE = (
 )
 
 
-def sweep(connection: Any, marker: str, report: Callable[[str], None]) -> None:
-    """Remove all domains, networks and packet filters of the stack that `marker` belongs to.
+def sweep(connection: Any, of_stack: Callable[[str], bool], report: Callable[[str], None]) -> None:
+    """Remove all domains, networks and packet filters of a stack; `of_stack` tells them by their UUID.
 
     Only for the time when nothing of the stack is recorded any more.
 
@@ -37,16 +35,16 @@ def sweep(connection: Any, marker: str, report: Callable[[str], None]) -> None:
         libvirt.libvirtError: something of them cannot be removed.
     """
     for domain in connection.listAllDomains():
-        if same_stack(domain.UUIDString(), marker):
+        if of_stack(domain.UUIDString()):
             report(f"removing the machine '{domain.name()}', left by an interrupted run")
             remove_domain(domain)
     for network in connection.listAllNetworks():
-        if same_stack(network.UUIDString(), marker):
+        if of_stack(network.UUIDString()):
             report(f"removing the network '{network.name()}', left by an interrupted run")
             if network.isActive():
                 network.destroy()
             network.undefine()
-    _sweep_filters(connection, marker)
+    _sweep_filters(connection, of_stack)
 
 
 def remove_domain(domain: Any) -> None:
@@ -63,18 +61,30 @@ def remove_domain(domain: Any) -> None:
                 raise
 
 
-def remove_volumes(connection: Any, pool: Any, disposable: Sequence[str]) -> list[str]:
-    """Remove every volume that can be made again, is named in `disposable` or holds nothing; gives the others."""
+def remove_volumes(connection: Any, pool: Any, disposable: Sequence[str], *, only: bool = False) -> list[str]:
+    """Remove every volume that can be made again, is named in `disposable` or holds nothing; gives the others.
+
+    Args:
+        connection: to the hypervisor.
+        pool: that holds them.
+        disposable: names of volumes.
+        only: remove no others than those.
+
+    Raises:
+        libvirt.libvirtError: a failure that is expected to pass.
+    """
     refresh(pool)
     kept: list[str] = []
     for volume in pool.listAllVolumes():
         name = volume.name()
         try:
-            if _can_be_made_again(name) or name in disposable or is_blank(connection, volume):
+            if name in disposable or (not only and (_can_be_made_again(name) or is_blank(connection, volume))):
                 volume.delete(0)
             else:
                 kept.append(name)
-        except libvirt.libvirtError:
+        except libvirt.libvirtError as error:
+            if is_passing(error):
+                raise
             kept.append(name)
     return kept
 
@@ -85,13 +95,18 @@ def is_console_log(volume: str, machine: str) -> bool:
     return match is not None and match[1] == machine
 
 
+def is_any_console_log(volume: str) -> bool:
+    """Whether a volume is the console log of some machine."""
+    return _ROTATED.fullmatch(volume) is not None
+
+
 def _can_be_made_again(name: str) -> bool:
-    return name.endswith(_REGENERABLE) or _ROTATED.fullmatch(name) is not None
+    return name.endswith(_REGENERABLE) or is_any_console_log(name)
 
 
 def refresh(pool: Any) -> None:
     """Have libvirt look at the pool's directory; not possible while a volume is being written, and then left out."""
-    with contextlib.suppress(libvirt.libvirtError):
+    with best_effort():
         pool.refresh(0)
 
 
@@ -118,15 +133,17 @@ def blank_qcow2(read: Callable[[int, int], bytes]) -> bool:
     return len(l1) == entries * 8 and not any(l1)
 
 
-def _sweep_filters(connection: Any, marker: str) -> None:
+def _sweep_filters(connection: Any, of_stack: Callable[[str], bool]) -> None:
     """Filters may refer to each other, so try as long as any of them can be removed."""
-    left = [filter for filter in connection.listAllNWFilters() if same_stack(filter.UUIDString(), marker)]
+    left = [filter for filter in connection.listAllNWFilters() if of_stack(filter.UUIDString())]
     while left:
         still = []
         for filter in left:
             try:
                 filter.undefine()
-            except libvirt.libvirtError:
+            except libvirt.libvirtError as error:
+                if is_passing(error):
+                    raise
                 still.append(filter)
         if len(still) == len(left):
             return

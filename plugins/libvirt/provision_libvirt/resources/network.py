@@ -1,18 +1,22 @@
 """`network:Network`: a bridge with addresses, DHCP and DNS of the hypervisor."""
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import libvirt
 
-from provision.errors import ForeignObject
+from provision.errors import ForeignObject, UserError
 from provision.spi import (
+    Cancelled,
     Checked,
     CheckRequest,
     Created,
     CreateRequest,
     DeleteRequest,
+    Listed,
+    ListRequest,
+    Operation,
     Read,
     ReadRequest,
     ResourceType,
@@ -21,8 +25,12 @@ from provision.spi import (
 )
 from provision_libvirt.ownership import Owner, stack_mark
 from provision_libvirt.resources import xml_network
-from provision_libvirt.resources.common import foreign, found, name_for_life, new_generation, ours, taken
+from provision_libvirt.resources.common import admitted, foreign, name_for_life, new_generation, ours, taken, taken_back
+from provision_libvirt.resources.finding import NETWORK
+from provision_libvirt.resources.importing import imported, is_adopted, not_importable, stack_pool
+from provision_libvirt.resources.native_model import Query
 from provision_libvirt.resources.network_model import NetworkInputs, NetworkOutputs
+from provision_libvirt.resources.spelling import canonical
 from provision_libvirt.resources.xml_tools import Element, to_text
 from provision_libvirt.session import Session, explained
 
@@ -35,6 +43,7 @@ class Network(ResourceType[NetworkInputs, NetworkOutputs, Session]):
     token = "network:Network"
     Inputs = NetworkInputs
     Outputs = NetworkOutputs
+    Query = Query
 
     def check(self, request: CheckRequest) -> Checked:
         """Keep the name on the hypervisor."""
@@ -45,7 +54,7 @@ class Network(ResourceType[NetworkInputs, NetworkOutputs, Session]):
         inputs, urn = request.inputs, request.operation.urn
         connection = request.operation.session.connection()
         uuid = Owner(inputs.stack_id, urn).uuid()
-        left = found(connection.networkLookupByUUIDString, uuid, f"looking for the network '{inputs.name}'")
+        left = NETWORK.marked(connection, uuid)
         if left is not None:
             if kept := _unchanged(left, inputs):
                 return Created(uuid, _outputs(inputs, uuid, kept))
@@ -56,43 +65,42 @@ class Network(ResourceType[NetworkInputs, NetworkOutputs, Session]):
         text = xml_network.render(inputs, uuid, stack=stack_mark(inputs.stack_id), urn=urn, generation=generation)
         with explained(f"making the network '{inputs.name}'"), _clashes(inputs):
             network = connection.networkDefineXML(text)
-            try:
+            with taken_back(lambda: _remove(network)):
                 network.create()
                 network.setAutostart(1)
-            except libvirt.libvirtError:
-                with contextlib.suppress(libvirt.libvirtError):
-                    network.undefine()
-                raise
         return Created(uuid, _outputs(inputs, uuid, generation))
 
     def read(self, request: ReadRequest[NetworkInputs, NetworkOutputs]) -> Read[NetworkInputs, NetworkOutputs] | None:
         """What the network is now; one that was stopped counts as gone, since whatever was plugged in is cut off."""
-        connection = request.operation.session.connection()
-        doing = f"reading the network {request.id}"
-        network = found(connection.networkLookupByUUIDString, request.id, doing)
+        network = NETWORK.read(request)
         if network is None:
             return None
-        with explained(doing):
-            if not network.isActive():
-                return None
-            live, config = network.XMLDesc(0), network.XMLDesc(_CONFIG)
-        values = xml_network.parse(live)
         recorded = request.inputs
-        if recorded:  # a change by hand may be in the running network alone, or only in what the next start uses
-            stored = xml_network.parse(config)
-            values = {name: _seen(getattr(recorded, name), values[name], stored[name]) for name in values}
-        base = dict(recorded) if recorded else {"stack_id": "", "pool": ""}
-        inputs = NetworkInputs.model_construct(**{**base, **values})
-        generation = xml_network.generation(live) or ""
-        return Read(request.id, inputs, _outputs(inputs, request.id, generation))
+        with explained(f"reading the network {request.id}"):
+            uuid = network.UUIDString()
+            if recorded is None:
+                inputs = _importable(network, request.operation.session.connection())
+            elif not network.isActive():
+                return None
+            live = network.XMLDesc(0)
+            if recorded:  # a change by hand may be in the running network alone, or only in what the next start uses
+                values, stored = xml_network.parse(live), xml_network.parse(network.XMLDesc(_CONFIG))
+                values = {name: _seen(getattr(recorded, name), values[name], stored[name]) for name in values}
+                inputs = NetworkInputs.model_construct(**{**dict(recorded), **values})
+        outputs = _outputs(inputs, uuid, xml_network.generation(live) or "", adopted=is_adopted(request))
+        return Read(uuid, inputs, outputs)
+
+    def list(self, request: ListRequest) -> Iterable[Listed]:
+        """Networks, by name."""
+        return NETWORK.list(request, lambda network: _importable(network))
 
     def update(self, request: UpdateRequest[NetworkInputs, NetworkOutputs]) -> Updated[NetworkOutputs]:
         """Bring DHCP and DNS entries into the wanted form, in the running network and for its next start."""
         inputs = request.inputs
         connection = request.operation.session.connection()
-        with explained(f"changing the network '{inputs.name}'"):
+        with admitted(self, request), explained(f"changing the network '{inputs.name}'"):
             network = connection.networkLookupByUUIDString(request.id)
-            if not ours(request.id, inputs):
+            if not ours(request.id, inputs, request.outputs):
                 raise foreign("network", inputs.name)
             generation = xml_network.generation(network.XMLDesc(0)) or request.outputs.generation
             text = xml_network.render(
@@ -100,34 +108,52 @@ class Network(ResourceType[NetworkInputs, NetworkOutputs, Session]):
             )
             connection.networkDefineXML(text)
             if network.isActive():
-                _update_live(network, inputs)
+                _update_live(network, inputs, request.operation)
             else:
                 network.create()
-        return Updated(_outputs(inputs, request.id, generation))
+        return Updated(_outputs(inputs, request.id, generation, adopted=request.outputs.adopted))
 
     def delete(self, request: DeleteRequest[NetworkInputs, NetworkOutputs]) -> None:
         """Stop and remove the network."""
         connection = request.operation.session.connection()
-        network = found(connection.networkLookupByUUIDString, request.id, f"looking for the network {request.id}")
+        network = NETWORK.marked(connection, request.id)
         if network is None:
             return
-        if not ours(request.id, request.inputs):
+        if not ours(request.id, request.inputs, request.outputs):
             raise foreign("network", network.name())
         _remove(network)
 
 
-def _outputs(inputs: NetworkInputs, uuid: str, generation: str) -> NetworkOutputs:
-    return NetworkOutputs(name=inputs.name, bridge=inputs.bridge, uuid=uuid, generation=generation)
+def _outputs(inputs: NetworkInputs, uuid: str, generation: str, *, adopted: bool = False) -> NetworkOutputs:
+    return NetworkOutputs(
+        name=inputs.name, bridge=inputs.bridge, uuid=uuid, generation=generation, adopted=adopted
+    )  # fmt: skip
+
+
+def _importable(network: Any, connection: Any = None) -> NetworkInputs:
+    """The inputs that describe a network whoever made it.
+
+    Raises:
+        UserError: it does not run, or has settings that the first update would take away.
+    """
+    what = f"the network '{network.name()}'"
+    if not network.isActive():
+        raise UserError(f"{what} cannot be imported: it is not running", f"virsh net-start {network.name()}")
+    text = network.XMLDesc(_CONFIG)
+    if strange := xml_network.undescribed(text):
+        raise not_importable(what, f"this type does not describe its settings {', '.join(strange)}")
+    pool = stack_pool(connection, network.UUIDString()) if connection else ""
+    return imported(NetworkInputs, what, {**xml_network.parse(text), "pool": pool})
 
 
 def _seen(recorded: Any, live: Any, stored: Any) -> Any:
     """The recorded value in its own spelling, unless one of the two others means something else."""
-    meant = xml_network.canonical(recorded)
-    return next((value for value in (live, stored) if xml_network.canonical(value) != meant), recorded)
+    meant = canonical(recorded)
+    return next((value for value in (live, stored) if canonical(value) != meant), recorded)
 
 
 def _refuse_other(connection: Any, inputs: NetworkInputs, uuid: str) -> None:
-    other = found(connection.networkLookupByName, inputs.name, f"looking for the network '{inputs.name}'")
+    other = NETWORK.named(connection, inputs.name)
     if other is not None and other.UUIDString() != uuid:
         raise taken("network", inputs.name, other.UUIDString(), inputs)
 
@@ -151,11 +177,11 @@ def _clashes(inputs: NetworkInputs) -> Iterator[None]:
 def _unchanged(network: Any, inputs: NetworkInputs) -> str | None:
     """The generation of a running network that is just what `inputs` say, else None."""
     with explained(f"reading the network '{inputs.name}'"):
-        if not network.isActive():
+        if not (network.isActive() and network.isPersistent()):
             return None
         texts = (network.XMLDesc(0), network.XMLDesc(_CONFIG))
         wanted = xml_network.parse(xml_network.render(inputs, "", stack="", urn="", generation=""))
-        if any(xml_network.canonical(xml_network.parse(text)) != xml_network.canonical(wanted) for text in texts):
+        if any(canonical(xml_network.parse(text)) != canonical(wanted) for text in texts):
             return None
         network.setAutostart(1)
         return xml_network.generation(texts[0])
@@ -171,8 +197,8 @@ def _remove(network: Any) -> None:
                     raise
 
 
-def _update_live(network: Any, inputs: NetworkInputs) -> None:
-    """Remove first, then add: an address may move from one entry to another."""
+def _update_live(network: Any, inputs: NetworkInputs, operation: Operation) -> None:
+    """Modify, then remove, then add: an address may move from one entry to another."""
     live = xml_network.parse(network.XMLDesc(0))
     sections: list[tuple[int, Callable[[Any], Element], list[Any], list[Any]]] = [
         (libvirt.VIR_NETWORK_SECTION_DNS_HOST, xml_network.dns_host, live["dns_hosts"], inputs.dns_hosts),
@@ -184,18 +210,26 @@ def _update_live(network: Any, inputs: NetworkInputs) -> None:
             [inputs.dhcp_range] if inputs.dhcp_range else [],
         ),
     ]
+
+    def change(command: int, section: int, item: Element) -> None:
+        if operation.cancelled():
+            raise Cancelled
+        network.update(command, section, -1, to_text(item), libvirt.VIR_NETWORK_UPDATE_AFFECT_LIVE)
+
+    for item in _without(inputs.dhcp_hosts, live["dhcp_hosts"]):
+        before = next((host for host in live["dhcp_hosts"] if canonical(host.mac) == canonical(item.mac)), None)
+        if before is not None:  # at once: without any lease for a moment DHCP would stop and start again
+            section, text = libvirt.VIR_NETWORK_SECTION_IP_DHCP_HOST, xml_network.dhcp_host(item)
+            change(libvirt.VIR_NETWORK_UPDATE_COMMAND_MODIFY, section, text)
+            live["dhcp_hosts"][live["dhcp_hosts"].index(before)] = item
     for section, render, now, then in sections:
         for item in _without(now, then):
-            _live(network, libvirt.VIR_NETWORK_UPDATE_COMMAND_DELETE, section, render(item))
+            change(libvirt.VIR_NETWORK_UPDATE_COMMAND_DELETE, section, render(item))
     for section, render, now, then in sections:
         for item in _without(then, now):
-            _live(network, libvirt.VIR_NETWORK_UPDATE_COMMAND_ADD_LAST, section, render(item))
+            change(libvirt.VIR_NETWORK_UPDATE_COMMAND_ADD_LAST, section, render(item))
 
 
 def _without(items: list[Any], others: list[Any]) -> list[Any]:
-    known = [xml_network.canonical(other) for other in others]
-    return [item for item in items if xml_network.canonical(item) not in known]
-
-
-def _live(network: Any, command: int, section: int, item: Element) -> None:
-    network.update(command, section, -1, to_text(item), libvirt.VIR_NETWORK_UPDATE_AFFECT_LIVE)
+    known = [canonical(other) for other in others]
+    return [item for item in items if canonical(item) not in known]

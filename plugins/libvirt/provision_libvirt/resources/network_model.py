@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from provision.spi import IMMUTABLE, Computed, OwnedInputs, Properties
+from provision_libvirt.resources.native_model import POOL_ONLY_ORDERS, NativeOutputs
+from provision_libvirt.resources.spelling import ANY_SPELLING
 
 
 class IpAddress(Properties):
@@ -43,7 +45,7 @@ class NetworkInputs(OwnedInputs):
     pool: Annotated[
         str,
         Field(description="Name of the stack's pool, which is made before and removed after everything else of it."),
-        IMMUTABLE,
+        POOL_ONLY_ORDERS,
     ]
     name: Annotated[str, Field(description="Name on the hypervisor."), IMMUTABLE]
     mode: Annotated[
@@ -67,11 +69,12 @@ class NetworkInputs(OwnedInputs):
     dhcp_hosts: Annotated[
         list[DhcpHost],
         Field(description="Fixed IPv4 leases; with neither these nor a range there is no DHCP."),
+        ANY_SPELLING,
     ] = []
-    dns_hosts: Annotated[list[DnsHost], Field(description="Names in the network's DNS.")] = []
+    dns_hosts: Annotated[list[DnsHost], Field(description="Names in the network's DNS."), ANY_SPELLING] = []
 
 
-class NetworkOutputs(Properties):
+class NetworkOutputs(NativeOutputs):
     """Outputs of `network:Network`; its id is the UUID."""
 
     name: str

@@ -1,30 +1,34 @@
 """`storage:Pool`: the stack's directory of volumes, and the last object of a stack to go."""
 
-import contextlib
+from collections.abc import Iterable
 from typing import Any
 
-import libvirt
-
-from provision.errors import PlatformError
+from provision.errors import PlatformError, UserError
 from provision.spi import (
     Checked,
     CheckRequest,
     Created,
     CreateRequest,
     DeleteRequest,
+    Listed,
+    ListRequest,
     Read,
     ReadRequest,
     ResourceType,
     Updated,
     UpdateRequest,
 )
-from provision_libvirt.ownership import Owner
+from provision_libvirt.ownership import Owner, in_stack, same_stack
 from provision_libvirt.resources import xml_storage
-from provision_libvirt.resources.common import foreign, found, name_for_life, ours, taken
+from provision_libvirt.resources.common import foreign, name_for_life, ours, taken, taken_back
+from provision_libvirt.resources.encryption import forget_lost_keys
+from provision_libvirt.resources.finding import POOL
+from provision_libvirt.resources.importing import imported, is_adopted, not_importable
 from provision_libvirt.resources.leftovers import remove_volumes, sweep
+from provision_libvirt.resources.native_model import Query
 from provision_libvirt.resources.storage_model import PoolInputs, PoolOutputs
 from provision_libvirt.resources.xml_tools import from_text
-from provision_libvirt.session import Session, explained
+from provision_libvirt.session import Session, best_effort, explained
 
 
 class Pool(ResourceType[PoolInputs, PoolOutputs, Session]):
@@ -37,6 +41,7 @@ class Pool(ResourceType[PoolInputs, PoolOutputs, Session]):
     token = "storage:Pool"
     Inputs = PoolInputs
     Outputs = PoolOutputs
+    Query = Query
 
     def check(self, request: CheckRequest) -> Checked:
         """Keep the name on the hypervisor."""
@@ -48,82 +53,119 @@ class Pool(ResourceType[PoolInputs, PoolOutputs, Session]):
         connection = session.connection()
         uuid = Owner(inputs.stack_id, request.operation.urn).uuid()
         doing = f"making the storage pool '{inputs.name}'"
-        other = found(connection.storagePoolLookupByName, inputs.name, doing)
+        other = POOL.named(connection, inputs.name)
         if other is not None and other.UUIDString() != uuid:
             raise taken("storage pool", inputs.name, other.UUIDString(), inputs)
-        left = found(connection.storagePoolLookupByUUIDString, uuid, doing)
+        left = POOL.marked(connection, uuid)
         with explained(doing):
             if left is not None and left.name() != inputs.name:
-                _stop(left)
-                left.undefine()
+                _remove(left)
                 left = None
             path = f"{session.config.pool_path.rstrip('/')}/{inputs.name}"
-            pool = left
-            if pool is None:
-                pool = connection.storagePoolDefineXML(xml_storage.pool(inputs.name, uuid, path))
-            try:
+            text = xml_storage.pool(inputs.name, uuid, path)
+            pool = connection.storagePoolDefineXML(text) if left is None else left
+            with taken_back(lambda: _remove(pool, delete=True) if left is None else None):
                 if not pool.isActive():
                     pool.build(0)
                     pool.create(0)
                 pool.setAutostart(1)
-            except libvirt.libvirtError:
-                if left is None:
-                    with contextlib.suppress(libvirt.libvirtError):
-                        pool.undefine()
-                raise
-            return Created(uuid, PoolOutputs(name=inputs.name, path=_path(pool), uuid=uuid))
+                return Created(uuid, PoolOutputs(name=inputs.name, path=_path(pool), uuid=uuid))
 
     def read(self, request: ReadRequest[PoolInputs, PoolOutputs]) -> Read[PoolInputs, PoolOutputs] | None:
         """What the pool is now; one that was stopped counts as gone, and making it starts it again."""
-        connection = request.operation.session.connection()
-        doing = f"reading the storage pool {request.id}"
-        pool = found(connection.storagePoolLookupByUUIDString, request.id, doing)
+        pool = POOL.read(request)
         if pool is None:
             return None
-        with explained(doing):
-            if not pool.isActive():
+        with explained(f"reading the storage pool {request.id}"):
+            if request.inputs is None:
+                inputs = _importable(pool)
+            elif not pool.isActive():
                 return None
-            name, path = pool.name(), _path(pool)
-        inputs = request.inputs or PoolInputs(stack_id="", name=name)
-        return Read(
-            request.id, inputs.model_copy(update={"name": name}), PoolOutputs(name=name, path=path, uuid=request.id)
-        )
+            else:
+                inputs = request.inputs.model_copy(update={"name": pool.name()})
+            uuid = pool.UUIDString()
+            outputs = PoolOutputs(name=inputs.name, path=_path(pool), uuid=uuid, adopted=is_adopted(request))
+        return Read(uuid, inputs, outputs)
+
+    def list(self, request: ListRequest) -> Iterable[Listed]:
+        """Pools that are directories, by name."""
+        return POOL.list(request, _importable)
 
     def update(self, request: UpdateRequest[PoolInputs, PoolOutputs]) -> Updated[PoolOutputs]:
-        """Only remember which volumes are disposable: the hypervisor knows nothing of that."""
-        return Updated(request.outputs)
+        """Remember which volumes are disposable, of which the hypervisor knows nothing; start a stopped pool."""
+        inputs = request.inputs
+        with explained(f"changing the storage pool '{inputs.name}'"):
+            pool = request.operation.session.connection().storagePoolLookupByUUIDString(request.id)
+            if not ours(request.id, inputs, request.outputs):
+                raise foreign("storage pool", pool.name())
+            if not pool.isActive():
+                pool.create(0)
+            return Updated(request.outputs.model_copy(update={"path": _path(pool)}))
 
     def delete(self, request: DeleteRequest[PoolInputs, PoolOutputs]) -> None:
-        """Remove what interrupted runs left of the stack, and the pool; volumes with data stay in their directory."""
-        operation = request.operation
+        """Remove what interrupted runs left of the stack, and the pool; volumes with data stay in their directory.
+
+        In a pool that was imported every volume is left that is not named in `disposable`.
+        """
+        operation, inputs = request.operation, request.inputs
         connection = operation.session.connection()
         doing = f"removing the storage pool '{request.outputs.name}'"
-        pool = found(connection.storagePoolLookupByUUIDString, request.id, doing)
+        pool = POOL.marked(connection, request.id)
         if pool is None:
             return
-        if not ours(request.id, request.inputs):
+        if not ours(request.id, inputs, request.outputs):
             raise foreign("storage pool", pool.name())
+        adopted = request.outputs.adopted
         with explained(doing):
-            sweep(connection, request.id, operation.report)
+            _sweep(connection, request)
             if not pool.isActive():
-                with contextlib.suppress(libvirt.libvirtError):
+                with best_effort():
                     pool.create(0)
             path = _path(pool)
-            disposable = request.inputs.disposable if request.inputs else []
-            kept = remove_volumes(connection, pool, disposable) if pool.isActive() else []
-            empty = pool.isActive() and not kept
-            _stop(pool)
-            if empty:
-                with contextlib.suppress(libvirt.libvirtError):  # files that are no volumes: the directory stays
-                    pool.delete(0)
-            pool.undefine()
+            disposable = inputs.disposable if inputs else []
+            kept = remove_volumes(connection, pool, disposable, only=adopted) if pool.isActive() else []
+            if pool.isActive():
+                forget_lost_keys(connection, lambda uuid: same_stack(uuid, request.id))
+            _remove(pool, delete=pool.isActive() and not kept)
         if kept:
-            operation.report(f"volumes with data stay in {path} on the hypervisor: {', '.join(sorted(kept))}")
+            operation.note(f"volumes with data stay in {path} on the hypervisor: {', '.join(sorted(kept))}")
 
 
-def _stop(pool: Any) -> None:
+def _sweep(connection: Any, request: DeleteRequest[PoolInputs, PoolOutputs]) -> None:
+    """Remove what is left of the stack besides volumes, unless another pool of it stays."""
+    stack_id = request.inputs.stack_id if request.inputs else ""
+
+    def of_stack(uuid: str) -> bool:
+        return in_stack(uuid, stack_id) if stack_id else same_stack(uuid, request.id)
+
+    if request.outputs.adopted and not stack_id:  # imported and given up before the stack said who it is
+        return
+    pools = [pool.UUIDString() for pool in connection.listAllStoragePools()]
+    if not any(of_stack(uuid) for uuid in pools if uuid != request.id):
+        sweep(connection, of_stack, request.operation.report)
+
+
+def _importable(pool: Any) -> PoolInputs:
+    """The inputs that describe a pool whoever made it.
+
+    Raises:
+        UserError: it does not run or is no directory.
+    """
+    what = f"the storage pool '{pool.name()}'"
+    if not pool.isActive():
+        raise UserError(f"{what} cannot be imported: it is not running", f"virsh pool-start {pool.name()}")
+    if (kind := from_text(pool.XMLDesc(0)).get("type")) != "dir":
+        raise not_importable(what, f"it is of the type '{kind}', and only a directory can be described")
+    return imported(PoolInputs, what, {"name": pool.name()})
+
+
+def _remove(pool: Any, *, delete: bool = False) -> None:
     if pool.isActive():
         pool.destroy()
+    if delete:
+        with best_effort():  # files that are no volumes: the directory stays
+            pool.delete(0)
+    pool.undefine()
 
 
 def _path(pool: Any) -> str:

@@ -1,30 +1,49 @@
 """`storage:Seed`: a NoCloud seed, the small read-only disk from which a machine learns its name and addresses."""
 
 import io
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import libvirt
 import pycdlib
+from pydantic import SecretStr
 
+from provision.errors import UserError
 from provision.spi import (
     Checked,
     CheckRequest,
     Created,
     CreateRequest,
     DeleteRequest,
+    Listed,
+    ListRequest,
     Read,
     ReadRequest,
     ResourceType,
     Updated,
     UpdateRequest,
 )
-from provision_libvirt.resources.common import found, name_for_life, new_generation, own_pool, volume_in
+from provision_libvirt.resources.common import (
+    admitted,
+    foreign,
+    name_for_life,
+    new_generation,
+    own_pool,
+    taken_back,
+    volume_in,
+)
+from provision_libvirt.resources.importing import imported, is_adopted, not_importable
 from provision_libvirt.resources.leftovers import SEED_SUFFIX
+from provision_libvirt.resources.native_model import VolumeQuery
 from provision_libvirt.resources.storage_model import SeedInputs, SeedOutputs
 from provision_libvirt.resources.upload import write
 from provision_libvirt.resources.volume import delete_volume
-from provision_libvirt.session import Session, explained
+from provision_libvirt.resources.volume_finding import find_volume, list_volumes
+from provision_libvirt.session import Session, download, explained, upload
+
+_LARGEST_BYTES = 64 << 20
+_SYSTEM_BYTES = 32 << 10
+_HEAD_BYTES = _SYSTEM_BYTES + 2048
 
 
 class Seed(ResourceType[SeedInputs, SeedOutputs, Session]):
@@ -33,33 +52,53 @@ class Seed(ResourceType[SeedInputs, SeedOutputs, Session]):
     token = "storage:Seed"
     Inputs = SeedInputs
     Outputs = SeedOutputs
+    Query = VolumeQuery
 
     def check(self, request: CheckRequest) -> Checked:
         """Keep the name on the hypervisor."""
         return name_for_life(request)
 
     def create(self, request: CreateRequest[SeedInputs]) -> Created[SeedOutputs]:
-        """Write the seed, over whatever an interrupted run left of it."""
-        return Created(f"{request.inputs.pool}/{_volume_name(request.inputs)}", _write(request))
+        """Write the seed, over whatever an interrupted run left of it.
+
+        Raises:
+            ForeignObject: something else has its name.
+        """
+        return Created(f"{request.inputs.pool}/{_volume_name(request.inputs)}", _write(request, None))
 
     def read(self, request: ReadRequest[SeedInputs, SeedOutputs]) -> Read[SeedInputs, SeedOutputs] | None:
-        """Whether the seed is there in its whole length; its content is taken as recorded."""
-        connection = request.operation.session.connection()
-        pool_name, _, name = request.id.partition("/")
-        doing = f"reading the seed '{request.id}'"
-        pool = found(connection.storagePoolLookupByName, pool_name, doing)
-        volume = None if pool is None else volume_in(pool, name)
-        if volume is None or request.inputs is None or request.outputs is None:
+        """What the seed holds; one that was cut off counts as gone."""
+        volume, identity = find_volume(request)
+        if volume is None:
             return None
-        try:
-            length = int(volume.infoFlags(libvirt.VIR_STORAGE_VOL_GET_PHYSICAL)[2])
-        except libvirt.libvirtError:
-            return None
-        return Read(request.id, request.inputs, request.outputs) if length == request.outputs.size else None
+        with request.operation.session.own() as connection, explained(f"reading the seed '{request.id}'"):
+            mine = connection.storageVolLookupByKey(volume.key())
+            length = _length(mine)
+            if request.outputs is not None and request.inputs is not None:
+                if length != request.outputs.size:
+                    return None
+                return Read(identity, _with_content(connection, mine, request.inputs), request.outputs)
+            inputs = _importable(connection, mine, identity)
+            pool, _, name = identity.partition("/")
+            outputs = SeedOutputs(
+                pool=pool,
+                name=inputs.name,
+                volume_name=name,
+                path=mine.path(),
+                size=length,
+                generation=new_generation(),
+                adopted=is_adopted(request),
+            )
+        return Read(identity, inputs, outputs)
+
+    def list(self, request: ListRequest) -> Iterable[Listed]:
+        """Seeds in all running pools, by pool and name."""
+        return list_volumes(request, lambda volume, identity: _refuse_other(identity))
 
     def update(self, request: UpdateRequest[SeedInputs, SeedOutputs]) -> Updated[SeedOutputs]:
-        """Write the seed anew; a running machine reads it at its next start."""
-        return Updated(_write(request))
+        """Write the seed anew, in its place; a running machine reads it at its next start."""
+        with admitted(self, request):
+            return Updated(_write(request, request.outputs))
 
     def delete(self, request: DeleteRequest[SeedInputs, SeedOutputs]) -> None:
         """Remove the seed."""
@@ -85,6 +124,28 @@ def iso_image(files: Mapping[str, str]) -> bytes:
     return image.getvalue()
 
 
+def iso_files(image: bytes) -> dict[str, str]:
+    """The files at the top of an ISO 9660 image, by their Joliet names.
+
+    Raises:
+        ValueError: it is no such image, or holds something else than texts.
+    """
+    iso = pycdlib.PyCdlib()
+    try:
+        iso.open_fp(io.BytesIO(image))
+        found: dict[str, str] = {}
+        for child in iso.list_children(joliet_path="/"):
+            if child is None or child.is_dir():
+                continue
+            name = child.file_identifier().decode("utf-16-be").partition(";")[0]
+            content = io.BytesIO()
+            iso.get_file_from_iso_fp(content, joliet_path=f"/{name}")
+            found[name] = content.getvalue().decode()
+        return found
+    except pycdlib.pycdlibexception.PyCdlibException as error:
+        raise ValueError(str(error)) from None
+
+
 def seed_files(inputs: SeedInputs) -> dict[str, str]:
     """The files of the seed; cloud-init wants `user-data` even when there is none."""
     files = {
@@ -100,21 +161,92 @@ def _volume_name(inputs: SeedInputs) -> str:
     return f"{inputs.name}{SEED_SUFFIX}"
 
 
-def _write(request: CreateRequest[SeedInputs] | UpdateRequest[SeedInputs, Any]) -> SeedOutputs:
+def _length(volume: Any) -> int:
+    return int(volume.infoFlags(libvirt.VIR_STORAGE_VOL_GET_PHYSICAL)[2])
+
+
+def _may_be_seed(head: bytes) -> bool:
+    """Whether this is the beginning of a seed, or of as much of it as was written (ISO 9660, 6.2.1 and 8.4)."""
+    return not any(head[:_SYSTEM_BYTES]) and head[_SYSTEM_BYTES:][:6] in (
+        b"",
+        b"\x01CD001"[: len(head[_SYSTEM_BYTES:])],
+    )
+
+
+def _refuse_other(identity: str) -> None:
+    """Raise UserError for a volume whose name is not that of a seed."""
+    if not identity.endswith(SEED_SUFFIX):
+        raise not_importable(f"the volume '{identity}'", f"the name of a seed ends with '{SEED_SUFFIX}'")
+
+
+def _content(connection: Any, volume: Any) -> dict[str, Any]:
+    """The inputs that a seed's files say; ValueError when it is none."""
+    files = iso_files(download(connection, volume, 0, _LARGEST_BYTES))
+    if "meta-data" not in files:
+        raise ValueError("it has no meta-data")
+    user_data = files.get("user-data", "")
+    return {
+        "meta_data": files["meta-data"],
+        "network_config": files.get("network-config"),
+        "user_data": SecretStr(user_data) if user_data else None,
+    }
+
+
+def _with_content(connection: Any, volume: Any, recorded: SeedInputs) -> SeedInputs:
+    """The recorded inputs with the content that the seed has now; one that cannot be read any more is empty."""
+    try:
+        seen = _content(connection, volume)
+    except ValueError:
+        seen = {"meta_data": "", "network_config": None, "user_data": None}
+    if recorded.user_data is not None and not recorded.user_data.get_secret_value() and seen["user_data"] is None:
+        seen["user_data"] = recorded.user_data
+    return recorded.model_copy(update=seen)
+
+
+def _importable(connection: Any, volume: Any, identity: str) -> SeedInputs:
+    """The inputs that describe a seed whoever made it.
+
+    Raises:
+        UserError: it is none.
+    """
+    _refuse_other(identity)
+    pool, _, name = identity.partition("/")
+    what = f"the seed '{identity}'"
+    try:
+        content = _content(connection, volume)
+    except ValueError as error:
+        raise UserError(f"{what} cannot be imported: {error}", "let Pulumi make a new one") from None
+    return imported(SeedInputs, what, {"pool": pool, "name": name.removesuffix(SEED_SUFFIX), **content})
+
+
+def _write(
+    request: CreateRequest[SeedInputs] | UpdateRequest[SeedInputs, Any], before: SeedOutputs | None
+) -> SeedOutputs:
     inputs = request.inputs
     name = _volume_name(inputs)
     image = iso_image(seed_files(inputs))
     doing = f"writing the seed '{name}' to the pool '{inputs.pool}'"
     with request.operation.session.own() as connection, explained(doing):
-        pool = own_pool(connection, inputs.pool, inputs)
-        if (left := volume_in(pool, name)) is not None:
-            left.delete(0)
-        volume = write(connection, pool, name, iter([image]), mode="0600")
+        pool = own_pool(connection, inputs.pool, inputs, before)
+        volume = volume_in(pool, name)
+        if volume is not None and before is None:
+            if not _may_be_seed(download(connection, volume, 0, _HEAD_BYTES)):
+                raise foreign("volume", f"{inputs.pool}/{name}", " (it is no seed for cloud-init)")
+            volume.delete(0)
+            volume = None
+        if volume is None:
+            volume = write(connection, pool, name, iter([image]), mode="0600")
+        else:  # in its place, so that there is one whatever fails
+            image = image.ljust(_length(volume), b"\0")
+            upload(connection, volume, [image])
+        with taken_back(lambda: volume.delete(0) if before is None else None):
+            path = volume.path()
         return SeedOutputs(
             pool=inputs.pool,
             name=inputs.name,
             volume_name=name,
-            path=volume.path(),
+            path=path,
             size=len(image),
             generation=new_generation(),
+            adopted=before is not None and before.adopted,
         )

@@ -6,8 +6,14 @@ from typing import Annotated, Literal
 from pydantic import Field, SecretStr
 
 from provision.spi import DESTROYS_DATA, IMMUTABLE, Computed, OwnedInputs, Properties
+from provision_libvirt.resources.native_model import POOL_ONLY_ORDERS, NativeOutputs
 
 Format = Literal["qcow2", "raw"]
+PoolUuid = Annotated[
+    str | None,
+    Field(description="UUID of the pool; needed only when the pool was not made by the stack but imported."),
+    POOL_ONLY_ORDERS,
+]
 VolumeName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$", max_length=200)]
 
 
@@ -26,7 +32,7 @@ class PoolInputs(OwnedInputs):
     ] = []  # fmt: skip
 
 
-class PoolOutputs(Properties):
+class PoolOutputs(NativeOutputs):
     """Outputs of `storage:Pool`; its id is the UUID."""
 
     name: str
@@ -37,14 +43,14 @@ class PoolOutputs(Properties):
 class MicroSource(Properties):
     """A part of the built-in micro image."""
 
-    kind: Literal["micro-kernel", "micro-initrd"]
+    kind: Annotated[Literal["micro-kernel", "micro-initrd"], Field(description="Which part.")]
     digest: Annotated[str, Field(description="Digest of the image (sha256 of kernel and initramfs together).")]
 
 
 class FileSource(Properties):
     """A file on the machine that runs `provision`."""
 
-    kind: Literal["file"] = "file"
+    kind: Annotated[Literal["file"], Field(description="A file.")] = "file"
     path: Annotated[str, Field(description="Path of the file.")]
     digest: Annotated[str, Field(description="SHA-256 of its content.", pattern=r"^[0-9a-f]{64}$")]
 
@@ -52,7 +58,7 @@ class FileSource(Properties):
 class BackingSource(Properties):
     """Another volume, of which this one keeps only the differences."""
 
-    kind: Literal["backing"] = "backing"
+    kind: Annotated[Literal["backing"], Field(description="A volume below this one.")] = "backing"
     path: Annotated[str, Field(description="Path of the other volume.")]
     format: Annotated[Format, Field(description="Format of the other volume.")]
 
@@ -64,6 +70,7 @@ class VolumeInputs(OwnedInputs):
     """Inputs of `storage:Volume`."""
 
     pool: Annotated[str, Field(description="Name of the stack's pool."), DESTROYS_DATA]
+    pool_uuid: PoolUuid = None
     name: Annotated[VolumeName, Field(description="Name in the pool."), DESTROYS_DATA]
     format: Annotated[Format, Field(description="Format on the hypervisor's disk."), DESTROYS_DATA] = "qcow2"
     capacity_bytes: Annotated[
@@ -76,9 +83,14 @@ class VolumeInputs(OwnedInputs):
         Field(description="The content can be made again from the source, and guests do not write to it."),
         IMMUTABLE,
     ] = False
+    encrypted: Annotated[
+        bool | None,
+        Field(description="By LUKS, with a key that is made for it and lies only in the hypervisor's libvirt."),
+        DESTROYS_DATA,
+    ] = None
 
 
-class VolumeOutputs(Properties):
+class VolumeOutputs(NativeOutputs):
     """Outputs of `storage:Volume`; its id is `POOL/VOLUME`."""
 
     pool: str
@@ -90,19 +102,23 @@ class VolumeOutputs(Properties):
     generation: Annotated[
         str, Field(description="New each time the volume is made: whatever uses it must open it anew."), Computed()
     ]
+    secret: Annotated[
+        str | None, Field(description="UUID of libvirt's secret with the key, for a machine's disk."), Computed()
+    ] = None
 
 
 class SeedInputs(OwnedInputs):
     """Inputs of `storage:Seed`: a NoCloud seed for cloud-init."""
 
     pool: Annotated[str, Field(description="Name of the stack's pool."), IMMUTABLE]
+    pool_uuid: PoolUuid = None
     name: Annotated[VolumeName, Field(description="Name in the pool, to which `.seed.iso` is added."), IMMUTABLE]
     meta_data: Annotated[str, Field(description="Content of `meta-data`.")]
     network_config: Annotated[str | None, Field(description="Content of `network-config` (version 2).")] = None
     user_data: Annotated[SecretStr | None, Field(description="Content of `user-data`.")] = None
 
 
-class SeedOutputs(Properties):
+class SeedOutputs(NativeOutputs):
     """Outputs of `storage:Seed`; its id is `POOL/VOLUME`."""
 
     pool: str

@@ -86,12 +86,12 @@ def write(connection: Any, pool: Any, name: str, chunks: Iterator[bytes], *, mod
     volume = pool.createXML(xml_storage.empty_file(name, mode), 0)
     try:
         session.upload(connection, volume, chunks)
+        _look_again(pool)
+        return pool.storageVolLookupByName(name)
     except BaseException:
         with contextlib.suppress(libvirt.libvirtError):
             volume.delete(0)
         raise
-    _look_again(pool)
-    return pool.storageVolLookupByName(name)
 
 
 def _chunks(source: LocalSource, report: Callable[[str], None]) -> Iterator[bytes]:

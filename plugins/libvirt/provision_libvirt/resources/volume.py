@@ -1,7 +1,7 @@
 """`storage:Volume`: disks, and the images and kernels that they come from."""
 
-import contextlib
 import errno
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import libvirt
@@ -14,21 +14,27 @@ from provision.spi import (
     Created,
     CreateRequest,
     DeleteRequest,
+    Listed,
+    ListRequest,
     Read,
     ReadRequest,
     ResourceType,
     Updated,
     UpdateRequest,
 )
+from provision_libvirt.ownership import Owner, stack_mark
 from provision_libvirt.resources import xml_storage
-from provision_libvirt.resources.common import found, name_for_life, new_generation, own_pool, volume_in
+from provision_libvirt.resources.common import admitted, name_for_life, new_generation, own_pool, taken_back, volume_in
+from provision_libvirt.resources.encryption import check_encryption, forget_key, is_encrypted, key_of, new_key
+from provision_libvirt.resources.finding import POOL
+from provision_libvirt.resources.importing import is_adopted
 from provision_libvirt.resources.leftovers import CACHE_SUFFIX
+from provision_libvirt.resources.native_model import VolumeQuery
 from provision_libvirt.resources.storage_model import BackingSource, VolumeInputs, VolumeOutputs
 from provision_libvirt.resources.upload import LocalSource, local_source, upload
+from provision_libvirt.resources.volume_finding import DIGEST_SHOWN, find_volume, importable_volume, list_volumes
 from provision_libvirt.resources.xml_tools import attribute, from_text, owner_of
-from provision_libvirt.session import Session, explained
-
-_DIGEST_SHOWN = 16
+from provision_libvirt.session import Session, best_effort, explained
 
 
 class Volume(ResourceType[VolumeInputs, VolumeOutputs, Session]):
@@ -42,6 +48,7 @@ class Volume(ResourceType[VolumeInputs, VolumeOutputs, Session]):
     token = "storage:Volume"
     Inputs = VolumeInputs
     Outputs = VolumeOutputs
+    Query = VolumeQuery
 
     def check(self, request: CheckRequest) -> Checked:
         """Keep the name in the pool; refuse to shrink, and a disk without a size."""
@@ -55,6 +62,9 @@ class Volume(ResourceType[VolumeInputs, VolumeOutputs, Session]):
             return Checked(inputs, (CheckFailure("capacity_bytes", reason),))
         if size is None and inputs.get("source") is None:
             return Checked(inputs, (CheckFailure("capacity_bytes", "an empty volume needs a size"),))
+        if inputs.get("encrypted") is True and _not_to_encrypt(inputs):
+            reason = "only an empty disk, or one over another volume, in the format qcow2 can be encrypted"
+            return Checked(inputs, (CheckFailure("encrypted", reason),))
         return Checked(inputs)
 
     def create(self, request: CreateRequest[VolumeInputs]) -> Created[VolumeOutputs]:
@@ -69,52 +79,72 @@ class Volume(ResourceType[VolumeInputs, VolumeOutputs, Session]):
             if volume is not None and source and _cut_off(volume, source, inputs.cache):
                 volume.delete(0)
                 volume = None
+            new = volume is None
             if volume is None:
                 volume = _make(connection, pool, name, inputs, source, request)
             elif not inputs.cache:
-                _refuse_live(connection, volume, request.operation.urn)
+                _refuse_live(connection, volume, Owner(inputs.stack_id, request.operation.urn))
+                check_encryption(connection, volume, wanted=bool(inputs.encrypted))
                 request.operation.report("found with its data, and taken over")
-            _fit(connection, volume, inputs)
-            return Created(f"{inputs.pool}/{name}", _outputs(inputs, volume, new_generation()))
+            with taken_back(lambda: volume.delete(0) if new else None):
+                _fit(connection, volume, inputs)
+                key = key_of(connection, volume.path()) if inputs.encrypted else None
+                return Created(f"{inputs.pool}/{name}", _outputs(inputs, volume, new_generation(), secret=key))
 
     def read(self, request: ReadRequest[VolumeInputs, VolumeOutputs]) -> Read[VolumeInputs, VolumeOutputs] | None:
         """What the volume is now: its size and format; its content is the guests' own."""
-        connection = request.operation.session.connection()
-        pool_name, _, name = request.id.partition("/")
-        doing = f"reading the volume '{request.id}'"
-        pool = found(connection.storagePoolLookupByName, pool_name, doing)
-        volume = None if pool is None else volume_in(pool, name)
+        volume, identity = find_volume(request)
         if volume is None:
             return None
-        with explained(doing):
+        recorded = request.inputs
+        with explained(f"reading the volume '{request.id}'"):
             try:
                 capacity = int(volume.info()[1])
             except libvirt.libvirtError as error:
                 if error.get_int1() == errno.ENOENT:  # its file was removed behind libvirt's back
                     return None
                 raise
-            kind = _format(volume)
-            recorded = request.inputs or VolumeInputs(
-                stack_id="", pool=pool_name, name=name, format=kind, capacity_bytes=capacity
-            )
-            size = None if recorded.capacity_bytes is None else capacity
-            inputs = recorded.model_copy(update={"capacity_bytes": size, "format": kind})
+            if recorded is None:
+                inputs = importable_volume(volume, identity)
+            else:
+                size = None if recorded.capacity_bytes is None else capacity
+                encrypted = is_encrypted(volume) or (None if recorded.encrypted is None else False)
+                inputs = recorded.model_copy(
+                    update={"capacity_bytes": size, "format": _format(volume), "encrypted": encrypted}
+                )
             before = request.outputs.generation if request.outputs else new_generation()
-            return Read(request.id, inputs, _outputs(inputs, volume, before))
+            key = request.outputs.secret if request.outputs else None
+            if key is not None and key_of(request.operation.session.connection(), volume.path()) is None:
+                request.operation.note(
+                    f"the key of the volume '{request.id}' is gone from the hypervisor: once its machine stops, its "
+                    "data cannot be read any more"
+                )
+            return Read(identity, inputs, _outputs(inputs, volume, before, adopted=is_adopted(request), secret=key))
+
+    def list(self, request: ListRequest) -> Iterable[Listed]:
+        """Disks and images in all running pools, by pool and name; seeds and console logs are none."""
+        return list_volumes(request, importable_volume)
 
     def update(self, request: UpdateRequest[VolumeInputs, VolumeOutputs]) -> Updated[VolumeOutputs]:
         """Grow the volume; running machines see the new size at once."""
         inputs = request.inputs
         connection = request.operation.session.connection()
-        pool = own_pool(connection, inputs.pool, inputs)
-        with explained(f"changing the volume '{request.id}'"):
-            volume = pool.storageVolLookupByName(request.outputs.volume_name)
+        before = request.outputs
+        pool = own_pool(connection, inputs.pool, inputs, before)
+        with admitted(self, request), explained(f"changing the volume '{request.id}'"):
+            volume = pool.storageVolLookupByName(before.volume_name)
             _fit(connection, volume, inputs)
-            return Updated(_outputs(inputs, volume, request.outputs.generation))
+            outputs = _outputs(inputs, volume, before.generation, adopted=before.adopted, secret=before.secret)
+            return Updated(outputs)
 
     def delete(self, request: DeleteRequest[VolumeInputs, VolumeOutputs]) -> None:
-        """Remove the volume and what is on it."""
-        delete_volume(request, f"removing the volume '{request.id}'")
+        """Remove the volume and what is on it, and then its key."""
+        doing = f"removing the volume '{request.id}'"
+        delete_volume(request, doing)
+        if request.outputs.secret is not None:
+            with explained(doing):
+                connection = request.operation.session.connection()
+                forget_key(connection, request.outputs.path, request.inputs, request.outputs)
 
 
 def delete_volume(request: DeleteRequest[Any, Any], doing: str) -> None:
@@ -125,9 +155,9 @@ def delete_volume(request: DeleteRequest[Any, Any], doing: str) -> None:
     """
     connection = request.operation.session.connection()
     pool_name, _, name = request.id.partition("/")
-    if found(connection.storagePoolLookupByName, pool_name, doing) is None:
+    if POOL.named(connection, pool_name) is None:
         return
-    volume = volume_in(own_pool(connection, pool_name, request.inputs), name)
+    volume = volume_in(own_pool(connection, pool_name, request.inputs, request.outputs), name)
     if volume is None:
         return
     with explained(doing):
@@ -143,7 +173,7 @@ def volume_name(inputs: VolumeInputs) -> str:
     if not inputs.cache:
         return inputs.name
     digest = getattr(inputs.source, "digest", "")
-    return f"{inputs.name}-{digest[:_DIGEST_SHOWN]}{CACHE_SUFFIX}" if digest else f"{inputs.name}{CACHE_SUFFIX}"
+    return f"{inputs.name}-{digest[:DIGEST_SHOWN]}{CACHE_SUFFIX}" if digest else f"{inputs.name}{CACHE_SUFFIX}"
 
 
 def _make(
@@ -162,7 +192,17 @@ def _make(
         if backing is None:
             raise PlatformError(f"the empty volume '{name}' needs a size")
         capacity = int(connection.storageVolLookupByPath(backing[0]).info()[1])
-    return pool.createXML(xml_storage.volume(name, inputs.format, capacity, backing), 0)
+    if not inputs.encrypted:
+        return pool.createXML(xml_storage.volume(name, inputs.format, capacity, backing), 0)
+    directory = from_text(pool.XMLDesc(0)).findtext("target/path", "")
+    key = new_key(connection, f"{directory}/{name}", inputs.stack_id, request.operation.urn)
+    return pool.createXML(xml_storage.volume(name, inputs.format, capacity, backing, key), 0)
+
+
+def _not_to_encrypt(inputs: Mapping[str, Any]) -> bool:
+    source = inputs.get("source")
+    uploaded = isinstance(source, Mapping) and source.get("kind", "file") != "backing"
+    return uploaded or inputs.get("format") == "raw" or inputs.get("cache") is True
 
 
 def _cut_off(volume: Any, source: LocalSource, cache: bool) -> bool:
@@ -171,24 +211,29 @@ def _cut_off(volume: Any, source: LocalSource, cache: bool) -> bool:
     return length != source.size if cache else length < source.size
 
 
-def _refuse_live(connection: Any, volume: Any, urn: str) -> None:
+def _refuse_live(connection: Any, volume: Any, wanted: Owner) -> None:
     """A machine that was renamed keeps the names of its disks: they are not for the next one of its old name.
 
     Raises:
-        ForeignObject: the volume is a disk of another machine than the one that `urn` names it for.
+        ForeignObject: the volume is a disk of another machine than the one whose resource `wanted` is.
     """
-    path, machine = volume.path(), urn.rpartition("::")[2].rpartition("/")[0]
+    path, mine = volume.path(), (stack_mark(wanted.stack_id), _machine(wanted.urn))
     for domain in connection.listAllDomains():
         root = from_text(domain.XMLDesc(0))
         if any(attribute(disk, "source", "file") == path for disk in root.iterfind("devices/disk")):
             mark = owner_of(root)
-            owner = "" if mark is None else mark.get("urn", "").rpartition("::")[2].rpartition("/")[0]
-            if owner != machine:
+            owner = None if mark is None else (mark.get("stack", ""), _machine(mark.get("urn", "")))
+            if owner != mine:
                 raise ForeignObject(
                     f"the volume '{volume.name()}' is a disk of the machine '{domain.name()}' "
-                    f"({owner or 'not ours'}); it was not touched",
+                    f"({'not ours' if owner is None else owner[1] or 'ours'}); it was not touched",
                     "choose another name for the new machine or disk in the stack file",
                 )
+
+
+def _machine(urn: str) -> str:
+    """The path of the machine that a resource of a stack file is part of: `machines/web-0`."""
+    return urn.rpartition("::")[2].rpartition("/")[0]
 
 
 def _fit(connection: Any, volume: Any, inputs: VolumeInputs) -> None:
@@ -215,7 +260,7 @@ def _fit(connection: Any, volume: Any, inputs: VolumeInputs) -> None:
         disks = from_text(domain.XMLDesc(0)).iterfind("devices/disk")
         if any(attribute(disk, "source", "file") == path for disk in disks):
             domain.blockResize(path, wanted, libvirt.VIR_DOMAIN_BLOCK_RESIZE_BYTES)
-            with contextlib.suppress(libvirt.libvirtError):
+            with best_effort():
                 volume.info()
             return
     volume.resize(wanted, 0)
@@ -225,7 +270,9 @@ def _format(volume: Any) -> Any:
     return "raw" if attribute(from_text(volume.XMLDesc(0)), "target/format", "type") == "raw" else "qcow2"
 
 
-def _outputs(inputs: VolumeInputs, volume: Any, generation: str) -> VolumeOutputs:
+def _outputs(
+    inputs: VolumeInputs, volume: Any, generation: str, *, adopted: bool = False, secret: str | None = None
+) -> VolumeOutputs:
     return VolumeOutputs(
         pool=inputs.pool,
         name=inputs.name,
@@ -234,4 +281,6 @@ def _outputs(inputs: VolumeInputs, volume: Any, generation: str) -> VolumeOutput
         path=volume.path(),
         key=volume.key(),
         generation=generation,
+        adopted=adopted,
+        secret=secret,
     )

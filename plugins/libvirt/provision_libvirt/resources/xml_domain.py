@@ -6,6 +6,14 @@ from typing import Any
 
 from provision_libvirt.resources.domain_model import Disk, DomainInputs, Nic
 from provision_libvirt.resources.xml_filter import parameters_of, reference_element
+from provision_libvirt.resources.xml_protection import (
+    add_cpu_features,
+    add_features,
+    add_firmware,
+    add_label,
+    add_tpm,
+    protection_of,
+)
 from provision_libvirt.resources.xml_tools import (
     NAMESPACE,
     Element,
@@ -17,10 +25,18 @@ from provision_libvirt.resources.xml_tools import (
     owner_of,
     to_text,
 )
+from provision_libvirt.resources.xml_tuning import (
+    add_balloon,
+    add_bandwidth,
+    add_io_limits,
+    add_tuning,
+    bandwidth_of,
+    kib,
+    tuning_of,
+)
 
 CHANNEL = "org.provision.probe.0"
 _CPU_MODES = {"kvm": "host-passthrough", "qemu": "maximum"}
-_KIB = {"b": 1 / 1024, "bytes": 1 / 1024, "k": 1, "KiB": 1, "M": 1024, "MiB": 1024, "G": 1 << 20, "GiB": 1 << 20}
 
 
 def render(inputs: DomainInputs, uuid: str, *, stack: str, urn: str, console_path: str | None) -> str:
@@ -28,14 +44,16 @@ def render(inputs: DomainInputs, uuid: str, *, stack: str, urn: str, console_pat
     root = element("domain", type=inputs.accelerator)
     add(root, "name", inputs.name)
     add(root, "uuid", uuid)
-    owner = owner_element(stack, urn, pool=inputs.pool)
+    owner = owner_element(stack, urn, pool=inputs.pool, machine=inputs.machine)
     for generation in inputs.generations:
         add(owner, f"{{{NAMESPACE}}}generation", generation)
     add(root, "metadata").append(owner)
     add(root, "memory", str(inputs.memory_mib), unit="MiB")
+    add_tuning(root, inputs)
     add(root, "vcpu", str(inputs.vcpus))
     os = add(root, "os")
     add(os, "type", "hvm", arch="x86_64", machine=inputs.machine)
+    add_firmware(os, inputs)
     for tag in ("kernel", "initrd", "cmdline"):
         if value := getattr(inputs, tag):
             add(os, tag, value)
@@ -43,21 +61,26 @@ def render(inputs: DomainInputs, uuid: str, *, stack: str, urn: str, console_pat
     features = add(root, "features")
     add(features, "acpi")
     add(features, "apic")
-    add(root, "cpu", mode=_CPU_MODES[inputs.accelerator])
+    add_features(features, inputs)
+    add_cpu_features(add(root, "cpu", mode=_CPU_MODES[inputs.accelerator]), inputs)
     add(root, "clock", offset="utc")
     add(root, "on_poweroff", "destroy")
     add(root, "on_reboot", "restart")
     add(root, "on_crash", "destroy")
     _devices(add(root, "devices"), inputs, console_path)
+    add_label(root, inputs)
     return to_text(root)
 
 
 def _devices(devices: Element, inputs: DomainInputs, console_path: str | None) -> None:
     for position, disk in enumerate(inputs.disks):
-        devices.append(_disk(position, disk.path, disk.format, disk.serial))
+        made = _disk(position, disk.path, disk.format, disk.serial, disk.secret)
+        add_io_limits(made, inputs)
+        devices.append(made)
     if inputs.seed:
         seed = _disk(len(inputs.disks), inputs.seed, "raw", None)
         add(seed, "readonly")
+        add_io_limits(seed, inputs)
         devices.append(seed)
     devices.extend(nic_element(nic) for nic in inputs.nics)
     for tag in ("serial", "console"):
@@ -68,13 +91,16 @@ def _devices(devices: Element, inputs: DomainInputs, console_path: str | None) -
     if inputs.probe_channel:
         add(add(devices, "channel", type="unix"), "target", type="virtio", name=CHANNEL)
     add(devices, "controller", type="usb", model="none")
-    add(devices, "memballoon", model="none")
+    add_tpm(devices, inputs)
+    add_balloon(devices, inputs)
 
 
-def _disk(position: int, path: str, format: str, serial: str | None) -> Element:
+def _disk(position: int, path: str, format: str, serial: str | None, secret: str | None = None) -> Element:
     disk = element("disk", type="file", device="disk")
     add(disk, "driver", name="qemu", type=format, discard="unmap" if format == "qcow2" else None)
-    add(disk, "source", file=path)
+    source = add(disk, "source", file=path)
+    if secret:
+        add(add(source, "encryption", format="luks"), "secret", type="passphrase", uuid=secret)
     add(disk, "target", dev=f"vd{_letters(position)}", bus="virtio")
     if serial:
         add(disk, "serial", serial)
@@ -102,6 +128,7 @@ def nic_element(nic: Nic) -> Element:
     if nic.mtu:
         add(made, "mtu", size=nic.mtu)
     add(made, "rom", enabled="no")
+    add_bandwidth(made, nic)
     return made
 
 
@@ -143,16 +170,14 @@ def parse(text: str) -> dict[str, Any]:
             attribute(channel, "target", "name") == CHANNEL for channel in root.iterfind("devices/channel")
         ),
         "console_log": root.find("devices/serial/log") is not None,
+        **tuning_of(root, _vcpus(root)),
+        **protection_of(root),
     }
 
 
 def _memory_mib(root: Element) -> int:
-    found = root.find("currentMemory")
-    if found is None:
-        found = root.find("memory")
-    if found is None:
-        return 0
-    return round(int(found.text or "0") * _KIB.get(found.get("unit", "KiB"), 1)) // 1024
+    current = root.find("currentMemory")
+    return kib(root.find("memory") if current is None else current) // 1024
 
 
 def _vcpus(root: Element) -> int:
@@ -164,7 +189,10 @@ def _read_disk(disk: Element) -> Disk:
     source = disk.find("source")
     path = "" if source is None else next((value for name, value in source.attrib.items() if name != "index"), "")
     kind = attribute(disk, "driver", "type")
-    return Disk.model_construct(path=path, format="raw" if kind == "raw" else "qcow2", serial=disk.findtext("serial"))
+    secret = attribute(disk, "source/encryption/secret", "uuid") or attribute(disk, "encryption/secret", "uuid")
+    return Disk.model_construct(
+        path=path, format="raw" if kind == "raw" else "qcow2", serial=disk.findtext("serial"), secret=secret
+    )
 
 
 def _read_nic(nic: Element) -> Nic:
@@ -176,9 +204,44 @@ def _read_nic(nic: Element) -> Nic:
         filter=None if reference is None else reference.get("filter"),
         parameters={} if reference is None else parameters_of(reference),
         mtu=int(mtu) if mtu else None,
+        **bandwidth_of(nic),
     )
 
 
 def used_filters(texts: Sequence[str]) -> set[str]:
     """Names of all filters that these domains or filters refer to."""
     return {name for text in texts for found in from_text(text).iter("filterref") if (name := found.get("filter"))}
+
+
+_IMPLIED = frozenset(
+    (
+        *("uuid", "metadata", "memory", "currentMemory", "vcpu", "os", "os/boot", "resource", "pm"),
+        *("cpu", "clock", "features", "devices/emulator", "devices/controller", "devices/input", "devices/audio"),
+        *("devices/watchdog", "devices/console", "devices/serial"),
+    )
+)
+
+
+def undescribed(text: str, inputs: DomainInputs, console_path: str | None) -> list[str]:
+    """Parts of a domain that `DomainInputs` cannot say, such as `devices/tpm`, sorted; fine print of devices aside."""
+    described = render(inputs, "", stack="", urn="", console_path=console_path)
+    return sorted(_parts(from_text(text)) - _parts(from_text(described)) - _IMPLIED)
+
+
+_LOOKED_INTO = ("devices", "os", "features", "cputune", "memtune", "memoryBacking", "numatune")
+
+
+def _parts(root: Element) -> set[str]:
+    found: set[str] = set()
+    for child in root:
+        found.add(child.tag)
+        if child.tag in _LOOKED_INTO:
+            found |= {f"{child.tag}/{grandchild.tag}" for grandchild in child}
+    for disk in root.iterfind("devices/disk"):
+        bus, kind = attribute(disk, "target", "bus"), disk.get("device", "disk")
+        if kind != "disk" or bus != "virtio" or disk.get("type") != "file":
+            found.add(f"devices/disk of the kind {disk.get('type')}/{kind} on {bus}")
+    for nic in root.iterfind("devices/interface"):
+        if nic.get("type") != "network":
+            found.add(f"devices/interface of the kind {nic.get('type')}")
+    return found

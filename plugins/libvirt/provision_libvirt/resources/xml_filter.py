@@ -1,15 +1,12 @@
 """Packet filters in libvirt's XML, both ways, and one spelling for what libvirt spells in several."""
 
-import contextlib
 import hashlib
 import re
-from ipaddress import ip_address
 from typing import Any
 
 from provision_libvirt.resources.filter_model import FilterInputs, FilterReference, FilterRule
+from provision_libvirt.resources.spelling import canonical_rule
 from provision_libvirt.resources.xml_tools import Element, add, element, from_text, to_text
-
-_MASKS = re.compile(r"mask$")
 
 
 def render(inputs: FilterInputs, name: str, uuid: str) -> str:
@@ -66,8 +63,7 @@ def fingerprint(text: str) -> str:
 
 def canonical(rule: FilterRule) -> tuple[object, ...]:
     """The same value for every spelling of the same rule that libvirt is known to use."""
-    attributes = sorted((name, _canonical_value(name, value)) for name, value in rule.attributes.items())
-    return (rule.action, rule.direction, rule.priority, rule.statematch, rule.protocol, tuple(attributes))
+    return canonical_rule(dict(rule))
 
 
 def _rules(found: Element) -> list[FilterRule]:
@@ -79,14 +75,3 @@ def _rules(found: Element) -> list[FilterRule]:
     }
     protocols = list(found) or [Element("all")]
     return [FilterRule.model_construct(**fields, protocol=p.tag, attributes=dict(p.attrib)) for p in protocols]
-
-
-def _canonical_value(name: str, value: str) -> str:
-    text = value.strip().lower()
-    if _MASKS.search(name) and "." in text:
-        return str(sum(bin(int(part)).count("1") for part in text.split(".") if part.isdigit()))
-    with contextlib.suppress(ValueError):
-        return str(int(text, 0))
-    with contextlib.suppress(ValueError):
-        return str(ip_address(text))
-    return text

@@ -1,11 +1,10 @@
 """Networks in libvirt's XML, both ways."""
 
-import contextlib
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_network
 from typing import Any
 
-from provision.spi import Properties
 from provision_libvirt.resources.network_model import DhcpHost, DhcpRange, DnsHost, IpAddress, NetworkInputs
+from provision_libvirt.resources.spelling import canonical
 from provision_libvirt.resources.xml_tools import (
     Element,
     add,
@@ -97,19 +96,38 @@ def parse(text: str) -> dict[str, Any]:
     }
 
 
-def canonical(value: Any) -> Any:
-    """The same value for every spelling and order of an input that means the same."""
-    if isinstance(value, Properties):
-        return canonical(dict(value))
-    if isinstance(value, dict):
-        return {name: canonical(item) for name, item in value.items()}
-    if isinstance(value, list):
-        return sorted((canonical(item) for item in value), key=repr)
-    if isinstance(value, str):
-        with contextlib.suppress(ValueError):
-            return str(ip_address(value))
-        return value.lower()
-    return value
+_IDENTITY = ("uuid", "metadata", "mac")
+_DEFAULTS = ("bridge@stp", "bridge@delay", "ip@localPtr", "forward/nat", "forward/nat/port")
+_PORTS = (("forward/nat/port@start", "1024"), ("forward/nat/port@end", "65535"))
+
+
+def undescribed(text: str) -> list[str]:
+    """Settings of a network that `NetworkInputs` cannot say: `element/element@attribute`, sorted."""
+    inputs = NetworkInputs.model_construct(stack_id="", pool="", **parse(text))
+    described = _settings(from_text(render(inputs, "", stack="", urn="", generation="")))
+    return sorted({path for path, value in _settings(from_text(text)) ^ described if not _is_noise(path, value)})
+
+
+def _settings(root: Element, path: str = "") -> set[tuple[str, object]]:
+    """Every element with its place, text and attributes; addresses and names in one spelling."""
+    found: set[tuple[str, object]] = set()
+    for child in root:
+        place = f"{path}/{child.tag}" if path else child.tag
+        attributes = dict(child.attrib)
+        if "netmask" in attributes:
+            prefix = ip_network(f"0.0.0.0/{attributes.pop('netmask')}").prefixlen
+            attributes["prefix"] = str(prefix)
+        if place == "ip" and attributes.get("family") == "ipv4":
+            del attributes["family"]
+        found.add((place, canonical((child.text or "").strip())))
+        found |= {(f"{place}@{name}", canonical(value)) for name, value in attributes.items()}
+        found |= _settings(child, place)
+    return found
+
+
+def _is_noise(path: str, value: object) -> bool:
+    """What libvirt fills in by itself, and what says who and whose a network is."""
+    return path.split("/")[0].split("@")[0] in _IDENTITY or path in _DEFAULTS or (path, value) in _PORTS
 
 
 def generation(text: str) -> str | None:

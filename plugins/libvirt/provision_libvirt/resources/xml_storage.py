@@ -15,8 +15,18 @@ def pool(name: str, uuid: str, path: str) -> str:
     return to_text(root)
 
 
-def volume(name: str, format: str, capacity: int, backing: tuple[str, str] | None = None) -> str:
-    """The definition of a volume of `capacity` bytes; `backing` is path and format of the volume below it."""
+def volume(
+    name: str, format: str, capacity: int, backing: tuple[str, str] | None = None, secret: str | None = None
+) -> str:
+    """The definition of a volume of `capacity` bytes.
+
+    Args:
+        name: in the pool.
+        format: on the disk.
+        capacity: in bytes.
+        backing: path and format of the volume below it.
+        secret: UUID of the secret with its key; none: not encrypted.
+    """
     root = element("volume")
     add(root, "name", name)
     add(root, "capacity", str(capacity), unit="bytes")
@@ -24,6 +34,8 @@ def volume(name: str, format: str, capacity: int, backing: tuple[str, str] | Non
         add(root, "allocation", "0", unit="bytes")
     target = add(root, "target")
     add(target, "format", type=format)
+    if secret:
+        add(add(target, "encryption", format="luks"), "secret", type="passphrase", uuid=secret)
     if backing:
         store = add(root, "backingStore")
         add(store, "path", backing[0])

@@ -10,6 +10,7 @@ from provision.spi import GraphBuilder, NicAddress, Node, Output, TranslationReq
 from provision_libvirt.micro.image import CMDLINE
 from provision_libvirt.resources import Domain, Seed, Volume
 from provision_libvirt.translate.filters import Filters
+from provision_libvirt.translate.hostpart import HostParts
 from provision_libvirt.translate.images import Images, source_of
 from provision_libvirt.translate.names import Names
 from provision_libvirt.translate.seed import meta_data, network_config
@@ -27,21 +28,22 @@ class Machines:
     networks: Mapping[str, Node]
     filters: Filters
     images: Images
+    parts: HostParts
 
     @property
     def stack(self) -> Stack:
         """What the file says."""
         return self.request.stack
 
-    def add(self, name: str, machine: Machine, places: Sequence[NicPlace]) -> None:
-        """Add one machine instance with everything that is its own."""
+    def add(self, name: str, entry: str, machine: Machine, places: Sequence[NicPlace]) -> None:
+        """Add one machine instance, of `entry` in the file, with everything that is its own."""
         parent = f"machines/{name}"
         self.builder.component("Machine", parent)
         nics = [self._nic(place) for place in places]
         seed = self._seed(name, [place.address for place in places])
-        boot, disks, generations = self._boot(name, machine)
-        for disk_name, node in self._disks(name, machine).items():
-            disks.append({"path": node.output("path"), "format": "qcow2", "serial": self.names.serial(disk_name)})
+        boot, disks, generations = self._boot(name, entry, machine)
+        for disk_name, node in self._disks(name, entry, machine).items():
+            disks.append(_disk(node, self.names.serial(disk_name)))
             generations.append(node.output("generation"))
         generations.append(seed.output("generation"))
         generations += [self.networks[place.network].output("generation") for place in places]
@@ -62,6 +64,7 @@ class Machines:
                 "console_log": True,
                 "ready_timeout_s": max(1, ceil(machine.ready_timeout)),
                 **boot,
+                **self.parts.domain(name, entry, machine),
             },
             parent=parent,
             protect=machine.delete_protection,
@@ -72,6 +75,7 @@ class Machines:
             "network": self.networks[place.network].output("name"),
             "mac": place.address.mac,
             "filter": self.filters.nic(place).output("name"),
+            **self.parts.nic(place.entry),
         }
         mtu = self.stack.networks[place.network].mtu
         return nic if mtu is None else nic | {"mtu": mtu}
@@ -88,7 +92,9 @@ class Machines:
             inputs["user_data"] = user_data
         return self.builder.add(Seed, f"machines/{name}/seed", inputs, parent=f"machines/{name}")
 
-    def _boot(self, name: str, machine: Machine) -> tuple[dict[str, Any], list[dict[str, Any]], list[Output]]:
+    def _boot(
+        self, name: str, entry: str, machine: Machine
+    ) -> tuple[dict[str, Any], list[dict[str, Any]], list[Output]]:
         """How the domain boots, its root disk if it has one, and the generations of what is used for it."""
         source = source_of(self.stack, machine.image)
         if not isinstance(source, FileImage):
@@ -104,11 +110,12 @@ class Machines:
         }
         if machine.root is not None and machine.root.size is not None:
             inputs["capacity_bytes"] = int(machine.root.size)
+        if self.parts.encrypted(entry, None):
+            inputs["encrypted"] = True
         root = self.builder.add(Volume, f"machines/{name}/root", inputs, parent=f"machines/{name}")
-        disk = {"path": root.output("path"), "format": "qcow2", "serial": "root"}
-        return {}, [disk], [base.output("generation"), root.output("generation")]
+        return {}, [_disk(root, "root")], [base.output("generation"), root.output("generation")]
 
-    def _disks(self, name: str, machine: Machine) -> dict[str, Node]:
+    def _disks(self, name: str, entry: str, machine: Machine) -> dict[str, Node]:
         made = {}
         for disk_name, disk in machine.disks.items():
             made[disk_name] = self.builder.add(
@@ -118,11 +125,17 @@ class Machines:
                     "pool": self.pool.output("name"),
                     "name": f"{self.names.native(name)}.{disk_name}",
                     "capacity_bytes": int(disk.size),
+                    **({"encrypted": True} if self.parts.encrypted(entry, disk_name) else {}),
                 },
                 parent=f"machines/{name}",
                 keep=disk.keep_on_delete,
             )
         return made
+
+
+def _disk(volume: Node, serial: str) -> dict[str, Any]:
+    made: dict[str, Any] = {"path": volume.output("path"), "format": "qcow2", "serial": serial}
+    return made | {"secret": volume.output("secret")} if volume.inputs.get("encrypted") else made
 
 
 def disposable(stack: Stack, names: Names, machines: Mapping[str, Machine]) -> list[str]:

@@ -9,6 +9,7 @@ from provision.packets import Protocol, Service
 from provision.spi import TranslationRequest, Verdict
 from provision_libvirt.filtering import filter_problem
 from provision_libvirt.translate.images import source_of
+from provision_libvirt.translate.objections import objections
 from provision_libvirt.translate.sides import NicPlace, Side, side, way_out
 
 
@@ -23,7 +24,7 @@ def refuse_impossible(request: TranslationRequest, places: list[NicPlace]) -> No
     problem = filter_problem(request.capabilities)
     if problem is not None and places and request.stack.isolation.default is Posture.DENY:
         raise EnvironmentProblem(f"isolation is 'deny' by default, but {problem.reason}", problem.fix)
-    refused = list(_datagrams(request, places))
+    refused = [*_datagrams(request, places), *_together(request)]
     if refused:
         raise PolicyRefused(refused)
     ignored = list(_ignored(request.stack))
@@ -56,6 +57,14 @@ def _datagrams(request: TranslationRequest, places: list[NicPlace]) -> Iterator[
                 f"write 'internet: nat' for network '{network}', or let the machine ask a machine of the stack instead",
                 ("isolation", "policies", name, "to"),
             )
+
+
+def _together(request: TranslationRequest) -> Iterator[Diagnostic]:
+    """What negotiation objects to already, for whoever translates without it."""
+    for objection in objections(request.stack, request.capabilities, request.decisions):
+        where = ".".join(map(str, objection.path))
+        summary = f"'{where}' cannot be enforced on 'libvirt': {objection.reason}"
+        yield Diagnostic(Severity.ERROR, summary, objection.fix, objection.path)
 
 
 def _connectionless(service: Service) -> bool:

@@ -5,6 +5,7 @@ from collections import defaultdict
 from provision.spi import GraphBuilder, ResourceGraph, TranslationRequest
 from provision_libvirt.resources import Pool
 from provision_libvirt.translate.filters import Filters
+from provision_libvirt.translate.hostpart import HostParts
 from provision_libvirt.translate.images import Images
 from provision_libvirt.translate.machines import Machines, disposable
 from provision_libvirt.translate.names import Names
@@ -41,10 +42,11 @@ def translate(request: TranslationRequest) -> ResourceGraph:
         pool,
     )
     images = Images(stack, names, request.capabilities, request.directory, builder, pool)
-    factory = Machines(request, names, builder, pool, networks, filters, images)
+    parts = HostParts(stack, request.capabilities, request.decisions)
+    factory = Machines(request, names, builder, pool, networks, filters, images, parts)
     by_machine: dict[str, list[NicPlace]] = defaultdict(list)
     for nic in nics:
         by_machine[nic.machine].append(nic)
-    for name, machine in machines.items():
-        factory.add(name, machine, by_machine[name])
+    for name, entry, _, machine in instances(stack):
+        factory.add(name, entry, machine, by_machine[name])
     return builder.build()

@@ -1,0 +1,151 @@
+"""The hypervisor's own machine, as far as it can be looked at from here: this machine's, or a private hypervisor's."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from provision_libvirt.place import is_own_host, lab_directory
+
+_RUN = Path("run/libvirt/qemu")
+_DAEMONS = ("run/libvirtd.pid", "run/virtqemud.pid", "run/libvirt/libvirtd.pid", "run/libvirt/virtqemud.pid")
+_SYS_RESOURCE = 24  # CAP_SYS_RESOURCE, capabilities(7)
+# What libvirt does for <bandwidth> (virNetDevBandwidthSet): each line needs something else of the kernel.
+_SHAPING = (
+    ("htb", "tc qdisc add dev lo root handle 1: htb default 1"),
+    ("htb", "tc class add dev lo parent 1: classid 1:1 htb rate 100kbps"),
+    ("sfq", "tc qdisc add dev lo parent 1:1 handle 2: sfq perturb 10"),
+    ("fw", "tc filter add dev lo parent 1:0 protocol all prio 1 handle 1 fw flowid 1"),
+    ("ingress", "tc qdisc add dev lo ingress"),
+    (
+        "police",
+        "tc filter add dev lo parent ffff: protocol all u32 match u32 0 0 "
+        "police rate 100kbps burst 100kb mtu 64kb drop flowid :1",
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class HostView:
+    """Files of the hypervisor's machine: `root` is its `/`, with a `/proc` in its own numbers."""
+
+    root: Path
+
+    def emulator(self, domain: str) -> Path | None:
+        """`/proc/PID` of the process of a running domain; None when it does not run or cannot be seen."""
+        pid = _number(self.root / _RUN / f"{domain}.pid")
+        place = None if pid is None else self.root / "proc" / str(pid)
+        return place if place is not None and place.exists() else None
+
+    def daemon(self) -> Path | None:
+        """`/proc/PID` of the daemon that starts machines."""
+        for name in _DAEMONS:
+            pid = _number(self.root / name)
+            if pid is not None and (self.root / "proc" / str(pid)).exists():
+                return self.root / "proc" / str(pid)
+        return None
+
+
+def host_view(uri: str) -> HostView | None:
+    """The host of the hypervisor at `uri`; None when it is elsewhere or may not be looked at."""
+    directory = lab_directory(uri)
+    if directory is None:
+        return HostView(Path("/")) if is_own_host(uri) else None
+    try:
+        pid = int(json.loads((directory / "lab.json").read_text())["pid"])
+        root = Path(f"/proc/{pid}/root")
+        return HostView(root) if (root / "proc/1").exists() else None
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def facts(uri: str) -> dict[str, Any]:
+    """What negotiation needs of the host; each is None when it cannot be seen from here."""
+    view = host_view(uri)
+    controllers = None if view is None else cgroups(view)
+    return {
+        "cgroup_version": None if controllers is None else controllers[0],
+        "cgroup_controllers": None if controllers is None else controllers[1],
+        "shaping_missing": None if view is None else shaping_missing(),
+        "may_lock_memory": None if view is None else may_lock_memory(view),
+        "huge_pages_mounted": None if view is None else huge_pages_mounted(view),
+        "seccomp": None if view is None else seccomp(view),
+    }
+
+
+def cgroups(view: HostView) -> tuple[int, list[str]]:
+    """The version of control groups that guests are put in, and which controllers there are."""
+    top = view.root / "sys/fs/cgroup"
+    if (top / "cgroup.controllers").exists():
+        return 2, sorted(_text(top / "cgroup.controllers").split())
+    try:
+        names = {name for entry in top.iterdir() if entry.is_dir() for name in entry.name.split(",")}
+    except OSError:
+        names = set()
+    return 1, sorted(names - {"systemd", "unified"})
+
+
+def huge_pages_mounted(view: HostView) -> bool | None:
+    """Whether there is a file system of huge pages, by which libvirt gives them to machines."""
+    mounts = _text(view.root / "proc/1/mounts") or _text(view.root / "proc/mounts")
+    return "hugetlbfs" in mounts if mounts else None
+
+
+def shaping_missing() -> str | None:
+    """What the kernel lacks to limit network cards, empty for nothing; None when it cannot be tried.
+
+    It is tried on the loopback of a network namespace that is thrown away at once: kernels load such parts on demand.
+    """
+    path = os.environ.get("PATH", os.defpath) + os.pathsep + "/usr/sbin:/sbin"
+    if shutil.which("unshare", path=path) is None or shutil.which("tc", path=path) is None or os.geteuid() != 0:
+        return None
+    script = "; ".join(f"{command} || echo missing {part}" for part, command in _SHAPING)
+    try:
+        done = subprocess.run(
+            ["unshare", "--net", "sh", "-c", script], capture_output=True, text=True, timeout=10, check=False,
+            env={**os.environ, "PATH": path},
+        )  # fmt: skip
+    except (OSError, subprocess.SubprocessError):
+        return None
+    if done.returncode:
+        return None
+    missing = dict.fromkeys(line.removeprefix("missing ") for line in done.stdout.splitlines())
+    return ", ".join(missing)
+
+
+def may_lock_memory(view: HostView) -> bool | None:
+    """Whether the daemon may raise limits of locked memory (CAP_SYS_RESOURCE), which libvirt does for such machines."""
+    daemon = view.daemon()
+    found = None if daemon is None else re.search(r"^CapEff:\s*([0-9a-f]+)", _text(daemon / "status"), re.MULTILINE)
+    return None if found is None else bool(int(found[1], 16) >> _SYS_RESOURCE & 1)
+
+
+def seccomp(view: HostView) -> bool | None:
+    """Whether QEMU is started with a system-call filter, by libvirt's default or as its configuration says."""
+    file = view.root / "etc/libvirt/qemu.conf"
+    try:
+        text = file.read_text()
+    except FileNotFoundError:
+        text = ""
+    except OSError:
+        return None
+    found = re.search(r"^\s*seccomp_sandbox\s*=\s*(-?\d+)", text, re.MULTILINE)
+    if not Path("/proc/sys/kernel/seccomp/actions_avail").exists():
+        return False
+    return found is None or int(found[1]) != 0
+
+
+def _number(file: Path) -> int | None:
+    text = _text(file).strip()
+    return int(text) if text.isdigit() else None
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(errors="replace")
+    except OSError:
+        return ""

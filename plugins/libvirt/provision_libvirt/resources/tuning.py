@@ -1,0 +1,115 @@
+"""A running domain's part of its host and its protection: what is changed while it runs, and what by a restart."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import libvirt
+
+from provision_libvirt.resources import cpusets
+from provision_libvirt.resources.domain_model import DomainInputs
+from provision_libvirt.resources.xml_tools import attribute, from_text
+from provision_libvirt.resources.xml_tuning import IO_GROUP, QUOTA_PERIOD_US
+
+RESTARTING = (
+    "share_pages", "balloon", "numa_node", "huge_page_kib", "locked",
+    "hide_hypervisor", "nested", "secure_boot", "tpm",
+)  # fmt: skip
+_MEANS_NOTHING: Mapping[str, Any] = {
+    "share_pages": True, "balloon": False, "locked": False,
+    "hide_hypervisor": False, "nested": True, "secure_boot": False, "tpm": False,
+}  # fmt: skip
+"""Values that ask for what is there anyway, so that nothing of them is written into a definition."""
+_UNLIMITED_KIB = 9_007_199_254_740_991  # VIR_DOMAIN_MEMORY_PARAM_UNLIMITED
+_LIVE = libvirt.VIR_DOMAIN_AFFECT_LIVE
+
+
+def needs_restart(live: Mapping[str, Any], wanted: DomainInputs) -> bool:
+    """Whether the running domain's part of its host can be made that of `wanted` only by starting it anew."""
+    for name in RESTARTING:
+        value = getattr(wanted, name)
+        if live[name] != (None if value == _MEANS_NOTHING.get(name) else value):
+            return True
+    if wanted.confinement not in (None, live["confinement"]):
+        return True
+    # What weight it would have without one only the hypervisor's kernel knows.
+    return live["cpu_shares"] is not None and wanted.cpu_shares is None
+
+
+def change(domain: Any, live: Mapping[str, Any], wanted: DomainInputs) -> None:
+    """Change what of it can be changed while the domain runs.
+
+    Raises:
+        libvirt.libvirtError: the hypervisor refuses.
+    """
+    scheduler: dict[str, int] = {}
+    if wanted.cpu_shares is not None and wanted.cpu_shares != live["cpu_shares"]:
+        scheduler["cpu_shares"] = wanted.cpu_shares
+    if wanted.cpu_quota_us != live["cpu_quota_us"]:
+        scheduler["global_period"] = QUOTA_PERIOD_US
+        scheduler["global_quota"] = -1 if wanted.cpu_quota_us is None else wanted.cpu_quota_us
+    if scheduler:
+        domain.setSchedulerParametersFlags(scheduler, _LIVE)
+    if wanted.memory_limit_mib != live["memory_limit_mib"]:
+        limit = _UNLIMITED_KIB if wanted.memory_limit_mib is None else wanted.memory_limit_mib * 1024
+        domain.setMemoryParameters({"hard_limit": limit}, _LIVE)
+    if (wanted.disk_iops, wanted.disk_bytes_s) != (live["disk_iops"], live["disk_bytes_s"]):
+        _limit_disks(domain, wanted)
+    _pin(domain, live, wanted)
+
+
+def _limit_disks(domain: Any, wanted: DomainInputs) -> None:
+    limits: dict[str, Any] = {
+        "total_iops_sec": wanted.disk_iops or 0,
+        "total_bytes_sec": wanted.disk_bytes_s or 0,
+    }
+    if any(limits.values()):
+        limits["group_name"] = IO_GROUP
+    for disk in from_text(domain.XMLDesc(0)).iterfind("devices/disk"):
+        target = attribute(disk, "target", "dev")
+        if target is not None:
+            domain.setBlockIoTune(target, limits, _LIVE)
+
+
+def _pin(domain: Any, live: Mapping[str, Any], wanted: DomainInputs) -> None:
+    if cpusets.canonical(live["vcpu_pins"]) != cpusets.canonical(wanted.vcpu_pins):
+        for vcpu in range(wanted.vcpus):
+            pins = wanted.vcpu_pins or ()
+            domain.pinVcpuFlags(vcpu, _map(domain, pins[vcpu] if vcpu < len(pins) else None), _LIVE)
+    if cpusets.canonical(live["emulator_pin"]) != cpusets.canonical(wanted.emulator_pin):
+        domain.pinEmulator(_map(domain, wanted.emulator_pin), _LIVE)
+
+
+def _map(domain: Any, cpus: str | None) -> tuple[bool, ...]:
+    """The CPUs as libvirt's calls take them; None: all."""
+    count = _host_cpus(domain)
+    chosen = range(count) if cpus is None else cpusets.read(cpus)
+    return tuple(cpu in chosen for cpu in range(count))
+
+
+def _host_cpus(domain: Any) -> int:
+    return int(domain.connect().getCPUMap(0)[0])
+
+
+def as_recorded(domain: Any, values: dict[str, Any], recorded: DomainInputs) -> dict[str, Any]:
+    """`values` with what means the same as what was recorded written as that was.
+
+    Raises:
+        libvirt.libvirtError: the hypervisor did not say how many CPUs it has.
+    """
+    found = dict(values)
+    for name, nothing in _MEANS_NOTHING.items():
+        if found[name] is None and getattr(recorded, name) == nothing:
+            found[name] = nothing
+    if recorded.confinement is None:  # the hypervisor's default is not of the machine's making
+        found["confinement"] = None
+    for name in ("vcpu_pins", "emulator_pin"):
+        now, then = found[name], getattr(recorded, name)
+        if now == then:
+            continue
+        if then is None and now is not None:  # a pin taken off while the machine ran leaves one to every CPU
+            everything = cpusets.written(range(_host_cpus(domain)))
+            if all(cpusets.canonical(item) == everything for item in ([now] if isinstance(now, str) else now)):
+                found[name] = None
+        elif cpusets.canonical(now) == cpusets.canonical(then):
+            found[name] = then
+    return found

@@ -1,0 +1,192 @@
+"""What of a stack one host cannot do together, though it could do each field of it."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from provision.models import (
+    DiskEncryptionPolicy,
+    FileImage,
+    Machine,
+    MemoryIsolationPolicy,
+    Power,
+    SecureBootPolicy,
+    Share,
+    Stack,
+)
+from provision.spi import Capabilities, Decision, Objection
+from provision_libvirt.translate.hostpart import HostParts, huge_page_kib, huge_pages
+from provision_libvirt.translate.images import source_of
+from provision_libvirt.translate.sides import instances
+
+_EMULATOR_MIB = 256  # what QEMU needs beside the memory of its guest, or the kernel would end it under the limit
+
+
+def objections(
+    stack: Stack, capabilities: Capabilities, decisions: Mapping[str, Decision] | None = None
+) -> Iterator[Objection]:
+    """Everything of the stack that cannot be had together on this host."""
+    yield from _Objections(HostParts(stack, capabilities, decisions or {})).found()
+
+
+@dataclass(frozen=True)
+class _Objections:
+    parts: HostParts
+
+    @property
+    def stack(self) -> Stack:
+        return self.parts.stack
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return self.parts.capabilities
+
+    def found(self) -> Iterator[Objection]:
+        for policy, reason in self.parts.placement.refused.items():
+            yield Objection(
+                ("isolation", "policies", policy), reason, "use fewer or smaller machines, or a larger host"
+            )
+        yield from self._said_twice()
+        yield from self._memory_objections()
+        yield from self._pool_objections()
+        yield from self._boot_objections()
+        yield from self._seed_objections()
+
+    def _seed_objections(self) -> Iterator[Objection]:
+        """Encryption of all disks of machines with secrets on one that cannot be encrypted."""
+        for name, _ in self.parts.enforced(DiskEncryptionPolicy):
+            for entry in sorted(self.parts.selected[name]):
+                if self.stack.machines[entry].user_data is not None:
+                    yield Objection(
+                        ("isolation", "policies", name),
+                        f"machine '{entry}' has 'user_data', which it reads from a disk that is not encrypted",
+                        "remove 'user_data', or write 'encrypted: true' at each disk that holds data",
+                    )
+                    break
+
+    def _boot_objections(self) -> Iterator[Objection]:
+        """Secure boot of machines that no firmware boots."""
+        for name, _ in self.parts.enforced(SecureBootPolicy):
+            for entry in sorted(self.parts.selected[name]):
+                image = self.stack.machines[entry].image
+                if not isinstance(source_of(self.stack, image), FileImage):
+                    yield Objection(
+                        ("isolation", "policies", name),
+                        f"machine '{entry}' runs the image '{image}', whose kernel is not signed",
+                        "use an image with a signed boot loader, or select other machines",
+                    )
+                    break
+
+    def _said_twice(self) -> Iterator[Objection]:
+        """Limits of one machine by several shares: which of them was meant nobody knows."""
+        for entry in self.stack.machines:
+            said: dict[tuple[str, str], str] = {}
+            for name, share in self.parts.shares_of(entry):
+                for part in ("cpu", "memory", "disk", "nic"):
+                    model = getattr(share, part)
+                    for key in sorted(model.model_fields_set) if model is not None else ():
+                        if getattr(model, key) is None:
+                            continue
+                        other = said.setdefault((part, key), name)
+                        if other != name:
+                            yield Objection(
+                                ("sharing", "shares", name, part, key),
+                                f"machine '{entry}' has its '{part}.{key}' from share '{other}' already",
+                                f"take '{key}' out of one of them, or select other machines",
+                            )
+
+    def _memory_objections(self) -> Iterator[Objection]:
+        for entry, machine in self.stack.machines.items():
+            for name, share in self.parts.shares_of(entry):
+                yield from self._share_memory(name, share, entry, machine)
+        for name, policy in self.parts.enforced(MemoryIsolationPolicy):
+            if policy.huge_pages:
+                yield from self._huge_objections(name)
+
+    def _share_memory(self, name: str, share: Share, entry: str, machine: Machine) -> Iterator[Objection]:
+        if share.memory is None:
+            return
+        path = ("sharing", "shares", name, "memory")
+        least = machine.memory.mib + _EMULATOR_MIB
+        if share.memory.maximum is not None and share.memory.maximum.mib < least:
+            yield Objection(
+                (*path, "maximum"),
+                f"machine '{entry}' has {machine.memory.mib} MiB of memory and its emulator needs {_EMULATOR_MIB} MiB "
+                f"more; under a limit of {share.memory.maximum.mib} MiB the hypervisor's kernel would end it",
+                f"write at least 'maximum: {least}MiB', or give the machine less memory",
+            )
+        if share.memory.balloon and not isinstance(source_of(self.stack, machine.image), FileImage):
+            yield Objection(
+                (*path, "balloon"),
+                f"machine '{entry}' runs the image '{machine.image}', which has no driver for a balloon",
+                "remove 'balloon', or use another image",
+            )
+        if share.memory.page_sharing:
+            for policy_name, policy in self.parts.policies(MemoryIsolationPolicy, entry):
+                if not policy.shared_pages:
+                    yield Objection(
+                        (*path, "page_sharing"),
+                        f"policy '{policy_name}' forbids it for machine '{entry}'",
+                        "remove 'page_sharing', or write 'shared_pages: true' in the policy",
+                    )
+
+    def _huge_objections(self, name: str) -> Iterator[Objection]:
+        path = ("isolation", "policies", name)
+        size = huge_page_kib(self.capabilities, self.parts.huge_mib)
+        if size is None:
+            pages = huge_pages(self.capabilities)
+            has = ", ".join(f"{count} of {kib // 1024} MiB" for kib, count in sorted(pages.items()) if kib >= 1024)
+            yield Objection(
+                path,
+                f"the stack's machines need {self.parts.huge_mib} MiB in huge pages, and the hypervisor has set aside "
+                f"{has or 'none'}",
+                f"on the hypervisor: sysctl -w vm.nr_hugepages={-(-self.parts.huge_mib // 2)}",
+            )
+            return
+        yield from self._node_objections(name, size)
+        for entry in sorted(self.parts.selected[name]):
+            memory = self.stack.machines[entry].memory.mib
+            if memory * 1024 % size:
+                yield Objection(
+                    path,
+                    f"the memory of machine '{entry}' ({memory} MiB) is no multiple of the hypervisor's huge pages "
+                    f"({size // 1024} MiB)",
+                    f"write 'memory: {-(-memory * 1024 // size) * size // 1024}MiB'",
+                )
+
+    def _node_objections(self, name: str, size: int) -> Iterator[Objection]:
+        """Huge pages of machines whose memory must come from one NUMA node."""
+        needed: dict[int, int] = {}
+        for machine, entry, _, described in instances(self.stack):
+            own = self.parts.placement.placed.get(machine)
+            if own is not None and own.node is not None and entry in self.parts.selected[name]:
+                needed[own.node] = needed.get(own.node, 0) + described.memory.mib
+        for node in self.capabilities.facts.get("topology") or ():
+            count, need = int(node["huge_pages"].get(str(size), 0)), needed.get(int(node["id"]), 0)
+            if need * 1024 > count * size:
+                yield Objection(
+                    ("isolation", "policies", name),
+                    f"machines on NUMA node {node['id']} need {need} MiB in huge pages, and it has {count} of "
+                    f"{size // 1024} MiB",
+                    "set more aside on that node (/sys/devices/system/node), or write 'numa: false'",
+                )
+
+    def _pool_objections(self) -> Iterator[Objection]:
+        running = [machine for _, _, _, machine in instances(self.stack) if machine.power is Power.RUNNING]
+        asked = {
+            "cpu_overcommit": (sum(machine.cpus for machine in running), "host_cpus", "virtual CPUs", "CPUs"),
+            "memory_overcommit": (
+                sum(machine.memory.mib for machine in running), "host_memory_mib", "MiB of memory", "MiB",
+            ),
+        }  # fmt: skip
+        for name, pool in self.stack.sharing.pools.items():
+            if pool.rule != "refuse":
+                continue
+            for key, (need, fact, what, unit) in asked.items():
+                factor, has = getattr(pool, key), self.capabilities.facts.get(fact)
+                if factor is not None and has is not None and need > factor * has:
+                    yield Objection(
+                        ("sharing", "pools", name, key),
+                        f"the running machines have {need} {what}, and {factor:g} times the hypervisor's {has} {unit} "
+                        f"are {factor * has:g}",
+                        "use fewer or smaller machines, a larger host, or a larger factor",
+                    )
