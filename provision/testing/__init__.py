@@ -1,37 +1,85 @@
-"""For authors of provider plugins: an in-memory platform, and a harness that runs resource types as the engine does."""
+"""For plugin authors: the conformance kit, an in-memory platform, and a harness that acts as the engine does."""
 
 import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from provision.testing.harness import CheckRefused, Compared, Lifecycle, Made, OperationFailed
+    from provision.testing.conformance.report import Outcome, Report, Result
+    from provision.testing.conformance.samples import REMOVED, Foreign, FunctionSample, Platform, Sample, StackSample
+    from provision.testing.conformance.suite import ConformanceSuite, run_conformance
+    from provision.testing.faults import Effect, Faults
+    from provision.testing.harness import (
+        CheckRefused,
+        Compared,
+        Found,
+        Lifecycle,
+        Made,
+        OperationFailed,
+        Page,
+        Recorder,
+        Said,
+    )
     from provision.testing.memory import MemoryProvider
     from provision.testing.store import Call, Fault, Store, StoredObject
 
 __all__ = [
+    "REMOVED",
     "Call",
     "CheckRefused",
     "Compared",
+    "ConformanceSuite",
+    "Effect",
     "Fault",
+    "Faults",
+    "Foreign",
+    "Found",
+    "FunctionSample",
     "Lifecycle",
     "Made",
     "MemoryProvider",
     "OperationFailed",
+    "Outcome",
+    "Page",
+    "Platform",
+    "Recorder",
+    "Report",
+    "Result",
+    "Said",
+    "Sample",
+    "StackSample",
     "Store",
     "StoredObject",
+    "run_conformance",
 ]
 
 _MODULES = {
+    "REMOVED": "conformance.samples",
     "Call": "store",
     "CheckRefused": "harness",
     "Compared": "harness",
+    "ConformanceSuite": "conformance.suite",
+    "Effect": "faults",
     "Fault": "store",
+    "Faults": "faults",
+    "Foreign": "conformance.samples",
+    "Found": "harness",
+    "FunctionSample": "conformance.samples",
     "Lifecycle": "harness",
     "Made": "harness",
     "MemoryProvider": "memory",
     "OperationFailed": "harness",
+    "Outcome": "conformance.report",
+    "Page": "harness",
+    "Platform": "conformance.samples",
+    "Recorder": "harness",
+    "Report": "conformance.report",
+    "Result": "conformance.report",
+    "Said": "harness",
+    "Sample": "conformance.samples",
+    "StackSample": "conformance.samples",
     "Store": "store",
     "StoredObject": "store",
+    "run_conformance": "conformance.suite",
 }
 
 

@@ -5,24 +5,43 @@
     async with Lifecycle(MemoryProvider) as platform:
         inputs = await platform.check("compute:Server", {"name": "web", …})
         server = await platform.create("compute:Server", inputs)
+
+Every call is made as the engine makes it: over a channel, with the protocol's messages. What the plugin says while it
+works is kept in `Lifecycle.log`.
 """
 
-from collections.abc import Mapping, Sequence
+import json
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 import grpc
 import grpc.aio
+from google.protobuf import empty_pb2
 
+from provision.host.plugin import guarding
 from provision.host.plugin.process import framework_types
 from provision.host.plugin.servicer import PluginServicer
 from provision.host.protocol import CHANNEL_OPTIONS, provider_pb2, provider_pb2_grpc, status_pb2
 from provision.host.values import decode_struct, encode_struct
 from provision.spi import Provider, registry
 
+S = TypeVar("S")
+
 # A failed start travels in the trailer with all its outputs; Python's client accepts eight KiB unless told otherwise.
 _OPTIONS = (*CHANNEL_OPTIONS, ("grpc.max_metadata_size", 16 << 20), ("grpc.absolute_max_metadata_size", 16 << 20))
+
+# As the engine meets every plugin; without an address nothing is sent back to it.
+_HANDSHAKE = provider_pb2.ProviderHandshakeRequest(
+    configure_with_urn=True,
+    supports_views=True,
+    supports_refresh_before_update=True,
+    invoke_with_preview=True,
+    accepts_byte_string=True,
+    sends_old_outputs_to_check=True,
+)
 
 
 class CheckRefused(Exception):
@@ -64,34 +83,140 @@ class Made:
 
 @dataclass(frozen=True)
 class Compared:
-    """What a diff says: `detailed` holds the kind (`update`, `add_replace`, …) by property path."""
+    """What a diff says: `detailed` holds the kind (`update`, `add_replace`, …) by property path.
+
+    Attributes:
+        detailed: kinds by property path.
+        replaces: properties whose change replaces the object.
+        delete_before_replace: whether the old object goes before the new one is made.
+        changed: whether there is anything to do at all.
+    """
 
     detailed: dict[str, str]
     replaces: tuple[str, ...]
     delete_before_replace: bool
+    changed: bool
+
+
+@dataclass(frozen=True)
+class Found:
+    """One object that a list gave."""
+
+    id: str
+    name: str
+
+
+@dataclass(frozen=True)
+class Page:
+    """A part of a list; `more` asks for the next one, and is empty after the last. `computed`: nobody can tell yet."""
+
+    found: tuple[Found, ...]
+    more: str
+    computed: bool
+
+
+@dataclass(frozen=True)
+class Said:
+    """One text that the plugin had for the engine: `kind` is `status`, `note`, `warning` or `debug`."""
+
+    kind: str
+    urn: str
+    text: str
+
+
+class Recorder:
+    """Keeps what a plugin says instead of sending it to an engine; in order, from any thread."""
+
+    def __init__(self) -> None:
+        """Begin with nothing."""
+        self._lock = threading.Lock()
+        self._said: list[Said] = []
+
+    def said(self, kind: str = "") -> list[Said]:
+        """Everything so far, or all of one kind."""
+        with self._lock:
+            return [item for item in self._said if kind in ("", item.kind)]
+
+    def texts(self, kind: str = "") -> list[str]:
+        """The texts alone."""
+        return [item.text for item in self.said(kind)]
+
+    def clear(self) -> None:
+        """Forget everything."""
+        with self._lock:
+            self._said.clear()
+
+    def status(self, urn: str, text: str) -> None:
+        """Keep a passing status line."""
+        self._keep(Said("status", urn, text))
+
+    def note(self, urn: str, text: str) -> None:
+        """Keep a lasting line."""
+        self._keep(Said("note", urn, text))
+
+    def warning(self, urn: str, text: str) -> None:
+        """Keep a warning."""
+        self._keep(Said("warning", urn, text))
+
+    def debug(self, urn: str, text: str) -> None:
+        """Keep what only an author wants to see."""
+        self._keep(Said("debug", urn, text))
+
+    async def flush(self) -> None:
+        """Everything is there already."""
+
+    def _keep(self, said: Said) -> None:
+        with self._lock:
+            self._said.append(said)
 
 
 class Lifecycle:
-    """One provider plugin, served over a real channel."""
+    """One provider plugin, served over a real channel.
+
+    Attributes:
+        package: name of its Pulumi package.
+        log: what the plugin had for the engine; only of a plugin that is served in this process.
+        stub: the raw service, for calls that the methods here do not make.
+    """
 
     def __init__(
-        self, provider: type[Provider[Any, Any]], config: Mapping[str, Any] | None = None, *, configure: bool = True
+        self,
+        provider: type[Provider[Any, Any]],
+        config: Mapping[str, Any] | None = None,
+        *,
+        configure: bool = True,
+        port: int | None = None,
+        watch: Callable[[str, Any], None] | None = None,
     ) -> None:
-        """Serve `provider` with `config` (wire names); without `configure` it is left unconnected."""
+        """Serve `provider` with `config` (wire names).
+
+        Args:
+            provider: the plugin.
+            config: its configuration.
+            configure: without it the plugin is left unconnected, as in a preview whose configuration is not known.
+            port: of a plugin process that runs already and is used instead of serving in this process.
+            watch: is given the name of each call and what came back: the answer, or the `OperationFailed`.
+        """
         self._provider = registry.check(provider.name, provider)
         self._config = dict(config or {})
         self._configure = configure
+        self._port = port
+        self._watch = watch
         self.package = f"provision-{provider.name}"
+        self.log = Recorder()
 
     async def __aenter__(self) -> "Lifecycle":
         """Start serving and connect."""
-        self.servicer = PluginServicer(self._provider, framework_types())
-        self._server = grpc.aio.server(options=_OPTIONS)
-        provider_pb2_grpc.add_ResourceProviderServicer_to_server(self.servicer, self._server)
-        port = self._server.add_insecure_port("127.0.0.1:0")
-        await self._server.start()
+        port = self._port
+        if port is None:
+            self.servicer = PluginServicer(self._provider, framework_types, self.log)
+            self._server = grpc.aio.server(options=_OPTIONS)
+            guarding.serve(self.servicer, self._server)
+            port = self._server.add_insecure_port("127.0.0.1:0")
+            await self._server.start()
         self._channel = grpc.aio.insecure_channel(f"127.0.0.1:{port}", options=_OPTIONS)
         self.stub: Any = provider_pb2_grpc.ResourceProviderStub(self._channel)
+        await self._call("Handshake", _HANDSHAKE)
         if self._configure:
             await self.configure(self._config)
         return self
@@ -101,12 +226,24 @@ class Lifecycle:
     ) -> None:
         """Stop serving."""
         await self._channel.close()
-        await self._server.stop(1)
-        await self.servicer.close()
+        if self._port is None:
+            await self._server.stop(1)
+            await self.servicer.close()
 
     def urn(self, token: str, name: str = "it") -> str:
         """A URN of an object of that type."""
         return f"urn:pulumi:test::project::{self.package}:{token}::{name}"
+
+    def _named(self, token: str, name: str) -> dict[str, Any]:
+        return {"urn": self.urn(token, name), "type": f"{self.package}:{token}", "name": name}
+
+    async def schema(self) -> dict[str, Any]:
+        """The Pulumi schema."""
+        return dict(json.loads((await self._call("GetSchema", provider_pb2.GetSchemaRequest())).schema))
+
+    async def cancel(self) -> None:
+        """What the engine sends at the first Ctrl-C."""
+        await self._call("Cancel", empty_pb2.Empty())
 
     async def check_config(self, config: Mapping[str, Any]) -> dict[str, Any]:
         """Checked configuration.
@@ -116,44 +253,71 @@ class Lifecycle:
         """
         urn = f"urn:pulumi:test::project::pulumi:providers:{self.package}::default"
         request = provider_pb2.CheckRequest(urn=urn, news=encode_struct(config))
-        return _checked(await self._call(self.stub.CheckConfig, request))
+        return _checked(await self._call("CheckConfig", request))
 
     async def configure(self, config: Mapping[str, Any]) -> None:
         """Connect."""
-        await self._call(self.stub.Configure, provider_pb2.ConfigureRequest(args=encode_struct(config)))
+        await self._call("Configure", provider_pb2.ConfigureRequest(args=encode_struct(config)))
 
     async def check(
-        self, token: str, inputs: Mapping[str, Any], old: Mapping[str, Any] | None = None, name: str = "it"
+        self,
+        token: str,
+        inputs: Mapping[str, Any],
+        old: Mapping[str, Any] | Made | None = None,
+        name: str = "it",
+        *,
+        seed: bytes = b"",
+        proposed_name: str = "",
+        naming: str = "PROPOSE",
     ) -> dict[str, Any]:
         """Checked inputs.
+
+        Args:
+            token: of the resource type.
+            inputs: as a program gives them.
+            old: the recorded object, or its inputs; None for a new or a replaced one.
+            name: of the resource.
+            seed: random bytes that the engine keeps the same from a plan to its update.
+            proposed_name: what the configuration `pulumi:autonaming` makes of the name.
+            naming: `PROPOSE`, `ENFORCE` or `DISABLE`; only with a proposed name, or to disable.
 
         Raises:
             CheckRefused: they cannot be used.
         """
+        recorded = old.inputs if isinstance(old, Made) else old
         request = provider_pb2.CheckRequest(
-            urn=self.urn(token, name),
-            type=f"{self.package}:{token}",
+            **self._named(token, name),
             news=encode_struct(inputs),
-            olds=encode_struct(old or {}),
+            olds=encode_struct(recorded or {}),
+            randomSeed=seed,
         )
-        return _checked(await self._call(self.stub.Check, request))
+        if isinstance(old, Made):
+            request.old_outputs.CopyFrom(encode_struct(old.outputs))
+        if proposed_name or naming != "PROPOSE":
+            mode = provider_pb2.CheckRequest.AutonamingOptions.Mode.Value(naming)
+            request.autonaming.CopyFrom(
+                provider_pb2.CheckRequest.AutonamingOptions(proposed_name=proposed_name, mode=mode)
+            )
+        return _checked(await self._call("Check", request))
 
-    async def diff(self, token: str, made: Made, inputs: Mapping[str, Any], ignored: Sequence[str] = ()) -> Compared:
+    async def diff(
+        self, token: str, made: Made, inputs: Mapping[str, Any], ignored: Sequence[str] = (), name: str = "it"
+    ) -> Compared:
         """How wanted inputs differ from the recorded ones."""
         request = provider_pb2.DiffRequest(
+            **self._named(token, name),
             id=made.id,
-            urn=self.urn(token),
-            type=f"{self.package}:{token}",
             olds=encode_struct(made.outputs),
             old_inputs=encode_struct(made.inputs),
             news=encode_struct(inputs),
             ignoreChanges=list(ignored),
         )
-        answer = await self._call(self.stub.Diff, request)
+        answer = await self._call("Diff", request)
         kinds = {
             path: provider_pb2.PropertyDiff.Kind.Name(item.kind).lower() for path, item in answer.detailedDiff.items()
         }
-        return Compared(kinds, tuple(answer.replaces), answer.deleteBeforeReplace)
+        changes = provider_pb2.DiffResponse.DiffChanges.Name(answer.changes)
+        return Compared(kinds, tuple(answer.replaces), answer.deleteBeforeReplace, changes == "DIFF_SOME")
 
     async def create(
         self,
@@ -164,63 +328,128 @@ class Lifecycle:
         timeout: float = 0,
         name: str = "it",
     ) -> Made:
-        """Make an object, or preview it."""
+        """Make an object, or preview it; `timeout` in seconds as in `customTimeouts`, 0 for none given."""
         request = provider_pb2.CreateRequest(
-            urn=self.urn(token, name),
-            type=f"{self.package}:{token}",
-            properties=encode_struct(inputs),
-            preview=preview,
-            timeout=timeout,
+            **self._named(token, name), properties=encode_struct(inputs), preview=preview, timeout=timeout
         )
-        answer = await self._call(self.stub.Create, request, inputs)
+        answer = await self._call("Create", request, inputs)
         return Made(answer.id, decode_struct(answer.properties), dict(inputs))
 
-    async def read(self, token: str, made: Made | str, name: str = "it") -> Made | None:
+    async def read(self, token: str, made: Made | str, name: str = "it", *, timeout: float = 0) -> Made | None:
         """Look at an object; with only its id it is an import. None when it is gone."""
-        request = provider_pb2.ReadRequest(urn=self.urn(token, name), type=f"{self.package}:{token}")
+        request = provider_pb2.ReadRequest(**self._named(token, name), timeout=timeout)
         if isinstance(made, Made):
             request.id = made.id
             request.properties.CopyFrom(encode_struct(made.outputs))
             request.inputs.CopyFrom(encode_struct(made.inputs))
         else:
             request.id = made
-        answer = await self._call(self.stub.Read, request)
+        answer = await self._call("Read", request)
         if not answer.id:
             return None
         return Made(answer.id, decode_struct(answer.properties), decode_struct(answer.inputs))
 
     async def update(
-        self, token: str, made: Made, inputs: Mapping[str, Any], *, preview: bool = False, name: str = "it"
+        self,
+        token: str,
+        made: Made,
+        inputs: Mapping[str, Any],
+        *,
+        preview: bool = False,
+        timeout: float = 0,
+        ignored: Sequence[str] = (),
+        name: str = "it",
     ) -> Made:
         """Change an object, or preview that."""
         request = provider_pb2.UpdateRequest(
+            **self._named(token, name),
             id=made.id,
-            urn=self.urn(token, name),
-            type=f"{self.package}:{token}",
             olds=encode_struct(made.outputs),
             old_inputs=encode_struct(made.inputs),
             news=encode_struct(inputs),
             preview=preview,
+            timeout=timeout,
+            ignoreChanges=list(ignored),
         )
-        answer = await self._call(self.stub.Update, request, inputs)
+        answer = await self._call("Update", request, inputs)
         return Made(made.id, decode_struct(answer.properties), dict(inputs))
 
-    async def delete(self, token: str, made: Made, name: str = "it") -> None:
+    async def delete(self, token: str, made: Made, name: str = "it", *, timeout: float = 0) -> None:
         """Remove an object."""
         request = provider_pb2.DeleteRequest(
+            **self._named(token, name),
             id=made.id,
-            urn=self.urn(token, name),
-            type=f"{self.package}:{token}",
             properties=encode_struct(made.outputs),
             old_inputs=encode_struct(made.inputs),
+            timeout=timeout,
         )
-        await self._call(self.stub.Delete, request)
+        await self._call("Delete", request)
 
-    async def _call(self, method: Any, request: Any, inputs: Mapping[str, Any] | None = None) -> Any:
+    async def list(
+        self, token: str, query: Mapping[str, Any] | None = None, *, limit: int = 0, page_size: int = 0
+    ) -> list[Found]:
+        """Objects that can be imported, from as many pages as there are; 0 is without limit."""
+        found: list[Found] = []
+        more = ""
+        while True:
+            page = await self.list_page(token, query, limit=limit, page_size=page_size, continuation=more)
+            found += page.found
+            more = page.more
+            if not more:
+                return found
+
+    async def list_page(
+        self,
+        token: str,
+        query: Mapping[str, Any] | None = None,
+        *,
+        limit: int = 0,
+        page_size: int = 0,
+        continuation: str = "",
+    ) -> Page:
+        """One page of a list; `continuation` is `Page.more` of the one before."""
+        request = provider_pb2.ListRequest(
+            token=f"{self.package}:{token}", limit=limit, page_size=page_size, continuation_token=continuation
+        )
+        if query is not None:
+            request.query.CopyFrom(encode_struct(query))
         try:
-            return await method(request)
+            answers = [answer async for answer in self.stub.List(request)]
         except grpc.aio.AioRpcError as error:
-            raise _failure(error, dict(inputs or {})) from None
+            raise self._seen("List", _failure(error, None)) from None
+        for answer in answers:
+            self._seen("List", answer)
+        return Page(
+            tuple(Found(item.result.id, item.result.name) for item in answers if item.HasField("result")),
+            next((item.continuation.continuation_token for item in answers if item.HasField("continuation")), ""),
+            any(item.HasField("computed") for item in answers),
+        )
+
+    async def invoke(self, token: str, arguments: Mapping[str, Any], *, preview: bool = False) -> dict[str, Any]:
+        """Call a data function.
+
+        Raises:
+            CheckRefused: the arguments cannot be used.
+        """
+        request = provider_pb2.InvokeRequest(
+            tok=f"{self.package}:{token}", args=encode_struct(arguments), preview=preview
+        )
+        answer = await self._call("Invoke", request)
+        if answer.failures:
+            raise CheckRefused({item.property: item.reason for item in answer.failures})
+        return decode_struct(getattr(answer, "return"))
+
+    async def _call(self, method: str, request: Any, inputs: Mapping[str, Any] | None = None) -> Any:
+        try:
+            answer = await getattr(self.stub, method)(request)
+        except grpc.aio.AioRpcError as error:
+            raise self._seen(method, _failure(error, inputs)) from None
+        return self._seen(method, answer)
+
+    def _seen(self, method: str, answer: S) -> S:
+        if self._watch is not None:
+            self._watch(method, answer)
+        return answer
 
 
 def _checked(answer: Any) -> dict[str, Any]:
@@ -229,13 +458,15 @@ def _checked(answer: Any) -> dict[str, Any]:
     return decode_struct(answer.inputs)
 
 
-def _failure(error: Any, inputs: dict[str, Any]) -> OperationFailed:
+def _failure(error: Any, inputs: Mapping[str, Any] | None) -> OperationFailed:
+    """The failure with what the engine records of it: the inputs that were asked for, or those that a read found."""
     code, message = error.code().name, error.details() or ""
     for key, value in error.trailing_metadata() or ():
         if key == "grpc-status-details-bin":
             for detail in status_pb2.Status.FromString(value).details:
                 found = provider_pb2.ErrorResourceInitFailed()
                 if detail.Unpack(found):
-                    kept = Made(found.id, decode_struct(found.properties), inputs)
+                    recorded = decode_struct(found.inputs) if inputs is None else dict(inputs)
+                    kept = Made(found.id, decode_struct(found.properties), recorded)
                     return OperationFailed(code, message, kept, found.reasons)
     return OperationFailed(code, message)

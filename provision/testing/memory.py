@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any, ClassVar
 
 from pydantic import Field, SecretStr
@@ -22,6 +23,7 @@ from provision.spi import (
     Output,
     Properties,
     Provider,
+    RateLimit,
     ResourceGraph,
     ResourceType,
     Support,
@@ -29,6 +31,9 @@ from provision.spi import (
     Verdict,
     unsupported,
 )
+from provision.spi.functions import AnyFunction
+from provision.testing.memory_functions import FindVolume, ListSizes
+from provision.testing.memory_gateway import Gateway
 from provision.testing.memory_types import Group, MemorySession, Network, Server, Volume
 from provision.testing.store import Call, Store
 
@@ -55,7 +60,9 @@ class MemoryProvider(Provider[MemoryConfig, MemorySession]):
     name: ClassVar[str] = "memory"
     version: ClassVar[str] = "0.1.0"
     Config: ClassVar[type[Properties]] = MemoryConfig
-    resource_types: ClassVar[Sequence[type[ResourceType[Any, Any, Any]]]] = (Server, Volume, Group, Network)
+    resource_types: ClassVar[Sequence[type[ResourceType[Any, Any, Any]]]] = (Server, Volume, Group, Network, Gateway)
+    functions: ClassVar[Sequence[type[AnyFunction]]] = (ListSizes, FindVolume)
+    rate_limits: ClassVar[Mapping[str, RateLimit]] = MappingProxyType({"network": RateLimit(1_000, 1_000)})
 
     def connect(self, config: MemoryConfig) -> MemorySession:
         """Open the store."""

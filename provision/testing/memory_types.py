@@ -1,9 +1,9 @@
 """Resource types of the in-memory platform: one of each behaviour that the framework must carry."""
 
 import secrets
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from hashlib import blake2s
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
@@ -20,6 +20,7 @@ from provision.spi import (
     DeleteRequest,
     Operation,
     OwnedInputs,
+    Pending,
     Properties,
     Read,
     ReadRequest,
@@ -28,6 +29,8 @@ from provision.spi import (
     Updated,
     UpdateRequest,
 )
+from provision.testing.memory_listing import Listable
+from provision.testing.memory_marks import marker, of_stack
 from provision.testing.memory_models import (
     GroupInputs,
     GroupOutputs,
@@ -53,15 +56,6 @@ class MemorySession:
     region: str
 
 
-def marker(stack_id: str, urn: str) -> str:
-    """Whose an object is: `STACK.URN`, of which one half says whether it is of the same stack."""
-    return f"{_digest(stack_id)}.{_digest(f'{stack_id}|{urn}')}"
-
-
-def _digest(text: str) -> str:
-    return blake2s(text.encode(), digest_size=6).hexdigest()
-
-
 def _attempt(running: Operation, action: str, kind: str, name: str) -> None:
     """Note a call, and let the faults that come before anything is changed happen."""
     store = running.session.store
@@ -82,7 +76,7 @@ def _attempt(running: Operation, action: str, kind: str, name: str) -> None:
         raise Cancelled
 
 
-class _Typical(ResourceType[I, O, MemorySession]):
+class _Typical(Listable, ResourceType[I, O, MemorySession]):
     """What the types share: one object per URN, adopted when an interrupted run left it behind."""
 
     def _create(self, request: CreateRequest[I], name: str, extra: Mapping[str, Any]) -> StoredObject:
@@ -121,7 +115,7 @@ class _Typical(ResourceType[I, O, MemorySession]):
 
     def _mine(self, request: UpdateRequest[I, O] | ReadRequest[I, O], stack_id: str) -> StoredObject | None:
         found: StoredObject | None = request.operation.session.store.get(self.token, request.id)
-        if found is not None and found.marker and found.marker.split(".")[0] != _digest(stack_id):
+        if found is not None and found.marker and not of_stack(found.marker, stack_id):
             raise ForeignObject(f"'{found.name}' belongs to another stack", "remove it from this one")
         return found
 
@@ -133,7 +127,7 @@ class _Typical(ResourceType[I, O, MemorySession]):
         if found is None:
             raise NotFound(f"{request.id} is gone already")
         stack_id = request.inputs.stack_id if request.inputs else ""
-        if found.marker and found.marker.split(".")[0] != _digest(stack_id):
+        if found.marker and not of_stack(found.marker, stack_id):
             raise ForeignObject(f"'{found.name}' belongs to another stack: it is left alone")
         store.remove(found.id)
 
@@ -162,6 +156,8 @@ class Server(_Typical[ServerInputs, ServerOutputs]):
     def create(self, request: CreateRequest[ServerInputs]) -> Created[ServerOutputs]:
         """Make and start it."""
         stored = self._create(request, request.inputs.name, {"starts": 1})
+        request.operation.made(stored.id, self._outputs(stored).model_dump())
+        self._await_start(request.operation, "create", stored)
         self._await_health(request.operation, "create", stored)
         return Created(stored.id, self._outputs(stored))
 
@@ -184,6 +180,15 @@ class Server(_Typical[ServerInputs, ServerOutputs]):
         values = {key: item for key, item in stored.properties.items() if key in ServerInputs.model_fields}
         values |= {"password": None, "stack_id": request.inputs.stack_id if request.inputs else ""}
         return Read(stored.id, ServerInputs.model_validate(values), self._outputs(stored))
+
+    def _await_start(self, running: Operation, action: str, stored: StoredObject) -> None:
+        fault = running.session.store.take_fault(action, self.token, stored.name, "starting")
+        if fault is None:
+            return
+        if fault.text:
+            running.note(fault.text)
+        end = time.monotonic() + fault.seconds
+        running.wait_until(lambda: time.monotonic() >= end or Pending(f"{stored.name} is starting"))
 
     def _await_health(self, running: Operation, action: str, stored: StoredObject) -> None:
         fault = running.session.store.take_fault(action, self.token, stored.name, "unhealthy")
@@ -268,7 +273,7 @@ class Network(_Typical[NetworkInputs, NetworkOutputs]):
         return NetworkOutputs(name=stored.name, segment=f"segment-{stored.id}")
 
 
-class Group(ResourceType[GroupInputs, GroupOutputs, MemorySession]):
+class Group(Listable, ResourceType[GroupInputs, GroupOutputs, MemorySession]):
     """Who may reach a server: in use all the time, so the new one is made before the old one goes.
 
     It never adopts. What an interrupted run left behind is removed by the next update, which knows the live one.
@@ -298,7 +303,7 @@ class Group(ResourceType[GroupInputs, GroupOutputs, MemorySession]):
         """Change the rules, and remove what interrupted runs left behind."""
         running, store = request.operation, request.operation.session.store
         _attempt(running, "update", self.token, request.inputs.base_name)
-        live = store.get(self.token, request.id)
+        live = self._mine(running, request.id, request.inputs.stack_id)
         if live is None:
             raise NotFound(f"'{request.inputs.base_name}' is gone from the platform", "run `pulumi refresh`")
         for item in store.objects(self.token):
@@ -322,7 +327,14 @@ class Group(ResourceType[GroupInputs, GroupOutputs, MemorySession]):
     def delete(self, request: DeleteRequest[GroupInputs, GroupOutputs]) -> None:
         """Remove this incarnation alone."""
         _attempt(request.operation, "delete", self.token, request.id)
-        request.operation.session.store.remove(request.id)
+        if self._mine(request.operation, request.id, request.inputs.stack_id if request.inputs else "") is not None:
+            request.operation.session.store.remove(request.id)
+
+    def _mine(self, running: Operation, identity: str, stack_id: str) -> StoredObject | None:
+        found: StoredObject | None = running.session.store.get(self.token, identity)
+        if found is not None and found.marker and not of_stack(found.marker, stack_id):
+            raise ForeignObject(f"'{found.name}' belongs to another stack: it is left alone")
+        return found
 
     def _outputs(self, stored: StoredObject) -> GroupOutputs:
         return GroupOutputs(name=stored.name, uuid=stored.marker)

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-Effect = Literal["fail", "retry", "unhealthy", "slow", "defect", "kill-before", "kill-after"]
+Effect = Literal["fail", "retry", "unhealthy", "slow", "starting", "defect", "kill-before", "kill-after"]
 MUTATING = frozenset({"create", "update", "delete"})
 
 
@@ -53,13 +53,14 @@ class Fault:
 
     Attributes:
         operation: `create`, `read`, `update`, `delete` or `connect`.
-        effect: `fail`, `retry` (a failure that passes), `unhealthy`, `slow`, `defect` (an exception that no plugin may
-            raise), `kill-before` and `kill-after` the object is stored (the process ends as by `kill -9`).
+        effect: `fail`, `retry` (a failure that passes), `unhealthy`, `slow` (before anything is changed), `starting`
+            (slow after the object was made; servers only), `defect` (an exception that no plugin may raise),
+            `kill-before` and `kill-after` the object is stored (the process ends as by `kill -9`).
         kind: only for this token; empty for all.
         name: only for this native name; empty for all.
         times: how often it happens.
-        seconds: how long `slow` takes.
-        text: the reason that `unhealthy` gives.
+        seconds: how long `slow` and `starting` take.
+        text: the reason that `unhealthy` gives, or a lasting line that `starting` leaves.
     """
 
     operation: str

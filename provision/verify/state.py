@@ -198,12 +198,16 @@ def _machine_of(resource: _Resource, by_urn: Mapping[str, _Resource]) -> str | N
 
 
 def _native(resource: _Resource, token: str, names: Mapping[str, str]) -> NativeState:
-    outputs = {names.get(key) or snake(key): value for key, value in resource.outputs.items()}
-    return NativeState(token, resource.name, resource.id, outputs)
+    outputs, inputs = (
+        {names.get(key) or snake(key): value for key, value in found.items() if not key.startswith("__")}
+        for found in (resource.outputs, resource.inputs)
+    )
+    return NativeState(token, resource.name, resource.id, outputs, inputs)
 
 
 def _python_names(kind: type[ResourceType[Any, Any, Any]]) -> Mapping[str, str]:
-    return {info.alias or name: name for name, info in kind.Outputs.model_fields.items()}
+    models = (kind.Inputs, kind.Outputs)
+    return {info.alias or name: name for model in models for name, info in model.model_fields.items()}
 
 
 def _policies(found: Iterable[_Resource]) -> Iterator[PolicyRecord]:

@@ -242,6 +242,9 @@ def test_commands_for_which_the_platform_has_nothing_say_so(project):
     said = project.provision("verify", "--format", "json")
     assert (said.code, said.err) == (1, "")
     assert "has no way to send packets" in said.document["error"]["summary"]
+    said = project.provision("verify", "--static", "--format", "json")
+    assert (said.code, said.err) == (1, "")
+    assert "cannot read its native rules back" in said.document["error"]["summary"]
 
 
 def test_a_lock_of_a_living_run_is_respected(project):

@@ -3,7 +3,7 @@ from language_sample import Sample, stack
 
 from provision.diagnostics import DiagnosticSink, Severity
 from provision.errors import PolicyRefused, StackFileError
-from provision.spi import Capabilities, Evidence, FeatureUse, Support, Verdict, unsupported
+from provision.spi import Capabilities, Evidence, FeatureUse, Objection, Support, Verdict, unsupported
 from provision.translate import features, negotiate
 
 CAPABILITIES = Capabilities("sample")
@@ -169,3 +169,28 @@ def test_a_plugin_that_knows_nothing_enforces_nothing():
         negotiate(made, Ignorant(), CAPABILITIES, DiagnosticSink())
     outside_policies = [use for use in features(made, "sample") if use.path[:2] != ("isolation", "policies")]
     assert len(caught.value.diagnostics) == len(outside_policies) + 1
+
+
+def test_what_a_platform_cannot_do_together_refuses_or_downgrades():
+    class Small(Sample):
+        def objections(self, stack, capabilities):
+            for name in stack.isolation.policies:
+                yield Objection(("isolation", "policies", name), "two are too many", "take one")
+            if stack.sharing.pools:
+                yield Objection(("sharing", "pools", "host"), "it is full")
+
+    asked_for = policies(web=WEB, soft={**WEB, "level": "preferred"})
+    sink = DiagnosticSink()
+    with pytest.raises(PolicyRefused):
+        negotiate(stack(**asked_for), Small(), CAPABILITIES, sink)
+    assert [(str(found.severity), found.summary) for found in sink] == [
+        ("error", "policy 'web' cannot be enforced on 'sample': two are too many"),
+        ("warning", "policy 'soft' is not enforced: two are too many"),
+    ]
+    decided = negotiate(stack(**policies(soft={**WEB, "level": "preferred"})), Small(), CAPABILITIES, DiagnosticSink())
+    assert (decided["soft"].verdict, decided["soft"].reason) == (Verdict.DOWNGRADE, "two are too many")
+    with pytest.raises(StackFileError) as caught:
+        negotiate(stack(sharing={"pools": {"host": {}}}), Small(), CAPABILITIES, DiagnosticSink())
+    assert [found.summary for found in caught.value.diagnostics] == [
+        "'host' cannot be enforced on 'sample': it is full"
+    ]

@@ -34,6 +34,7 @@ def test_the_plugin_interface_is_what_plugin_authors_were_promised():
         "HasConsole",
         "HasDoctor",
         "HasLab",
+        "HasObjections",
         "HasSetup",
         "Properties",
         "Provider",

@@ -182,8 +182,9 @@ def offer(monkeypatch: pytest.MonkeyPatch, *offers: tuple[str, str, str]) -> Non
 
 def test_providers_are_found_by_name_without_importing_them(monkeypatch: pytest.MonkeyPatch) -> None:
     offer(monkeypatch, ("sky", "provision-sky", "2.0rc1"), ("earth", "provision-earth", "0.3"))
-    language, *providers = plugin_executables()
+    language, component, *providers = plugin_executables()
     assert (language.kind, language.name, language.module) == ("language", "provision", "provision.host.language")
+    assert (component.kind, component.name, component.module) == ("resource", "provision", "provision.host.component")
     assert providers == [
         PluginExecutable("resource", "provision-earth", "0.3.0", "provision.host.plugin", ("earth",)),
         PluginExecutable("resource", "provision-sky", "2.0.0-rc.1", "provision.host.plugin", ("sky",)),

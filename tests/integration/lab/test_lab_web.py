@@ -14,6 +14,9 @@ def rows(done):
 
 def test_isolation_is_shown_edited_in_place_weakened_by_hand_and_healed(deploy):
     web = deploy("web", stack="02-web")
+    proof = json.loads(web.fine("provision", "verify", "--static", "--format", "json").out)
+    assert (proof["proven"], proof["machines"], proof["policies"]) == (True, 4, 3)
+    assert web.objects == {}
     web.fine("provision", "up")
     web.assert_exact()
     assert len(web.running) == 4
