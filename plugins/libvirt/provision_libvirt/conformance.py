@@ -1,10 +1,7 @@
 """The conformance kit on a private hypervisor of its own: `provision plugin check libvirt`, and the plugin's tests."""
 
-import contextlib
 import fnmatch
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -14,7 +11,6 @@ from provision.testing import (
     ConformanceSuite,
     Effect,
     Faults,
-    Foreign,
     FunctionSample,
     Made,
     Platform,
@@ -22,8 +18,21 @@ from provision.testing import (
     StackSample,
 )
 from provision_libvirt import lab, micro
+from provision_libvirt.conformance_hands import (
+    Hypervisor,
+    change_filter,
+    foreign_domain,
+    foreign_filter,
+    foreign_network,
+    foreign_pool,
+    foreign_seed,
+    foreign_volume,
+    more_memory,
+    paused_by_somebody,
+    vanish_domain,
+    vanish_volume,
+)
 from provision_libvirt.provider import LibvirtProvider
-from provision_libvirt.resources import xml_storage
 from provision_libvirt.session import Session
 
 if TYPE_CHECKING:
@@ -35,7 +44,6 @@ _LOOKS_LOCALLY = frozenset(
 _POOL, _NETWORK, _FILTER, _VOLUME, _SEED = (
     "storage:Pool", "network:Network", "nwfilter:Filter", "storage:Volume", "storage:Seed"
 )  # fmt: skip
-_IMAGES, _PLACE = "images", "/var/lib/libvirt/images"
 _KERNEL, _INITRD = "storage:Volume/kernel", "storage:Volume/initrd"
 
 
@@ -49,159 +57,6 @@ def _failure(code: int, text: str, domain: int = libvirt.VIR_FROM_QEMU) -> Calla
 
 
 _LOST = _failure(libvirt.VIR_ERR_INTERNAL_ERROR, "client socket is closed", libvirt.VIR_FROM_RPC)
-
-
-@dataclass(frozen=True)
-class Hypervisor:
-    """The private hypervisor, as samples reach it by hand."""
-
-    connection: Any
-    images: Path
-
-    def bring_image(self) -> None:
-        """Make an image in a pool that no stack made."""
-        uuid = "22222222-2222-4333-8444-555555555555"
-        pool = self.connection.storagePoolDefineXML(xml_storage.pool(_IMAGES, uuid, f"{_PLACE}/{_IMAGES}"))
-        pool.build(0)
-        pool.create(0)
-        pool.createXML(xml_storage.volume("image-1.qcow2", "qcow2", 16 << 20), 0)
-
-    def leftovers(self) -> list[str]:
-        """Everything on it, and every file in the place of pools."""
-        connection = self.connection
-        found = [f"machine {thing.name()}" for thing in connection.listAllDomains()]
-        found += [f"network {thing.name()}" for thing in connection.listAllNetworks()]
-        found += [f"packet filter {thing.name()}" for thing in connection.listAllNWFilters()]
-        found += [f"storage pool {thing.name()}" for thing in connection.listAllStoragePools()]
-        return found + [f"file {path.relative_to(self.images)}" for path in sorted(self.images.rglob("*"))]
-
-    def clean(self) -> None:
-        """Remove everything but the packet filters that libvirt brings."""
-        gone = contextlib.suppress(libvirt.libvirtError)
-        for thing in [*self.connection.listAllDomains(), *self.connection.listAllNetworks()]:
-            with gone:
-                thing.destroy()
-            with gone:
-                thing.undefine()
-        for pool in self.connection.listAllStoragePools():
-            if pool.name() == _IMAGES:
-                continue
-            with gone:
-                pool.refresh(0)
-                for volume in pool.listAllVolumes():
-                    volume.delete(0)
-            with gone:
-                pool.destroy()
-            with gone:
-                pool.delete(0)
-            with gone:
-                pool.undefine()
-        for _ in range(2):  # they may refer to each other
-            for filter in self.connection.listAllNWFilters():
-                if filter.name().startswith("kit-"):
-                    with gone:
-                        filter.undefine()
-
-
-def _all(*steps: Callable[[], object]) -> Callable[[], None]:
-    """Do every step, whatever is gone already."""
-
-    def remove() -> None:
-        for step in steps:
-            with contextlib.suppress(libvirt.libvirtError):
-                step()
-
-    return remove
-
-
-def _foreign_network(at: Hypervisor, inputs: Mapping[str, Any]) -> Foreign:
-    made = at.connection.networkDefineXML(
-        f"<network><name>{inputs['name']}</name><bridge name='kit-foreign'/></network>"
-    )
-    return Foreign(made.XMLDesc, _all(made.undefine), made.UUIDString())
-
-
-def _foreign_pool(at: Hypervisor, inputs: Mapping[str, Any]) -> Foreign:
-    text = xml_storage.pool(inputs["name"], "11111111-2222-4333-8444-555555555555", f"{_PLACE}/foreign")
-    made = at.connection.storagePoolDefineXML(text)
-    return Foreign(made.XMLDesc, _all(made.undefine), made.UUIDString())
-
-
-def _foreign_domain(at: Hypervisor, inputs: Mapping[str, Any]) -> Foreign:
-    made = at.connection.defineXML(
-        f"<domain type='qemu'><name>{inputs['name']}</name><memory>65536</memory>"
-        "<os><type arch='x86_64'>hvm</type></os></domain>"
-    )
-    return Foreign(made.XMLDesc, _all(made.undefine), made.UUIDString())
-
-
-def _foreign_filter(at: Hypervisor, inputs: Mapping[str, Any]) -> Foreign:
-    made = at.connection.nwfilterDefineXML(
-        f"<filter name='{inputs['name']}'><rule action='drop' direction='in'/></filter>"
-    )
-    return Foreign(lambda: made.XMLDesc(0), _all(made.undefine), made.UUIDString())
-
-
-def _foreign_volume(at: Hypervisor, inputs: Mapping[str, Any]) -> Foreign:
-    """A disk of the same name that a machine uses which is not ours."""
-    pool = at.connection.storagePoolLookupByName(inputs["pool"])
-    volume = pool.createXML(xml_storage.volume(inputs["name"], "qcow2", 1 << 20), 0)
-    domain = at.connection.defineXML(
-        "<domain type='qemu'><name>foreign</name><memory>65536</memory><os><type arch='x86_64'>hvm</type></os><devices>"
-        f"<disk type='file'><source file='{volume.path()}'/><target dev='vda' bus='virtio'/></disk></devices></domain>"
-    )
-
-    remove = _all(domain.undefine, lambda: volume.delete(0))
-    return Foreign(lambda: (domain.XMLDesc(), volume.info()[:2]), remove)
-
-
-def _foreign_seed(at: Hypervisor, inputs: Mapping[str, Any]) -> Foreign:
-    """Something else that has the name of the seed."""
-    pool = at.connection.storagePoolLookupByName(inputs["pool"])
-    volume = pool.createXML(xml_storage.volume(f"{inputs['name']}.seed.iso", "qcow2", 1 << 20), 0)
-    return Foreign(lambda: volume.info(), _all(lambda: volume.delete(0)))
-
-
-def _vanish_volume(at: Hypervisor, made: Made) -> None:
-    at.connection.storageVolLookupByPath(made.outputs["path"]).delete(0)
-
-
-def _vanish_domain(at: Hypervisor, made: Made) -> None:
-    domain = at.connection.lookupByUUIDString(made.id)
-    with contextlib.suppress(libvirt.libvirtError):
-        domain.destroy()
-    domain.undefine()
-
-
-def _change_filter(at: Hypervisor, made: Made) -> None:
-    text = at.connection.nwfilterLookupByUUIDString(made.id).XMLDesc(0)
-    at.connection.nwfilterDefineXML(text.replace("'80'", "'81'"))
-
-
-def _more_memory(at: Hypervisor, made: Made) -> None:
-    domain = at.connection.lookupByUUIDString(made.id)
-    domain.setMemoryFlags(64 << 10, libvirt.VIR_DOMAIN_AFFECT_CONFIG)
-
-
-@contextlib.contextmanager
-def _paused_by_somebody(at: Hypervisor, inputs: Mapping[str, Any]) -> Iterator[None]:
-    """A machine that is paused as soon as it runs never gets ready."""
-    over = threading.Event()
-
-    def pause() -> None:
-        while not over.wait(0.02):
-            with contextlib.suppress(libvirt.libvirtError):
-                domain = at.connection.lookupByName(inputs["name"])
-                if domain.state()[0] == libvirt.VIR_DOMAIN_RUNNING:
-                    domain.suspend()
-
-    thread = threading.Thread(target=pause, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
 
 
 def _machine(made: Mapping[str, Made]) -> dict[str, Any]:
@@ -271,7 +126,7 @@ _SAMPLES = (
         {"name": "kit-pool"},
         updates=[{"disposable": ["data.qcow2"]}],
         wrong=[{"name": "no/path"}],
-        foreign=_foreign_pool,
+        foreign=foreign_pool,
         not_imported={"disposable": "the hypervisor knows nothing of it"},
     ),
     Sample(
@@ -294,7 +149,7 @@ _SAMPLES = (
         replaces=[{"mtu": 1300}],
         calls=4,
         wrong=[{"bridge": "a-name-that-is-much-too-long"}, {"mtu": 5}],
-        foreign=_foreign_network,
+        foreign=foreign_network,
     ),
     Sample(
         _FILTER,
@@ -303,8 +158,8 @@ _SAMPLES = (
         updates=[{"rules": _RULES[:1]}, {"references": [{"filter": "no-ip-spoofing"}]}],
         replaces=[{"chain": "ipv4"}],
         wrong=[{"rules": [{"action": "shrug", "direction": "in"}]}, {"priority": 5000}],
-        outside=_change_filter,
-        foreign=_foreign_filter,
+        outside=change_filter,
+        foreign=foreign_filter,
     ),
     Sample(
         _VOLUME,
@@ -313,8 +168,8 @@ _SAMPLES = (
         updates=[{"capacity_bytes": 32 << 20}],
         replaces=[{"format": "raw"}],
         wrong=[{"capacity_bytes": 0}, {"name": "no/path"}],
-        foreign=_foreign_volume,
-        vanish=_vanish_volume,
+        foreign=foreign_volume,
+        vanish=vanish_volume,
     ),
     Sample(_VOLUME, _micro("micro-kernel"), name="kernel", needs=[_POOL], calls=5),
     Sample(_VOLUME, _micro("micro-initrd"), name="initrd", needs=[_POOL]),
@@ -324,8 +179,8 @@ _SAMPLES = (
         needs=[_POOL],
         updates=[{"meta_data": _META + "x: y\n"}, {"user_data": "password: another-secret"}],
         wrong=[{"name": "no/path"}],
-        foreign=_foreign_seed,
-        vanish=_vanish_volume,
+        foreign=foreign_seed,
+        vanish=vanish_volume,
     ),
     Sample(
         "domain:Domain",
@@ -334,9 +189,9 @@ _SAMPLES = (
         updates=[{"memory_mib": 112}, {"vcpus": 2}, {"nics": []}],
         replaces=[{"machine": "pc"}],
         wrong=[{"memory_mib": 1}, {"nics": [{"network": "n", "mac": "nonsense"}]}],
-        outside=_more_memory,
-        vanish=_vanish_domain,
-        foreign=_foreign_domain,
+        outside=more_memory,
+        vanish=vanish_domain,
+        foreign=foreign_domain,
     ),
     Sample(
         "domain:Domain",
@@ -344,8 +199,8 @@ _SAMPLES = (
         name="booting",
         needs=[_POOL, _KERNEL, _INITRD],
         updates=[{"power": "stopped"}],
-        vanish=_vanish_domain,
-        unhealthy=_paused_by_somebody,
+        vanish=vanish_domain,
+        unhealthy=paused_by_somebody,
         calls=2,
         seconds=90,
     ),

@@ -1,18 +1,23 @@
 """The libvirt platform, as the framework sees it."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from provision.spi import (
     Capabilities,
+    CommandResult,
     DeployedMachine,
+    EvidenceRequest,
     FeatureUse,
     Finding,
     Function,
     LabInfo,
+    LogPiece,
+    MachineStatus,
     Objection,
+    PowerRequest,
     ProbeChannel,
     Properties,
     Provider,
@@ -20,6 +25,8 @@ from provision.spi import (
     ResourceGraph,
     ResourceType,
     RulesRequest,
+    Shown,
+    Snapshot,
     Support,
     TranslationRequest,
 )
@@ -99,6 +106,12 @@ class LibvirtProvider(Provider[LibvirtConfig, Session]):
 
         return read_rules(request)
 
+    def evidence(self, session: Session, request: EvidenceRequest) -> Sequence[Sequence[Shown]]:
+        """What libvirt and the hypervisor's host show of a machine's policies."""
+        from provision_libvirt.evidence import evidence
+
+        return evidence(session, request)
+
     def builtin_images(self) -> Sequence[str]:
         """The micro image, which is made on this machine."""
         return ("micro",)
@@ -136,6 +149,56 @@ class LibvirtProvider(Provider[LibvirtConfig, Session]):
         from provision_libvirt import console
 
         return console.console_log(session, machine)
+
+    def machine_status(self, session: Session, machines: Sequence[DeployedMachine]) -> Mapping[str, MachineStatus]:
+        """How machines are, beside what they were given."""
+        from provision_libvirt.daytwo import status
+
+        return status.machine_status(session, machines)
+
+    def switch_power(self, session: Session, machine: DeployedMachine, request: PowerRequest) -> bool:
+        """Switch a machine and wait until it is so."""
+        from provision_libvirt.daytwo import power
+
+        return power.switch_power(session, machine, request)
+
+    def read_log(self, session: Session, machine: DeployedMachine, position: Any = None) -> LogPiece:
+        """What a machine printed on its console since `position`."""
+        from provision_libvirt.daytwo import logs
+
+        return logs.read_log(session, machine, position)
+
+    def execute(
+        self, session: Session, machine: DeployedMachine, command: Sequence[str], timeout: float
+    ) -> CommandResult:
+        """Run a command in a guest by its agent."""
+        from provision_libvirt.daytwo import execute
+
+        return execute.execute(session, machine, command, timeout)
+
+    def list_snapshots(self, session: Session, machine: DeployedMachine) -> Sequence[Snapshot]:
+        """All snapshots of a machine, oldest first."""
+        from provision_libvirt.daytwo import snapshots
+
+        return snapshots.list_snapshots(session, machine)
+
+    def create_snapshot(self, session: Session, machine: DeployedMachine, name: str) -> Snapshot:
+        """Keep a machine's disks, and its memory when it runs."""
+        from provision_libvirt.daytwo import snapshots
+
+        return snapshots.create_snapshot(session, machine, name)
+
+    def revert_snapshot(self, session: Session, machine: DeployedMachine, name: str) -> None:
+        """Bring a machine's disks and memory back."""
+        from provision_libvirt.daytwo import snapshots
+
+        snapshots.revert_snapshot(session, machine, name)
+
+    def delete_snapshot(self, session: Session, machine: DeployedMachine, name: str) -> None:
+        """Forget a snapshot."""
+        from provision_libvirt.daytwo import snapshots
+
+        snapshots.delete_snapshot(session, machine, name)
 
     def diagnose(self, config: LibvirtConfig) -> Sequence[Finding]:
         """Look at everything that the platform needs on this machine."""

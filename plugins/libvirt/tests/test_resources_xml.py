@@ -12,9 +12,9 @@ from provision_libvirt.resources import Volume, cpusets, tuning, xml_domain, xml
 from provision_libvirt.resources.domain import needs_restart
 from provision_libvirt.resources.domain_model import Disk, DomainInputs, Nic
 from provision_libvirt.resources.filter_model import FilterInputs, FilterReference, FilterRule
+from provision_libvirt.resources.iso import iso_image
 from provision_libvirt.resources.leftovers import blank_qcow2, is_console_log
 from provision_libvirt.resources.network_model import DhcpHost, DhcpRange, DnsHost, IpAddress, NetworkInputs
-from provision_libvirt.resources.seed import iso_image
 from provision_libvirt.resources.xml_tools import from_text, to_text
 
 from provision.spi import IMMUTABLE, RESTARTS, CheckRequest

@@ -22,13 +22,13 @@ from provision.spi import (
     UpdateRequest,
 )
 from provision_libvirt.ownership import Owner, stack_mark
-from provision_libvirt.resources import guest, tuning, xml_domain
+from provision_libvirt.resources import guest, snapshots, tuning, xml_domain
 from provision_libvirt.resources.common import admitted, foreign, name_for_life, ours, own_pool, taken, taken_back
 from provision_libvirt.resources.domain_model import Disk, DomainInputs, DomainOutputs, Nic
 from provision_libvirt.resources.filter_users import references_change, sweep_replaced
 from provision_libvirt.resources.finding import DOMAIN, POOL, found
 from provision_libvirt.resources.importing import imported, is_adopted, not_importable, stack_pool
-from provision_libvirt.resources.leftovers import CONSOLE_SUFFIX, is_console_log, refresh, remove_domain
+from provision_libvirt.resources.leftovers import CONSOLE_SUFFIX, is_console_log, refresh, remove_domain, stop_at_once
 from provision_libvirt.resources.native_model import Query
 from provision_libvirt.resources.xml_tools import attribute, from_text, owner_of
 from provision_libvirt.session import Session, explained
@@ -125,6 +125,9 @@ class Domain(ResourceType[DomainInputs, DomainOutputs, Session]):
                 if not ours(request.id, request.inputs, request.outputs):
                     raise foreign("machine", domain.name())
                 with explained(doing):
+                    stop_at_once(domain)
+                    if gone := snapshots.forget(domain):
+                        request.operation.note(f"its snapshots went with it: {', '.join(gone)}")
                     remove_domain(domain)
             if request.outputs.console_path:
                 _remove_console(connection, request)
@@ -261,7 +264,7 @@ def needs_restart(live: dict[str, Any], inputs: DomainInputs) -> bool:
 
 def _card(nic: Nic) -> tuple[object, ...]:
     """What of a network card stays as it is while the machine runs."""
-    return (nic.network, nic.mac, nic.mtu, nic.inbound_kilobytes_s, nic.outbound_kilobytes_s)
+    return (nic.network, nic.mac, nic.mtu, nic.inbound_kilobytes_s, nic.outbound_kilobytes_s, nic.isolated)
 
 
 def _change_filters(domain: Any, live: list[Nic], wanted: list[Nic]) -> None:

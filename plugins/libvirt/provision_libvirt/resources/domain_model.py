@@ -41,6 +41,9 @@ class Nic(Properties):
     outbound_kilobytes_s: Annotated[
         int | None, Field(description="Most bytes from the machine, in 1000 per second.", ge=1), RESTARTS
     ] = None
+    isolated: Annotated[
+        bool | None, Field(description="Keeps its frames apart from those of other isolated ones."), RESTARTS
+    ] = None
 
 
 class DomainInputs(OwnedInputs):

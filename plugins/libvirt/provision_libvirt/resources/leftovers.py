@@ -53,12 +53,25 @@ def remove_domain(domain: Any) -> None:
     Raises:
         libvirt.libvirtError: it cannot be removed.
     """
-    for step in (domain.destroy, lambda: domain.undefineFlags(UNDEFINE)):
-        try:
-            step()
-        except libvirt.libvirtError as error:
-            if error.get_error_code() not in (libvirt.VIR_ERR_OPERATION_INVALID, libvirt.VIR_ERR_NO_DOMAIN):
-                raise
+    stop_at_once(domain)
+    _unless_gone(lambda: domain.undefineFlags(UNDEFINE))
+
+
+def stop_at_once(domain: Any) -> None:
+    """Switch a domain off; one that is off or gone already is fine.
+
+    Raises:
+        libvirt.libvirtError: it cannot be switched off.
+    """
+    _unless_gone(domain.destroy)
+
+
+def _unless_gone(step: Callable[[], object]) -> None:
+    try:
+        step()
+    except libvirt.libvirtError as error:
+        if error.get_error_code() not in (libvirt.VIR_ERR_OPERATION_INVALID, libvirt.VIR_ERR_NO_DOMAIN):
+            raise
 
 
 def remove_volumes(connection: Any, pool: Any, disposable: Sequence[str], *, only: bool = False) -> list[str]:

@@ -1,11 +1,9 @@
 """`storage:Seed`: a NoCloud seed, the small read-only disk from which a machine learns its name and addresses."""
 
-import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 import libvirt
-import pycdlib
 from pydantic import SecretStr
 
 from provision.errors import UserError
@@ -105,47 +103,6 @@ class Seed(ResourceType[SeedInputs, SeedOutputs, Session]):
         delete_volume(request, f"removing the seed '{request.id}'")
 
 
-def iso_image(files: Mapping[str, str]) -> bytes:
-    """An ISO 9660 image with Rock Ridge and Joliet names, labelled `cidata`."""
-    iso = pycdlib.PyCdlib()
-    iso.new(interchange_level=3, joliet=3, rock_ridge="1.09", vol_ident="cidata")
-    for name, text in files.items():
-        data = text.encode()
-        iso.add_fp(
-            io.BytesIO(data),
-            len(data),
-            f"/{name.upper().replace('-', '_')[:8]}.;1",
-            rr_name=name,
-            joliet_path=f"/{name}",
-        )
-    image = io.BytesIO()
-    iso.write_fp(image)
-    iso.close()
-    return image.getvalue()
-
-
-def iso_files(image: bytes) -> dict[str, str]:
-    """The files at the top of an ISO 9660 image, by their Joliet names.
-
-    Raises:
-        ValueError: it is no such image, or holds something else than texts.
-    """
-    iso = pycdlib.PyCdlib()
-    try:
-        iso.open_fp(io.BytesIO(image))
-        found: dict[str, str] = {}
-        for child in iso.list_children(joliet_path="/"):
-            if child is None or child.is_dir():
-                continue
-            name = child.file_identifier().decode("utf-16-be").partition(";")[0]
-            content = io.BytesIO()
-            iso.get_file_from_iso_fp(content, joliet_path=f"/{name}")
-            found[name] = content.getvalue().decode()
-        return found
-    except pycdlib.pycdlibexception.PyCdlibException as error:
-        raise ValueError(str(error)) from None
-
-
 def seed_files(inputs: SeedInputs) -> dict[str, str]:
     """The files of the seed; cloud-init wants `user-data` even when there is none."""
     files = {
@@ -181,6 +138,8 @@ def _refuse_other(identity: str) -> None:
 
 def _content(connection: Any, volume: Any) -> dict[str, Any]:
     """The inputs that a seed's files say; ValueError when it is none."""
+    from provision_libvirt.resources.iso import iso_files  # its library is slow to load, and seldom needed
+
     files = iso_files(download(connection, volume, 0, _LARGEST_BYTES))
     if "meta-data" not in files:
         raise ValueError("it has no meta-data")
@@ -224,6 +183,8 @@ def _write(
 ) -> SeedOutputs:
     inputs = request.inputs
     name = _volume_name(inputs)
+    from provision_libvirt.resources.iso import iso_image
+
     image = iso_image(seed_files(inputs))
     doing = f"writing the seed '{name}' to the pool '{inputs.pool}'"
     with request.operation.session.own() as connection, explained(doing):
@@ -235,7 +196,7 @@ def _write(
             volume.delete(0)
             volume = None
         if volume is None:
-            volume = write(connection, pool, name, iter([image]), mode="0600")
+            volume = write(connection, pool, name, iter([image]), mode="0600", operation=request.operation)
         else:  # in its place, so that there is one whatever fails
             image = image.ljust(_length(volume), b"\0")
             upload(connection, volume, [image])

@@ -11,6 +11,7 @@ from typing import Any
 import libvirt
 
 from provision.errors import PlatformError, UserError
+from provision.spi import Cancelled, Operation, Pending
 from provision_libvirt import micro, session
 from provision_libvirt.resources import xml_storage
 from provision_libvirt.resources.storage_model import FileSource, MicroSource
@@ -64,7 +65,7 @@ def upload(
     source: LocalSource,
     *,
     readable: bool,
-    report: Callable[[str], None],
+    operation: Operation,
 ) -> Any:
     """Make the volume `name` with the content of `source`; `readable` by every user of the hypervisor.
 
@@ -72,21 +73,24 @@ def upload(
 
     Raises:
         UserError: the file changed since its digest was taken.
+        Cancelled: the run was cancelled; nothing of the volume stays.
         libvirt.libvirtError: the hypervisor refused; nothing of the volume stays.
     """
-    return write(connection, pool, name, _chunks(source, report), mode="0644" if readable else "0600")
+    chunks = _chunks(source, operation)
+    return write(connection, pool, name, chunks, mode="0644" if readable else "0600", operation=operation)
 
 
-def write(connection: Any, pool: Any, name: str, chunks: Iterator[bytes], *, mode: str) -> Any:
+def write(connection: Any, pool: Any, name: str, chunks: Iterator[bytes], *, mode: str, operation: Operation) -> Any:
     """Make the volume `name` with this content; gives the volume.
 
     Raises:
+        Cancelled: the run was cancelled; nothing of the volume stays.
         libvirt.libvirtError: the hypervisor refused; nothing of the volume stays.
     """
     volume = pool.createXML(xml_storage.empty_file(name, mode), 0)
     try:
         session.upload(connection, volume, chunks)
-        _look_again(pool)
+        _look_again(pool, operation)
         return pool.storageVolLookupByName(name)
     except BaseException:
         with contextlib.suppress(libvirt.libvirtError):
@@ -94,16 +98,18 @@ def write(connection: Any, pool: Any, name: str, chunks: Iterator[bytes], *, mod
         raise
 
 
-def _chunks(source: LocalSource, report: Callable[[str], None]) -> Iterator[bytes]:
+def _chunks(source: LocalSource, operation: Operation) -> Iterator[bytes]:
     digest = hashlib.sha256()
     sent = 0
     with source.path.open("rb") as file:
         while chunk := file.read(_CHUNK):
+            if operation.cancelled():
+                raise Cancelled
             digest.update(chunk)
             yield chunk
             sent += len(chunk)
             if source.size > _REPORT_BYTES and sent % _REPORT_BYTES < _CHUNK:
-                report(f"uploading {source.path.name}: {sent * 100 // source.size} %")
+                operation.report(f"uploading {source.path.name}: {sent * 100 // source.size} %")
     if source.digest is not None and digest.hexdigest() != source.digest:
         raise UserError(
             f"the image {source.path} is not the planned one: its SHA-256 is {digest.hexdigest()}",
@@ -111,14 +117,17 @@ def _chunks(source: LocalSource, report: Callable[[str], None]) -> Iterator[byte
         )
 
 
-def _look_again(pool: Any) -> None:
+def _look_again(pool: Any, operation: Operation) -> None:
     """Have libvirt find out format and size of what was uploaded; it refuses while another volume is being written."""
     end = time.monotonic() + _REFRESH_SECONDS
-    while True:
+
+    def look() -> Pending | None:
         try:
             pool.refresh(0)
-            return
         except libvirt.libvirtError as error:
             if "asynchronous jobs" not in str(error) or time.monotonic() > end:
                 raise
-            time.sleep(0.1)
+            return Pending("waiting for another upload to end")
+        return None
+
+    operation.wait_until(look, first=0.1, longest=0.5)

@@ -185,7 +185,7 @@ def _make(
     request: CreateRequest[VolumeInputs],
 ) -> Any:
     if source:
-        return upload(connection, pool, name, source, readable=inputs.cache, report=request.operation.report)
+        return upload(connection, pool, name, source, readable=inputs.cache, operation=request.operation)
     backing = (inputs.source.path, inputs.source.format) if isinstance(inputs.source, BackingSource) else None
     capacity = inputs.capacity_bytes
     if capacity is None:

@@ -36,6 +36,7 @@ from provision_libvirt.resources.xml_tuning import (
 )
 
 CHANNEL = "org.provision.probe.0"
+GUEST_AGENT = "org.qemu.guest_agent.0"
 _CPU_MODES = {"kvm": "host-passthrough", "qemu": "maximum"}
 
 
@@ -88,8 +89,8 @@ def _devices(devices: Element, inputs: DomainInputs, console_path: str | None) -
         if console_path and tag == "serial":
             add(console, "log", file=console_path, append="on")
         add(console, "target", type="isa-serial" if tag == "serial" else "serial", port="0")
-    if inputs.probe_channel:
-        add(add(devices, "channel", type="unix"), "target", type="virtio", name=CHANNEL)
+    agent = CHANNEL if inputs.probe_channel else GUEST_AGENT
+    add(add(devices, "channel", type="unix"), "target", type="virtio", name=agent)
     add(devices, "controller", type="usb", model="none")
     add_tpm(devices, inputs)
     add_balloon(devices, inputs)
@@ -127,6 +128,8 @@ def nic_element(nic: Nic) -> Element:
         made.append(reference_element(nic.filter, nic.parameters))
     if nic.mtu:
         add(made, "mtu", size=nic.mtu)
+    if nic.isolated:
+        add(made, "port", isolated="yes")
     add(made, "rom", enabled="no")
     add_bandwidth(made, nic)
     return made
@@ -204,6 +207,7 @@ def _read_nic(nic: Element) -> Nic:
         filter=None if reference is None else reference.get("filter"),
         parameters={} if reference is None else parameters_of(reference),
         mtu=int(mtu) if mtu else None,
+        isolated=True if attribute(nic, "port", "isolated") == "yes" else None,
         **bandwidth_of(nic),
     )
 
