@@ -62,8 +62,7 @@ class Change:
     @property
     def loses_data(self) -> bool:
         """Whether a disk with data of its own is destroyed."""
-        ends = self.action in (Action.DELETE, Action.REPLACE) and not self.kept
-        return ends and self.name.rpartition("/")[2].startswith("disk-")
+        return self.action in (Action.DELETE, Action.REPLACE) and not self.kept and is_disk(self.name)
 
 
 class Changes:
@@ -135,6 +134,11 @@ class Changes:
 def is_native(kind: str) -> bool:
     """Whether resources of that type exist on the platform: no components, no bookkeeping of the engine."""
     return not kind.startswith(("pulumi:", "provision:"))
+
+
+def is_disk(name: str) -> bool:
+    """Whether a resource of that name holds data of its own."""
+    return name.rpartition("/")[2].startswith("disk-")
 
 
 def machines(changes: Iterable[Change]) -> dict[str, Action]:

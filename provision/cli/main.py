@@ -18,7 +18,12 @@ COMMANDS = {
     "verify": "Show with real packets that the isolation holds.",
     "doctor": "Say what is found, what is missing and how to get it.",
     "setup": "Install the engine and plugins for this user.",
+    "status": "Show the machines as they are now.",
     "console": "Join the console of a machine.",
+    "logs": "Print what a machine said on its console.",
+    "exec": "Run a command in a machine.",
+    "power": "Switch a machine on or off.",
+    "snapshot": "Keep a machine as it is, and bring it back.",
     "schema": "Print the JSON Schema of stack files, for editors.",
     "lab": "Start, stop or look at a private hypervisor.",
     "plugin": "Make, list, show and check provider plugins.",
@@ -46,7 +51,7 @@ class LazyGroup(click.Group):
 
 
 _EPILOG = """Exit codes: 0 fine, 1 failure, 2 wrong usage or, with --detailed-exitcode, changes, 3 a policy is
-refused or falls short, 130 interrupted.
+refused or falls short, 130 interrupted; `exec`: that of its command, 255 when it did not run.
 
 Shell completion: eval "$(_PROVISION_COMPLETE=bash_source provision)", and so for zsh and fish."""
 

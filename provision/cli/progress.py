@@ -8,7 +8,7 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from provision.cli.changes import Action, Change, Changes, is_native
+from provision.cli.changes import Action, Change, Changes, is_disk, is_native
 from provision.cli.words import details, is_preview, word
 from provision.host.automation import Command
 from provision.host.events import UNCHANGED_OPS, Message, ResourceStep, name_of
@@ -25,6 +25,8 @@ _WORD = 18
 _EXCERPT = re.compile(r" *\d* +\| ")
 """Lines of the stack file, and the carets below them: when broken they would point nowhere."""
 _MOST_UNDER_WAY = 8
+_DESTROYS = "destroys data: "
+"""How the line of a plugin's host begins that announces the loss."""
 
 
 class Progress:
@@ -97,6 +99,8 @@ class Progress:
         if message.ephemeral:
             self._status[message.urn] = message.text.splitlines()[0] if message.text else ""
             return
+        if message.text.startswith(_DESTROYS) and message.urn and is_disk(name_of(message.urn)):
+            return  # the line of the change says so
         subject = _subject(message.urn)
         if message.severity == "error" and subject:
             self._failure(message, *subject)

@@ -1,18 +1,11 @@
 """Run one engine command and report it; shared by preview, up, down and refresh."""
 
 import json
-import os
-import select
-import shutil
-import signal
-import sys
-import textwrap
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import click
 
+from provision.cli.asking import agreed, say
 from provision.cli.changes import Change, Changes
 from provision.cli.words import NAMES, failure, is_preview, summary
 from provision.errors import POLICY_REFUSED
@@ -63,8 +56,8 @@ class Session:
             return self.report(command, planned, changes, detailed_exitcode=False)
         if not planned.changed:
             return None
-        _say(summary(changes, command), err=True)
-        if _agreed(question):
+        say(summary(changes, command), err=True)
+        if agreed(question):
             return None
         raise click.ClickException("not confirmed: nothing was changed")
 
@@ -74,11 +67,11 @@ class Session:
         if self.output == "json":
             click.echo(json.dumps(self._document(command, result, changes, code), indent=2))
         elif result.succeeded:
-            _say(summary(changes, command))
+            say(summary(changes, command))
             for name, value in result.outputs.items():
                 click.echo(f"  {name}: {value if isinstance(value, str) else json.dumps(value)}")
         else:
-            _say(failure(changes, command, interrupted=bool(result.interrupted)), err=True)
+            say(failure(changes, command, interrupted=bool(result.interrupted)), err=True)
         return code
 
     def _document(self, command: Command, result: RunResult, changes: Changes, code: int) -> dict[str, object]:
@@ -97,56 +90,6 @@ class Session:
             "messages": [{"severity": m.severity, "text": m.text, "urn": m.urn} for m in result.messages],
             "outputs": result.outputs,
         }
-
-
-def _agreed(question: str) -> bool:
-    """Ask on standard error until the answer is yes or no; an empty one is no.
-
-    Raises:
-        click.Abort: when there is nobody to answer.
-    """
-    while True:
-        click.echo(f"{question} [y/N]: ", nl=False, err=True)
-        with _woken_by_signals() as wait:
-            wait()
-            answer = sys.stdin.readline()
-        if not answer:
-            raise click.Abort
-        match answer.strip().lower():
-            case "y" | "yes":
-                return True
-            case "" | "n" | "no":
-                return False
-        click.echo("Error: answer y or n", err=True)
-
-
-@contextmanager
-def _woken_by_signals() -> Iterator[Callable[[], object]]:
-    """Give a function that waits for a line from the terminal, or for a signal, whichever thread that goes to.
-
-    Python handles a signal between two of its own steps: one that comes just before the wait begins, or to a thread
-    of a library, would be noticed only after the person has pressed a key. So `input`, and with it `click.confirm`,
-    can leave Ctrl-C without effect.
-    """
-    if not sys.stdin.isatty():
-        yield lambda: None
-        return
-    reader, writer = os.pipe()
-    os.set_blocking(writer, False)
-    before = signal.set_wakeup_fd(writer)
-    try:
-        yield lambda: select.select([sys.stdin, reader], [], [])
-    finally:
-        signal.set_wakeup_fd(before)
-        os.close(reader)
-        os.close(writer)
-
-
-def _say(text: str, *, err: bool = False) -> None:
-    """Print a sentence, broken between words on a terminal and nowhere else."""
-    if (sys.stderr if err else sys.stdout).isatty():
-        text = textwrap.fill(text, shutil.get_terminal_size().columns, break_on_hyphens=False)
-    click.secho(text, bold=True, err=err)
 
 
 def exit_code(result: RunResult, *, detailed_exitcode: bool) -> int:

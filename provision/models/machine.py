@@ -111,3 +111,7 @@ class Machine(Model):
     def instances(self) -> int:
         """How many machines this entry makes."""
         return 1 if self.count is None else self.count
+
+    def names(self, entry: str) -> tuple[str, ...]:
+        """Names of the machines that it makes under the key `entry`: `web`, or `web-0` … with `count`."""
+        return (entry,) if self.count is None else tuple(f"{entry}-{index}" for index in range(self.count))

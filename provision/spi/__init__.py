@@ -15,6 +15,7 @@ from provision.spi.daytwo import (
     RunState,
     Snapshot,
 )
+from provision.spi.evidence import CanShowEvidence, EvidenceRequest, Shown
 from provision.spi.functions import Function, FunctionRequest
 from provision.spi.graph import (
     Component,
@@ -25,6 +26,7 @@ from provision.spi.graph import (
     dependencies,
     references,
 )
+from provision.spi.operation import Cancelled, Operation, Pending, Retries, Timeouts
 from provision.spi.probes import (
     CanProbe,
     DeployedMachine,
@@ -74,7 +76,6 @@ from provision.spi.provider import (
     RateLimit,
 )
 from provision.spi.resource import (
-    Cancelled,
     CanCheck,
     CanChoose,
     CanDelete,
@@ -91,15 +92,11 @@ from provision.spi.resource import (
     DeleteRequest,
     Listed,
     ListRequest,
-    Operation,
-    Pending,
     Read,
     ReadRequest,
     Replacement,
     ResourceType,
-    Retries,
     Stored,
-    Timeouts,
     Updated,
     UpdateRequest,
 )
@@ -140,6 +137,7 @@ __all__ = [
     "CanProbe",
     "CanRead",
     "CanReadRules",
+    "CanShowEvidence",
     "CanUpdate",
     "CanWait",
     "Cancelled",
@@ -159,6 +157,7 @@ __all__ = [
     "DeployedMachine",
     "Drift",
     "Evidence",
+    "EvidenceRequest",
     "FeatureUse",
     "Finding",
     "FromEnvironment",
@@ -209,6 +208,7 @@ __all__ = [
     "RunState",
     "Secret",
     "Seen",
+    "Shown",
     "Snapshot",
     "Sticky",
     "Stored",

@@ -5,9 +5,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from provision.spi.functions import Function
+from provision.spi.operation import Retries, Timeouts
 from provision.spi.properties import Properties, Sticky
 from provision.spi.provider import Provider, RateLimit
-from provision.spi.resource import CanChoose, ResourceType, Retries, Timeouts
+from provision.spi.resource import CanChoose, ResourceType
 
 Complaint = tuple[str, str]
 """The member that is wrong, and what is expected of it."""

@@ -4,8 +4,8 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, TypeVar
 
+from provision.spi.operation import Operation
 from provision.spi.properties import Properties
-from provision.spi.resource import Operation
 
 A = TypeVar("A", bound=Properties)
 R = TypeVar("R", bound=Properties)

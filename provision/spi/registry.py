@@ -1,10 +1,13 @@
 """Finding plugins by entry point, loading them lazily and checking them when loaded."""
 
+import importlib
 import inspect
+import traceback
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 from typing import Any
 
 from provision.errors import PluginError, ProvisionError, UserError
@@ -14,6 +17,9 @@ from provision.spi.provider import API_VERSION, Provider
 from provision.spi.resource import ResourceType
 
 GROUP = "provision.providers"
+
+_NOT_THEIRS = (__file__, str(Path(importlib.__file__).parent))
+"""Between the question for a plugin and its code."""
 
 
 def installed() -> Sequence[EntryPoint]:
@@ -66,7 +72,7 @@ def load(name: str) -> Provider[Any, Any]:
         loaded = entry.load()
     except (Exception, SystemExit) as error:
         raise PluginError(
-            f"plugin '{name}' ({entry.value}) cannot be imported: {type(error).__name__}: {error}",
+            f"plugin '{name}' ({entry.value}) cannot be imported: {told(error)}",
             "reinstall it, or report this to its author",
         ) from error
     try:
@@ -75,9 +81,19 @@ def load(name: str) -> Provider[Any, Any]:
         raise
     except Exception as error:
         raise PluginError(
-            f"plugin '{name}' ({entry.value}) fails when it is made: {type(error).__name__}: {error}",
+            f"plugin '{name}' ({entry.value}) fails when it is made: {told(error)}",
             "report this to the plugin's author",
         ) from error
+
+
+def told(error: BaseException) -> str:
+    """An exception of a plugin's own code, with the line that raised it."""
+    places = [
+        f" ({frame.filename}:{frame.lineno})"
+        for frame in traceback.extract_tb(error.__traceback__)
+        if Path(frame.filename).is_absolute() and not frame.filename.startswith(_NOT_THEIRS)
+    ]
+    return f"{type(error).__name__}: {error}{''.join(places[-1:])}"
 
 
 def check(name: str, loaded: Any) -> Provider[Any, Any]:
@@ -110,11 +126,11 @@ def check(name: str, loaded: Any) -> Provider[Any, Any]:
         raise wrong("`Config`", "must be a subclass of provision.spi.Properties")
     seen: set[str] = set()
     for kind in getattr(loaded, "resource_types", ()):
-        if not (inspect.isclass(kind) and issubclass(kind, ResourceType)) or inspect.isabstract(kind):
-            raise wrong(
-                f"`resource_types` entry {kind!r}",
-                "must be a complete subclass of provision.spi.ResourceType",
-            )
+        if not (inspect.isclass(kind) and issubclass(kind, ResourceType)):
+            raise wrong(f"`resource_types` entry {kind!r}", "must be a subclass of provision.spi.ResourceType")
+        if inspect.isabstract(kind):
+            missing = ", ".join(f"`{kind.__name__}.{method}`" for method in sorted(kind.__abstractmethods__))
+            raise wrong(missing, "must be implemented")
         token = getattr(kind, "token", "")
         if token.count(":") != 1:
             raise wrong(f"`{kind.__name__}.token`", "must be 'module:Name'")

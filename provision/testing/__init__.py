@@ -8,18 +8,10 @@ if TYPE_CHECKING:
     from provision.testing.conformance.samples import REMOVED, Foreign, FunctionSample, Platform, Sample, StackSample
     from provision.testing.conformance.suite import ConformanceSuite, run_conformance
     from provision.testing.faults import Effect, Faults
-    from provision.testing.harness import (
-        CheckRefused,
-        Compared,
-        Found,
-        Lifecycle,
-        Made,
-        OperationFailed,
-        Page,
-        Recorder,
-        Said,
-    )
+    from provision.testing.harness import Lifecycle
     from provision.testing.memory import MemoryProvider
+    from provision.testing.recorder import Recorder, Said
+    from provision.testing.seen import CheckRefused, Compared, Found, Made, OperationFailed, Page
     from provision.testing.store import Call, Fault, Store, StoredObject
 
 __all__ = [
@@ -55,26 +47,26 @@ __all__ = [
 _MODULES = {
     "REMOVED": "conformance.samples",
     "Call": "store",
-    "CheckRefused": "harness",
-    "Compared": "harness",
+    "CheckRefused": "seen",
+    "Compared": "seen",
     "ConformanceSuite": "conformance.suite",
     "Effect": "faults",
     "Fault": "store",
     "Faults": "faults",
     "Foreign": "conformance.samples",
-    "Found": "harness",
+    "Found": "seen",
     "FunctionSample": "conformance.samples",
     "Lifecycle": "harness",
-    "Made": "harness",
+    "Made": "seen",
     "MemoryProvider": "memory",
-    "OperationFailed": "harness",
+    "OperationFailed": "seen",
     "Outcome": "conformance.report",
-    "Page": "harness",
+    "Page": "seen",
     "Platform": "conformance.samples",
-    "Recorder": "harness",
+    "Recorder": "recorder",
     "Report": "conformance.report",
     "Result": "conformance.report",
-    "Said": "harness",
+    "Said": "recorder",
     "Sample": "conformance.samples",
     "StackSample": "conformance.samples",
     "Store": "store",

@@ -11,9 +11,8 @@ works is kept in `Lifecycle.log`.
 """
 
 import json
-import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -21,12 +20,16 @@ import grpc
 import grpc.aio
 from google.protobuf import empty_pb2
 
-from provision.host.plugin import guarding
+from provision.host import guarding
 from provision.host.plugin.process import framework_types
 from provision.host.plugin.servicer import PluginServicer
 from provision.host.protocol import CHANNEL_OPTIONS, provider_pb2, provider_pb2_grpc, status_pb2
 from provision.host.values import decode_struct, encode_struct
 from provision.spi import Provider, registry
+from provision.testing.recorder import Recorder
+from provision.testing.seen import CheckRefused, Compared, Found, Made, OperationFailed, Page
+
+__all__ = ["CheckRefused", "Compared", "Found", "Lifecycle", "Made", "OperationFailed", "Page", "Recorder"]
 
 S = TypeVar("S")
 
@@ -42,132 +45,6 @@ _HANDSHAKE = provider_pb2.ProviderHandshakeRequest(
     accepts_byte_string=True,
     sends_old_outputs_to_check=True,
 )
-
-
-class CheckRefused(Exception):
-    """Inputs that cannot be used: reasons by property path as Pulumi writes it."""
-
-    def __init__(self, failures: Mapping[str, str]) -> None:
-        """Carry the reasons."""
-        super().__init__("; ".join(f"{path}: {reason}" for path, reason in failures.items()))
-        self.failures = dict(failures)
-
-
-class OperationFailed(Exception):
-    """A call that ended with a failure.
-
-    Attributes:
-        code: gRPC's name of the code, such as `ALREADY_EXISTS`.
-        message: what the person sees.
-        kept: the object that was recorded although the call failed.
-        reasons: why it is not healthy.
-    """
-
-    def __init__(self, code: str, message: str, kept: "Made | None" = None, reasons: Sequence[str] = ()) -> None:
-        """Carry what the engine would see."""
-        super().__init__(f"{code}: {message}")
-        self.code = code
-        self.message = message
-        self.kept = kept
-        self.reasons = tuple(reasons)
-
-
-@dataclass(frozen=True)
-class Made:
-    """An object as the engine would record it, by wire names and with secrets wrapped."""
-
-    id: str
-    outputs: dict[str, Any]
-    inputs: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Compared:
-    """What a diff says: `detailed` holds the kind (`update`, `add_replace`, …) by property path.
-
-    Attributes:
-        detailed: kinds by property path.
-        replaces: properties whose change replaces the object.
-        delete_before_replace: whether the old object goes before the new one is made.
-        changed: whether there is anything to do at all.
-    """
-
-    detailed: dict[str, str]
-    replaces: tuple[str, ...]
-    delete_before_replace: bool
-    changed: bool
-
-
-@dataclass(frozen=True)
-class Found:
-    """One object that a list gave."""
-
-    id: str
-    name: str
-
-
-@dataclass(frozen=True)
-class Page:
-    """A part of a list; `more` asks for the next one, and is empty after the last. `computed`: nobody can tell yet."""
-
-    found: tuple[Found, ...]
-    more: str
-    computed: bool
-
-
-@dataclass(frozen=True)
-class Said:
-    """One text that the plugin had for the engine: `kind` is `status`, `note`, `warning` or `debug`."""
-
-    kind: str
-    urn: str
-    text: str
-
-
-class Recorder:
-    """Keeps what a plugin says instead of sending it to an engine; in order, from any thread."""
-
-    def __init__(self) -> None:
-        """Begin with nothing."""
-        self._lock = threading.Lock()
-        self._said: list[Said] = []
-
-    def said(self, kind: str = "") -> list[Said]:
-        """Everything so far, or all of one kind."""
-        with self._lock:
-            return [item for item in self._said if kind in ("", item.kind)]
-
-    def texts(self, kind: str = "") -> list[str]:
-        """The texts alone."""
-        return [item.text for item in self.said(kind)]
-
-    def clear(self) -> None:
-        """Forget everything."""
-        with self._lock:
-            self._said.clear()
-
-    def status(self, urn: str, text: str) -> None:
-        """Keep a passing status line."""
-        self._keep(Said("status", urn, text))
-
-    def note(self, urn: str, text: str) -> None:
-        """Keep a lasting line."""
-        self._keep(Said("note", urn, text))
-
-    def warning(self, urn: str, text: str) -> None:
-        """Keep a warning."""
-        self._keep(Said("warning", urn, text))
-
-    def debug(self, urn: str, text: str) -> None:
-        """Keep what only an author wants to see."""
-        self._keep(Said("debug", urn, text))
-
-    async def flush(self) -> None:
-        """Everything is there already."""
-
-    def _keep(self, said: Said) -> None:
-        with self._lock:
-            self._said.append(said)
 
 
 class Lifecycle:
@@ -206,29 +83,34 @@ class Lifecycle:
         self.log = Recorder()
 
     async def __aenter__(self) -> "Lifecycle":
-        """Start serving and connect."""
+        """Start serving and connect; when that fails nothing goes on being served."""
+        async with AsyncExitStack() as opened:
+            await self._start(opened)
+            self._opened = opened.pop_all()
+        return self
+
+    async def _start(self, opened: AsyncExitStack) -> None:
         port = self._port
         if port is None:
             self.servicer = PluginServicer(self._provider, framework_types, self.log)
-            self._server = grpc.aio.server(options=_OPTIONS)
-            guarding.serve(self.servicer, self._server)
-            port = self._server.add_insecure_port("127.0.0.1:0")
-            await self._server.start()
+            opened.push_async_callback(self.servicer.close)
+            server = grpc.aio.server(options=_OPTIONS)
+            guarding.serve(self.servicer, server)
+            port = server.add_insecure_port("127.0.0.1:0")
+            opened.push_async_callback(server.stop, 1)
+            await server.start()
         self._channel = grpc.aio.insecure_channel(f"127.0.0.1:{port}", options=_OPTIONS)
+        opened.push_async_callback(self._channel.close)
         self.stub: Any = provider_pb2_grpc.ResourceProviderStub(self._channel)
         await self._call("Handshake", _HANDSHAKE)
         if self._configure:
             await self.configure(self._config)
-        return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Stop serving."""
-        await self._channel.close()
-        if self._port is None:
-            await self._server.stop(1)
-            await self.servicer.close()
+        await self._opened.aclose()
 
     def urn(self, token: str, name: str = "it") -> str:
         """A URN of an object of that type."""

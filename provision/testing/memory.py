@@ -32,6 +32,7 @@ from provision.spi import (
     unsupported,
 )
 from provision.spi.functions import AnyFunction
+from provision.testing.memory_daytwo import DayTwo
 from provision.testing.memory_functions import FindVolume, ListSizes
 from provision.testing.memory_gateway import Gateway
 from provision.testing.memory_types import Group, MemorySession, Network, Server, Volume
@@ -54,7 +55,7 @@ def _store(path: str | None) -> Store:
     return Store(Path(path) if path else None)
 
 
-class MemoryProvider(Provider[MemoryConfig, MemorySession]):
+class MemoryProvider(DayTwo, Provider[MemoryConfig, MemorySession]):
     """An in-memory platform for tests of the framework and of whatever drives it."""
 
     name: ClassVar[str] = "memory"

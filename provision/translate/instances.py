@@ -33,9 +33,8 @@ class Instance:
 def instances(stack: Stack) -> Iterator[Instance]:
     """All machines that the stack file asks for, in its order."""
     for entry, machine in stack.machines.items():
-        for index in range(machine.instances):
-            counted = machine.count is not None
-            name = f"{entry}-{index}" if counted else entry
+        counted = machine.count is not None
+        for index, name in enumerate(machine.names(entry)):
             yield Instance(name, entry, index, machine, tuple(_former(entry, index, counted, machine.renamed_from)))
 
 

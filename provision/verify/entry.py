@@ -9,6 +9,7 @@ from provision.errors import PlatformError, ProvisionError, UserError
 from provision.loader import Loaded
 from provision.spi import CanProbe, KnowsAddresses, ProbeChannel, Provider
 from provision.verify.endpoints import OUTSIDE, Endpoint, outside_endpoint
+from provision.verify.evidence import gather
 from provision.verify.intent import Intent
 from provision.verify.pairs import MAX_PAIRS
 from provision.verify.plan import make_plan
@@ -26,7 +27,7 @@ def verify(
     *,
     max_pairs: int = MAX_PAIRS,
 ) -> VerifyReport:
-    """Send real packets between the machines of a deployed stack and hold what comes of them against its file.
+    """Hold a deployed stack against its file: by real packets between its machines, and by all other evidence.
 
     Args:
         loaded: the stack file, as it was deployed.
@@ -48,6 +49,7 @@ def verify(
         )
     downgraded = {policy.name for policy in deployed.downgraded}
     intent = Intent(loaded.stack, deployed.addresses(loaded.stack), downgraded)
+    gathered = gather(loaded, deployed, provider, session)
     outside, missing, failed = _open_outside(provider, session)
     opened = {OUTSIDE: outside} if outside is not None else {}
     try:
@@ -63,7 +65,7 @@ def verify(
 
     ran = run(plan, open_channel, progress, opened=opened)
     ran = replace(ran, failures={**ran.failures, **failed})
-    return make_report(loaded.stack, deployed, _file(loaded), plan, ran, missing)
+    return make_report(loaded.stack, deployed, _file(loaded), plan, ran, missing, gathered)
 
 
 def _open_outside(provider: CanProbe, session: Any) -> tuple[ProbeChannel | None, dict[str, str], dict[str, str]]:

@@ -9,10 +9,12 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from provision.spi import Evidence
+from provision.verify import proof as proofs
 from provision.verify.judge import Outcome
 from provision.verify.matrix import Entry, Mark, Matrix, matrix
 from provision.verify.report import PolicyEvidence, Row, Standing, VerifyReport
-from provision.verify.words import counter_example, differences, downgrades, gaps, summary
+from provision.verify.words import counter_example, differences, downgrades, gaps, shown, summary
 
 SCHEMA = 1
 """Version of the JSON form; keys are added to it, never renamed or removed."""
@@ -22,13 +24,16 @@ _CORNER = "from \\ to"
 _STYLE = {Mark.PASSES: "green", Mark.LEAKS: "bold red", Mark.BLOCKED: "bold red", Mark.UNPROVEN: "yellow"}
 _STANDING = {
     Standing.PROVEN: "green",
+    Standing.ACCEPTED: "green",
     Standing.DIFFERS: "bold red",
     Standing.UNPROVEN: "yellow",
     Standing.NOT_PROBED: "dim",
+    Standing.NOT_SHOWN: "yellow",
     Standing.DOWNGRADED: "yellow",
 }
 _NOTHING, _NOT_PROBED = "-", "."
 _LEGEND = "Cells: what passes; ! differs from the file; - nothing passes; . not probed."
+_EVIDENCE = "Evidence: T translated, A accepted, E effective, P probed; ! contradicts the file; - none."
 
 
 def human(report: VerifyReport) -> RenderableType:
@@ -36,8 +41,9 @@ def human(report: VerifyReport) -> RenderableType:
     parts: list[RenderableType] = []
     if report.rows:
         parts += [*_tables(matrix(report)), Text(_LEGEND, style="dim")]
-    if report.policies:
-        parts.append(_policy_table(report.policies))
+    if report.policies or report.shares:
+        parts += [_policy_table([*report.policies, *report.shares]), Text(_EVIDENCE, style="dim")]
+    parts += [Text(f"shown: {line}") for line in shown(report)]
     parts += [Text(f"difference: {line}", style="bold red") for line in differences(report)]
     parts += [Text(f"downgraded: {line}", style="yellow") for line in downgrades(report)]
     parts += [Text(f"note: {line}", style="dim") for line in gaps(report)]
@@ -47,13 +53,13 @@ def human(report: VerifyReport) -> RenderableType:
 
 
 def _tables(grid: Matrix) -> Iterator[Table]:
-    for number, shown in enumerate(_parts(grid)):
+    for number, columns in enumerate(_parts(grid)):
         table = Table(title=None if number else "who reaches whom", title_justify="left", show_lines=True)
         table.add_column(_CORNER, style="bold", no_wrap=True)
-        for name in shown:
+        for name in columns:
             table.add_column(escape(name), no_wrap=True)
         for source in grid.sources:
-            table.add_row(escape(source), *(_cell(grid, source, name) for name in shown))
+            table.add_row(escape(source), *(_cell(grid, source, name) for name in columns))
         yield table
 
 
@@ -82,13 +88,23 @@ def _cell(grid: Matrix, source: str, destination: str) -> Text:
 
 def _policy_table(policies: Sequence[PolicyEvidence]) -> Table:
     table = Table(title="policies", title_justify="left")
-    for title in ("policy", "kind", "level", "standing", "probed"):
-        table.add_column(title)
+    for title in ("policy", "kind", "level", "standing", "evidence", "probed"):
+        table.add_column(title, overflow="fold", no_wrap=title in ("policy", "standing", "evidence"))
     for policy in policies:
-        probed = next((text for kind, text in policy.evidence.items() if kind == "probed"), "")
         standing = Text(policy.standing, style=_STANDING[policy.standing])
-        table.add_row(escape(policy.name), policy.kind, policy.level, standing, escape(probed))
+        table.add_row(escape(policy.name), policy.kind, policy.level, standing, _marks(policy), escape(_probed(policy)))
     return table
+
+
+def _marks(policy: PolicyEvidence) -> str:
+    """One letter for each kind of evidence that holds: `T A E -`."""
+    letters = {True: "", None: "-", False: "!"}
+    return " ".join(kind[0].upper() if policy.holds.get(kind) else letters[policy.holds.get(kind)] for kind in Evidence)
+
+
+def _probed(policy: PolicyEvidence) -> str:
+    """What probes showed; nothing for what they cannot show."""
+    return policy.evidence.get(Evidence.PROBED, "") if policy.probes else ""
 
 
 def as_data(report: VerifyReport) -> dict[str, Any]:
@@ -103,17 +119,7 @@ def as_data(report: VerifyReport) -> dict[str, Any]:
         "counts": dict(report.counts),
         "pairs": report.rule,
         "rows": [_row(row, report.file) for row in report.rows],
-        "policies": [
-            {
-                "name": policy.name,
-                "kind": policy.kind,
-                "level": policy.level,
-                "standing": str(policy.standing),
-                "rows": list(policy.rows),
-                "evidence": {str(kind): text for kind, text in policy.evidence.items()},
-            }
-            for policy in report.policies
-        ],
+        "policies": [_item(policy) for policy in report.policies],
         "downgraded": [
             {"name": p.name, "kind": p.kind, "level": p.level, "verdict": p.verdict, "reason": p.reason}
             for p in report.downgraded
@@ -123,6 +129,20 @@ def as_data(report: VerifyReport) -> dict[str, Any]:
             for name, reason in report.not_probed.items()
         ],
         "left_out": [{"count": item.count, "what": item.what, "why": item.why} for item in report.left_out],
+        "shares": [_item(share) for share in report.shares],
+        "translated": None if report.proof is None else proofs.as_data(report.proof),
+    }
+
+
+def _item(policy: PolicyEvidence) -> dict[str, Any]:
+    return {
+        "name": policy.name,
+        "kind": policy.kind,
+        "level": policy.level,
+        "standing": str(policy.standing),
+        "rows": list(policy.rows),
+        "evidence": {str(kind): text for kind, text in policy.evidence.items()},
+        "holds": {str(kind): holds for kind, holds in policy.holds.items()},
     }
 
 
@@ -166,14 +186,15 @@ def markdown(report: VerifyReport) -> str:
             cells = (_markdown_cell(grid.cells.get((source, name))) for name in grid.destinations)
             lines.append(f"| {source} | " + " | ".join(cells) + " |")
         lines += ["", _LEGEND, ""]
-    if report.policies:
-        lines += ["| policy | kind | level | standing | probed |", "|---|---|---|---|---|"]
-        for policy in report.policies:
-            probed = next((text for kind, text in policy.evidence.items() if kind == "probed"), "")
-            lines.append(f"| {policy.name} | {policy.kind} | {policy.level} | {policy.standing} | {probed} |")
-        lines.append("")
+    if report.policies or report.shares:
+        lines += ["| policy | kind | level | standing | evidence | probed |", "|---|---|---|---|---|---|"]
+        for item in (*report.policies, *report.shares):
+            columns = (item.name, item.kind, item.level, str(item.standing), _marks(item), _probed(item))
+            lines.append(f"| {' | '.join(columns)} |")
+        lines += ["", _EVIDENCE, ""]
     for title, found in (
         ("Differences", differences(report)),
+        ("Shown beside packets", shown(report)),
         ("Downgraded policies", downgrades(report)),
         ("Not shown by this report", gaps(report)),
     ):

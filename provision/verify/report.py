@@ -3,22 +3,18 @@
 import enum
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from provision.models import Level, Stack, TrafficPolicy
+from provision.models import Level, Policy, Stack, TrafficPolicy
 from provision.packets import Service
 from provision.spi import Evidence
 from provision.verify.endpoints import Family
+from provision.verify.evidence import UNSPOKEN, Gathered, Held
 from provision.verify.judge import Outcome, judge
 from provision.verify.plan import LeftOut, ProbePlan
+from provision.verify.proof import Proof
 from provision.verify.run import RunResult
 from provision.verify.state import DeployedStack, PolicyRecord
-
-NOT_ASKED: Mapping[Evidence, str] = {
-    Evidence.TRANSLATED: "not asked here: 'provision verify --static' proves the native rules",
-    Evidence.ACCEPTED: "not asked by this release: the platform's own record of the rules is not yet read back",
-    Evidence.EFFECTIVE: "not asked by this release: the host's own tables are not yet read",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,23 +53,27 @@ class Row:
 
 
 class Standing(enum.StrEnum):
-    """What a verification found of one policy."""
+    """What a verification found of one policy; `ACCEPTED`: the platform says so, and no more than that can be seen."""
 
     PROVEN = "proven"
+    ACCEPTED = "accepted"
     DIFFERS = "differs"
     UNPROVEN = "unproven"
     NOT_PROBED = "not probed"
+    NOT_SHOWN = "not shown"
     DOWNGRADED = "downgraded"
 
 
 @dataclass(frozen=True, slots=True)
 class PolicyEvidence:
-    """What is known of one policy.
+    """What is known of one policy, or of one share.
 
     Attributes:
-        standing: the outcome of its probes.
+        standing: the outcome of all its evidence.
         rows: positions in the report's rows that this policy decides.
         evidence: per kind of evidence, what is held or why it is not.
+        holds: per kind, whether what was seen agrees with the file; None when nothing was seen.
+        probes: whether probes speak of it at all.
     """
 
     name: str
@@ -82,6 +82,8 @@ class PolicyEvidence:
     standing: Standing
     rows: tuple[int, ...] = ()
     evidence: Mapping[Evidence, str] = field(default_factory=dict)
+    holds: Mapping[Evidence, bool | None] = field(default_factory=dict)
+    probes: bool = True
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,8 @@ class VerifyReport:
         broken: those of them for which that is a failure.
         left_out: what was not probed on purpose, and why.
         rule: how pairs of machines were chosen.
+        shares: every share of the file.
+        proof: of the native rules, when the plugin can read them.
     """
 
     project: str
@@ -110,6 +114,8 @@ class VerifyReport:
     broken: frozenset[str] = frozenset()
     left_out: tuple[LeftOut, ...] = ()
     rule: str = ""
+    shares: tuple[PolicyEvidence, ...] = ()
+    proof: Proof | None = None
 
     @property
     def counts(self) -> Mapping[str, int]:
@@ -132,18 +138,26 @@ class VerifyReport:
     def exit_code(self) -> int:
         """0 all agrees; 3 something differs, or what is required is not proven; 1 nothing could be verified."""
         counts = self.counts
-        if counts["differ"]:
+        judged = (*self.policies, *self.shares)
+        unproved = self.proof is not None and not self.proof.holds  # also where there is no policy but to deny
+        if counts["differ"] or unproved or any(item.standing is Standing.DIFFERS for item in judged):
             return 3
         if self.broken and counts["unproven"] == counts["probed"]:
             return 1
         preferred = {policy.name for policy in self.policies if policy.level == Level.PREFERRED}
         short = any(row.why not in preferred for row in self.having(Outcome.UNPROVEN))
-        unproven = any(p.standing is Standing.UNPROVEN and p.name not in preferred for p in self.policies)
+        unproven = any(item.standing is Standing.UNPROVEN and item.level != Level.PREFERRED for item in judged)
         return 3 if short or unproven or self.broken else 0
 
 
 def make_report(
-    stack: Stack, deployed: DeployedStack, file: str, plan: ProbePlan, ran: RunResult, missing: Mapping[str, str] = {}
+    stack: Stack,
+    deployed: DeployedStack,
+    file: str,
+    plan: ProbePlan,
+    ran: RunResult,
+    missing: Mapping[str, str] = {},
+    gathered: Gathered | None = None,
 ) -> VerifyReport:
     """Judge all that was seen.
 
@@ -154,20 +168,28 @@ def make_report(
         plan: what was to be done.
         ran: what was seen.
         missing: things beyond machines that could not be probed, with the reason.
+        gathered: all evidence but that of probes.
     """
     rows = tuple(_rows(ran))
+    known = Gathered() if gathered is None else gathered
+    weakened = {policy.name for policy in deployed.downgraded}
     return VerifyReport(
         deployed.project,
         deployed.name,
         deployed.platform,
         file,
         rows,
-        tuple(_policies(stack, rows, {policy.name for policy in deployed.downgraded}, ran.failures)),
+        tuple(_policies(stack, rows, weakened, ran.failures, known)),
         deployed.downgraded,
         {**plan.not_probed, **ran.failures, **missing},
         frozenset(ran.failures),
         plan.left_out,
         plan.rule,
+        tuple(
+            _of_machines(name, "share", "required", {Evidence.TRANSLATED: UNSPOKEN, **held})
+            for name, held in known.shares.items()
+        ),
+        known.proof,
     )
 
 
@@ -203,7 +225,7 @@ def service_name(service: Service, family: Family) -> str:
 
 
 def _policies(
-    stack: Stack, rows: Sequence[Row], downgraded: Iterable[str], failures: Mapping[str, str]
+    stack: Stack, rows: Sequence[Row], downgraded: Iterable[str], failures: Mapping[str, str], known: Gathered
 ) -> Iterator[PolicyEvidence]:
     weakened = frozenset(downgraded)
     by_policy: dict[str, list[int]] = {}
@@ -212,14 +234,61 @@ def _policies(
     for name, policy in stack.isolation.policies.items():
         own = tuple(by_policy.get(name, ()))
         if name in weakened:
-            standing, probed = Standing.DOWNGRADED, "none: the policy is not enforced here"
-        elif not isinstance(policy, TrafficPolicy) and not own:
-            standing, probed = Standing.NOT_PROBED, "not asked by this release: no probe speaks of this kind of policy"
+            none = dict.fromkeys(Evidence, Held(None, "not enforced here"))
+            yield _evidence(name, policy.kind, str(policy.level), Standing.DOWNGRADED, own, none)
+        elif isinstance(policy, TrafficPolicy) or own:
+            yield _probed(name, policy, own, rows, bool(failures), known.of(name, policy))
         else:
-            standing, probed = _standing([rows[index] for index in own], bool(failures))
-        yield PolicyEvidence(
-            name, policy.kind, str(policy.level), standing, own, {Evidence.PROBED: probed, **NOT_ASKED}
-        )
+            yield _of_machines(name, policy.kind, str(policy.level), known.of(name, policy))
+
+
+def _probed(
+    name: str,
+    policy: Policy,
+    own: tuple[int, ...],
+    rows: Sequence[Row],
+    broken: bool,
+    held: Mapping[Evidence, Held],
+) -> PolicyEvidence:
+    """A policy that probes speak of: they decide, unless other evidence contradicts."""
+    standing, text = _standing([rows[index] for index in own], broken)
+    holds = {Standing.PROVEN: True, Standing.DIFFERS: False}.get(standing)
+    if any(item.holds is False for item in held.values()):
+        standing = Standing.DIFFERS
+    elif standing is not Standing.DIFFERS and any(item.failed for item in held.values()):
+        standing = Standing.UNPROVEN
+    return _evidence(name, policy.kind, str(policy.level), standing, own, {**held, Evidence.PROBED: Held(holds, text)})
+
+
+def _of_machines(name: str, kind: str, level: str, held: Mapping[Evidence, Held]) -> PolicyEvidence:
+    """A policy or share that no probe speaks of."""
+    found = {item.holds for item in held.values()}
+    beyond = [item.holds for kind, item in held.items() if kind is not Evidence.ACCEPTED]
+    if False in found:
+        standing = Standing.DIFFERS
+    elif any(item.failed for item in held.values()):
+        standing = Standing.UNPROVEN
+    elif True in beyond:
+        standing = Standing.PROVEN
+    else:
+        standing = Standing.ACCEPTED if True in found else Standing.NOT_SHOWN
+    none = Held(None, "no probe speaks of this kind of policy")
+    return replace(_evidence(name, kind, level, standing, (), {**held, Evidence.PROBED: none}), probes=False)
+
+
+def _evidence(
+    name: str, kind: str, level: str, standing: Standing, rows: tuple[int, ...], held: Mapping[Evidence, Held]
+) -> PolicyEvidence:
+    known = {kind: held[kind] for kind in Evidence if kind in held}
+    return PolicyEvidence(
+        name,
+        kind,
+        level,
+        standing,
+        rows,
+        {kind: item.text for kind, item in known.items()},
+        {kind: item.holds for kind, item in known.items()},
+    )
 
 
 def _standing(rows: Sequence[Row], broken: bool) -> tuple[Standing, str]:

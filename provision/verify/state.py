@@ -53,6 +53,7 @@ class DeployedStack:
         machines: by name of instance.
         policies: by name.
         assigned: addresses by key of interface: `web-0/front`.
+        shared: native resources that belong to no machine.
     """
 
     project: str = ""
@@ -63,6 +64,7 @@ class DeployedStack:
     machines: Mapping[str, DeployedMachine] = field(default_factory=dict)
     policies: Mapping[str, PolicyRecord] = field(default_factory=dict)
     assigned: Mapping[str, Assigned] = field(default_factory=dict)
+    shared: tuple[NativeState, ...] = ()
 
     def addresses(self, stack: Stack) -> Mapping[str, tuple[NicAddress, ...]]:
         """The NICs of each machine that is both in the file and deployed, in the order of the file."""
@@ -115,6 +117,7 @@ def read_state(
         r.name.removeprefix("machines/"): [] for r in found if r.type == "provision:index:Machine"
     }
     assigned: dict[str, Assigned] = {}
+    shared: list[NativeState] = []
     platform, config, stack_id = "", {}, ""
     for resource in found:
         match = _TOKEN.match(resource.type)
@@ -126,8 +129,10 @@ def read_state(
         elif match and match["token"] == "index:AddressPlan":
             platform = platform or match["platform"]
             assigned.update(_assigned(resource.outputs.get("assigned")))
-        elif match and (machine := _machine_of(resource, by_urn)) is not None:
-            natives[machine].append(_native(resource, match["token"], names.get(match["token"], {})))
+        elif match:
+            machine = _machine_of(resource, by_urn)
+            found_in = shared if machine is None else natives[machine]
+            found_in.append(_native(resource, match["token"], names.get(match["token"], {})))
     project, stack = _identity(found)
     return DeployedStack(
         project,
@@ -138,6 +143,7 @@ def read_state(
         {name: DeployedMachine(name, tuple(parts)) for name, parts in natives.items()},
         {policy.name: policy for policy in _policies(found)},
         assigned,
+        tuple(shared),
     )
 
 

@@ -3,7 +3,7 @@
 from provision.spi import Evidence
 from provision.verify.intent import DEFAULT_ALLOW, DEFAULT_DENY, NO_ADDRESS, NO_DISCOVERY, NO_ROUTE
 from provision.verify.judge import Outcome
-from provision.verify.report import Row, VerifyReport
+from provision.verify.report import PolicyEvidence, Row, Standing, VerifyReport
 
 
 def counter_example(row: Row, file: str) -> str:
@@ -46,19 +46,49 @@ def _policy(why: str) -> str:
 def summary(report: VerifyReport) -> str:
     """The whole in one line."""
     counts = report.counts
-    if not counts["probed"]:
-        return "nothing was probed"
-    parts = [f"{counts['probed']} probes: {counts['agreed']} agree"]
+    parts = [f"{counts['probed']} probes: {counts['agreed']} agree" if counts["probed"] else "nothing was probed"]
     if counts["differ"]:
         parts.append(f"{counts['differ']} differ")
     if counts["unproven"]:
         parts.append(f"{counts['unproven']} prove nothing")
+    found = sum(False in beyond_probes(item).values() for item in (*report.policies, *report.shares))
+    if found:
+        parts.append(f"other evidence contradicts {found} {'policy' if found == 1 else 'policies'}")
+    if report.proof is not None and not report.proof.holds:
+        parts.append("the native rules are not proven")
     return ", ".join(parts)
+
+
+def beyond_probes(item: PolicyEvidence) -> dict[Evidence, bool | None]:
+    """Whether each kind of evidence but probes agrees."""
+    return {kind: holds for kind, holds in item.holds.items() if kind is not Evidence.PROBED}
 
 
 def differences(report: VerifyReport) -> list[str]:
     """Every difference as a sentence."""
-    return [counter_example(row, report.file) for row in report.having(Outcome.DIFFERS)]
+    found = [counter_example(row, report.file) for row in report.having(Outcome.DIFFERS)]
+    if report.proof is not None:
+        found += [f"translated: {item}" for item in report.proof.differences]
+    return found + [
+        f"{_name(item)} is contradicted by what is {kind}: {item.evidence[kind]}"
+        for item in (*report.policies, *report.shares)
+        for kind, holds in beyond_probes(item).items()
+        if holds is False and kind is not Evidence.TRANSLATED
+    ]
+
+
+def _name(item: PolicyEvidence) -> str:
+    return f"share '{item.name}'" if item.kind == "share" else f"policy '{item.name}' ({item.kind})"
+
+
+def shown(report: VerifyReport) -> list[str]:
+    """What else than packets agrees with policies, each in one line; the proof of rules speaks for itself."""
+    names: dict[tuple[Evidence, str], list[str]] = {}
+    for item in (*report.policies, *report.shares):
+        for kind, holds in beyond_probes(item).items():
+            if holds and kind is not Evidence.TRANSLATED:
+                names.setdefault((kind, item.evidence[kind]), []).append(item.name)
+    return [f"{', '.join(who)}, {kind}: {text}" for (kind, text), who in names.items()]
 
 
 def gaps(report: VerifyReport) -> list[str]:
@@ -72,13 +102,15 @@ def gaps(report: VerifyReport) -> list[str]:
         for note, count in unproven.items()
     ]
     found += [f"left out: {item.count} {item.what} ({item.why})" for item in report.left_out]
-    missing = dict.fromkeys(
-        (str(kind), text)
-        for policy in report.policies
-        for kind, text in policy.evidence.items()
-        if kind is not Evidence.PROBED
-    )
-    return found + [f"evidence '{kind}': {text}" for kind, text in missing]
+    missing: dict[tuple[Evidence, str], list[str]] = {}
+    for policy in (*report.policies, *report.shares):
+        if policy.standing is not Standing.DOWNGRADED:
+            for kind, holds in beyond_probes(policy).items():
+                if holds is None:
+                    missing.setdefault((kind, policy.evidence[kind]), []).append(policy.name)
+    found += [f"no evidence '{kind}' of {', '.join(names)}: {text}" for (kind, text), names in missing.items()]
+    without = [policy.name for policy in report.policies if policy.standing is Standing.NOT_SHOWN]
+    return found + ([f"nothing at all is shown of {', '.join(without)}"] if without else [])
 
 
 def downgrades(report: VerifyReport) -> list[str]:

@@ -314,3 +314,22 @@ def test_what_the_plugin_cannot_remove_may_be_removed_by_hand():
 
     assert report.ok, str(report)
     assert {f"things:Stamp-create-{effect}" for effect in Suite.errors} < {result.name for result in report.results}
+
+
+class Placeless(ConformanceSuite):
+    provider = TinyProvider
+
+
+class Misplaced(Placeless):
+    def platform(self, directory):
+        yield {"config": {}}
+
+
+@pytest.mark.parametrize(
+    ("suite", "words"), [(Placeless, "def platform(self, directory)"), (Misplaced, "it gives dict\n")]
+)
+def test_a_suite_without_a_platform_is_told_what_to_write(suite, words):
+    (result,) = run_conformance(suite, only="plugin-config").results
+    assert result.outcome is Outcome.FAILED
+    assert words in result.message
+    assert "Traceback" not in result.message

@@ -178,6 +178,9 @@ class Told:
     def __getattr__(self, level: str) -> Callable[[str, str], None]:
         return lambda urn, text: self.lines.append((level, text))
 
+    async def flush(self) -> None:
+        pass
+
 
 def run(work: Callable[[Any], Awaitable[None]], *, configure: bool = True) -> None:
     async def go() -> None:

@@ -149,3 +149,17 @@ def test_what_the_preview_has_told_is_not_told_again():
     warning = Message("warning", "policy 'apart' is not enforced")
     assert "policy 'apart'" in shown(warning, command="preview", told=told)
     assert "policy 'apart'" not in shown(warning, told=told)
+
+
+def test_that_a_disk_loses_its_data_is_said_once():
+    announced = Message("info", "destroys data: format changes", DISK)
+    said = shown(announced, *steps("delete-replaced", "replace", "create-replacement", urn=DISK))
+    assert "destroys data" not in said
+    assert said.count("the data on this disk is lost") == 1
+
+
+def test_what_else_loses_data_is_announced_by_its_plugin_alone():
+    announced = Message("info", "destroys data: image changes", SERVER)
+    said = shown(announced, *steps("delete-replaced", "replace", "create-replacement"))
+    assert said.count("destroys data: image changes") == 1
+    assert "is lost" not in said

@@ -21,7 +21,15 @@ ROOT = Path(__file__).parents[2]
 LONGEST = "abcdefghij-abcdefghij-abcdefghij-abcdefg"
 
 BROKEN = {
-    "import": ("import no_such_package\n", "ModuleNotFoundError: No module named 'no_such_package'", "reinstall it"),
+    "import": ("import no_such_package\n", "ModuleNotFoundError: No module named 'no_such_package' (/", "reinstall it"),
+    "line": ("\n\n1 / 0\n", ".py:3)", "reinstall it"),
+    "no-create": (
+        GOOD.replace(
+            "resource_types: ClassVar = ()", "resource_types: ClassVar = (type('Thing', (ResourceType,), {}),)"
+        ),
+        "`Thing.create` must be implemented",
+        "plugin's author",
+    ),
     "exit": ("import sys\nsys.exit('not today')\n", "SystemExit: not today", "reinstall it"),
     "syntax": ("class Plugin(:\n", "SyntaxError", "reinstall it"),
     "no-class": ("Plugin = 3\n", "must name a subclass of provision.spi.Provider", "plugin's author"),
@@ -535,6 +543,8 @@ def test_single_checks_can_be_chosen(provision, site):
     assert [item["name"] for item in said.document["checks"]] == ["plugin-docs"]
     wrong = provision("plugin", "check", "sky", "--only", "nothing")
     assert (wrong.code, "no check is called 'nothing'\n  fix: checks: plugin-interface, " in wrong.err) == (1, True)
+    assert "--only '*docs*'" in provision("plugin", "check", "sky", "--only", "docs").err
+    assert "did you mean 'plugin-docs'?" in provision("plugin", "check", "sky", "--only", "plugin-dosc").err
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """The package `provision` without an engine: its schema, its inputs, its names, and what it says of mistakes."""
 
+import asyncio
 import json
 import re
 import subprocess
@@ -7,16 +8,19 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
+import grpc.aio
 import jsonschema
 import pytest
 from pydantic import SecretStr
 
+from provision.host import guarding
 from provision.host.component import remembering
 from provision.host.component.failing import refused
 from provision.host.component.inputs import read_inputs
 from provision.host.component.names import component_urn, native_stack
 from provision.host.component.refusing import Refused
 from provision.host.component.schema import schema
+from provision.host.component.servicer import ComponentServicer
 from provision.host.deploying.stack import ContentUnknown
 from provision.host.protocol import errors_pb2, provider_pb2, status_pb2
 from provision.host.values import UNKNOWN, Asset, OutputValue, SecretValue, decode_struct, encode_struct
@@ -103,6 +107,14 @@ def test_a_definition_is_read_back_as_it_was_given(text):
     assert load(Path(), definition=definition.definition).stack.description == text
 
 
+def test_a_text_that_looks_like_what_stands_for_a_secret_stays_a_text():
+    machine = {**WEB["machines"]["web"], "user_data": SecretValue("hush")}
+    asked = read_inputs({"definition": {**WEB, "description": "[secret 1]", "machines": {"web": machine}}})
+    stack = load(Path(), definition=asked.definition).stack
+    assert stack.description == "[secret 1]"
+    assert isinstance(stack.machines["web"].user_data, SecretStr)
+
+
 def test_a_secret_in_a_definition_is_a_secret_of_the_stack_and_in_no_text():
     machine = {**WEB["machines"]["web"], "user_data": SecretValue("hush-hush")}
     asked = read_inputs({"definition": {**WEB, "machines": {"web": machine}}})
@@ -183,10 +195,53 @@ def test_what_is_remembered_changes_only_when_a_value_does():
     assert changes({"parameters": {}}, {"settings": {}}) == ["parameters", "settings"]
 
 
+@pytest.mark.parametrize(
+    ("method", "message", "code"),
+    [
+        ("Construct", b"\xff", "INVALID_ARGUMENT"),
+        ("Construct", provider_pb2.ConstructRequest(type="provision:index:Other").SerializeToString(), "UNIMPLEMENTED"),
+        ("Invoke", provider_pb2.InvokeRequest(tok="provision:index:ask").SerializeToString(), "UNIMPLEMENTED"),
+        ("Read", provider_pb2.ReadRequest(type="provision:index:Inputs").SerializeToString(), "INVALID_ARGUMENT"),
+        ("Check", provider_pb2.CheckRequest(urn="none").SerializeToString(), "ABORTED"),
+    ],
+)
+def test_whatever_is_asked_has_a_code_that_the_engine_understands(method, message, code):
+    async def ask():
+        server = grpc.aio.server()
+        guarding.serve(ComponentServicer(""), server)
+        port = server.add_insecure_port("127.0.0.1:0")
+        await server.start()
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+            with pytest.raises(grpc.aio.AioRpcError) as failed:
+                await channel.unary_unary(f"/pulumirpc.ResourceProvider/{method}")(message)
+        await server.stop(0)
+        return failed.value.code().name
+
+    assert asyncio.run(ask()) == code
+
+
 def test_nothing_heavy_is_imported_before_something_is_constructed():
     code = "import sys, provision.host.component.process; print(*sorted(sys.modules))"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert not {"pulumi", "yaml", "pydantic", "provision.models", "provision.loader"} & set(loaded)
+
+
+@pytest.mark.parametrize(
+    "end", ["component.process as p; begin = p.main", "plugin.process as p; begin = lambda: p.serve(None)"]
+)
+def test_a_thread_that_waits_for_a_platform_does_not_keep_a_process_alive(end):
+    code = f"""
+import asyncio, time
+import provision.host.{end}
+
+async def serve(*given):
+    asyncio.get_running_loop().run_in_executor(None, time.sleep, 60)
+
+p._serve = serve
+begin()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_models_are_written_as_the_stack_file_that_says_the_same(monkeypatch):

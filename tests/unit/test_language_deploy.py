@@ -1,6 +1,7 @@
 import asyncio
 import random
 from pathlib import Path
+from typing import Annotated
 from unittest.mock import patch
 
 import pytest
@@ -15,7 +16,18 @@ from provision.host.deploying.stack import Site, StackRun
 from provision.host.deploying.wire import wire_inputs, with_unknowns
 from provision.host.values import SecretValue
 from provision.loader import Loaded
-from provision.spi import UNKNOWN, Capabilities, GraphBuilder, Node, Output, ResourceGraph, dependencies, registry
+from provision.spi import (
+    UNKNOWN,
+    Capabilities,
+    FromEnvironment,
+    GraphBuilder,
+    Node,
+    Output,
+    Properties,
+    ResourceGraph,
+    dependencies,
+    registry,
+)
 from provision.translate import Scope, address_inputs, allocate, place, translate
 
 
@@ -182,6 +194,18 @@ def test_configuration_is_typed_and_secrets_stay_secret():
     )
     assert done.model.model_dump() == {"end_point": "hidden", "retries": 7, "pools": ["a"]}
     assert done.inputs == {"endPoint": SecretValue("hidden"), "retries": 7, "pools": ["a"]}
+
+
+def test_a_setting_may_come_from_the_environment_of_both_processes_and_is_not_recorded(monkeypatch):
+    monkeypatch.setenv("SAMPLE_PLACE", "over there")
+
+    class Placed(Properties):
+        place: Annotated[str, FromEnvironment(("SAMPLE_PLACE",))]
+
+    sample = type("Placing", (Sample,), {"Config": Placed})()
+    assert provider_config(sample, {}, {}).model.place == "over there"
+    assert provider_config(sample, {}, {}).inputs == {}
+    assert provider_config(sample, {"place": "here"}, {}).model.place == "here"
 
 
 def test_a_setting_with_a_secret_anywhere_inside_is_secret_as_a_whole():

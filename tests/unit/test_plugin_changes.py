@@ -134,6 +134,21 @@ def test_after_a_partial_update_only_the_rest_differs() -> None:
     run(work)
 
 
+def test_what_a_program_calls_secret_stays_so_when_only_that_was_changed() -> None:
+    async def work(lab: Any) -> None:
+        box = await made(lab, BOX, {"name": "n"})
+        news = await checked(lab, BOX, {"name": "n", "colour": SecretValue(SECRET), "memory": 2}, box.inputs)
+        reached = BoxInputs(name="n", size="small", colour=SECRET)
+        FAIL.append(PartiallyUpdated("no memory is left", inputs=reached, outputs={"name": "n"}))
+        with pytest.raises(OperationFailed) as failed:
+            await lab.update(BOX, box, news)
+        kept = failed.value.kept
+        assert plain(kept.outputs["__appliedInputs"])["colour"] == SECRET
+        assert isinstance(kept.outputs["__appliedInputs"]["colour"], SecretValue)
+
+    run(work)
+
+
 class Upgraded:
     """State of three releases."""
 

@@ -159,7 +159,47 @@ def test_a_create_that_has_told_of_its_object_is_given_up_and_the_object_kept(
     trial(work)
 
 
+def test_a_create_that_tells_of_its_object_late_is_given_up_then(
+    release: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(calls, "OVERDUE_S", 0.1)
+    monkeypatch.setattr(calls, "REMINDER_S", 0.1)
+
+    def create(request: Any) -> Any:
+        time.sleep(0.6)
+        request.operation.made("id-7", {"name": "a"})
+        release.wait(20)
+
+    WILL["create"] = create
+
+    async def work(platform: Lifecycle) -> None:
+        started = time.monotonic()
+        with pytest.raises(OperationFailed) as failed:
+            await platform.create(THING, WANTED, timeout=0.1)
+        assert 0.5 < time.monotonic() - started < 5
+        assert failed.value.kept is not None
+        assert failed.value.kept.id == "id-7"
+
+    trial(work)
+
+
 # --- cancelling
+
+
+@pytest.mark.parametrize("action", ["create", "update", "delete"])
+def test_nothing_is_begun_after_the_run_was_cancelled(action: str) -> None:
+    begun = threading.Event()
+    WILL[action] = lambda request: begun.set()
+
+    async def work(platform: Lifecycle) -> None:
+        there = None if action == "create" else await made(platform)
+        await platform.cancel()
+        with pytest.raises(OperationFailed, match="the run was cancelled") as failed:
+            await act(platform, action, there)
+        assert failed.value.code == "CANCELLED"
+        assert not begun.is_set()
+
+    trial(work)
 
 
 async def cancelled_soon(platform: Lifecycle, operation: Any) -> tuple[OperationFailed | None, float]:

@@ -4,6 +4,7 @@ import asyncio
 import base64
 import html
 import json
+import math
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote, quote_plus
@@ -11,9 +12,10 @@ from urllib.parse import quote, quote_plus
 import grpc
 import pytest
 from google.protobuf import empty_pb2
-from lifecycle_sample import THING, WILL, TrialProvider, thing, trial
+from lifecycle_sample import THING, WILL, ThingOutputs, TrialProvider, thing, trial
 
 from provision.errors import (
+    CreatedButUnhealthy,
     EnvironmentProblem,
     ForeignObject,
     NotFound,
@@ -26,7 +28,7 @@ from provision.host.plugin import resources
 from provision.host.plugin.masking import MASK, Masker
 from provision.host.plugin.texts import LONGEST, fit
 from provision.host.protocol import provider_pb2
-from provision.spi import Created
+from provision.spi import UNKNOWN, Created
 from provision.testing import Lifecycle, OperationFailed
 
 WANTED = {"name": "a", "password": "hunter22-secret"}
@@ -92,7 +94,7 @@ def test_whatever_a_plugin_raises_has_a_precise_code_and_the_process_lives_on(er
     trial(work)
 
 
-@pytest.mark.parametrize("returned", [None, 3, Created("", None), Created("x", {"name": "a"}), "id"])
+@pytest.mark.parametrize("returned", [None, 3, Created("", None), "id"])
 def test_whatever_a_plugin_returns_has_a_precise_code(returned: Any) -> None:
     WILL["create"] = lambda request: returned
 
@@ -101,6 +103,38 @@ def test_whatever_a_plugin_returns_has_a_precise_code(returned: Any) -> None:
             await platform.create(THING, WANTED)
         assert failed.value.code == "ABORTED"
         assert "plugin 'trial'" in failed.value.message
+
+    trial(work)
+
+
+@pytest.mark.parametrize(
+    "outputs", [{"name": "a"}, *(ThingOutputs.model_construct(name="a", state=wrong) for wrong in (object(), math.nan))]
+)
+def test_an_object_is_kept_whatever_is_said_of_its_outputs(outputs: Any) -> None:
+    WILL["create"] = lambda request: Created("x", outputs)
+
+    async def work(platform: Lifecycle) -> None:
+        with pytest.raises(OperationFailed) as failed:
+            await platform.create(THING, WANTED)
+        assert failed.value.code == "FAILED_PRECONDITION"
+        assert failed.value.kept is not None
+        assert failed.value.kept.id == "x"
+        assert failed.value.reasons
+
+    trial(work)
+
+
+@pytest.mark.parametrize("state", [object(), UNKNOWN, math.nan])
+def test_what_cannot_be_recorded_of_an_unhealthy_object_does_not_cost_it(state: Any) -> None:
+    WILL["create"] = failing(CreatedButUnhealthy("no start", id="x", outputs={"name": "a", "state": state}))
+
+    async def work(platform: Lifecycle) -> None:
+        with pytest.raises(OperationFailed) as failed:
+            await platform.create(THING, WANTED)
+        assert failed.value.kept is not None
+        assert (failed.value.kept.id, failed.value.reasons) == ("x", ("no start",))
+        assert failed.value.kept.outputs["name"] == "a"
+        assert "state" not in failed.value.kept.outputs
 
     trial(work)
 

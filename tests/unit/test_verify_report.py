@@ -65,7 +65,7 @@ def test_the_schema_of_the_json_form_stays(report: VerifyReport) -> None:
     data = json.loads(as_json(report))
     assert list(data) == [
         "schema", "project", "stack", "platform", "file", "exit_code", "counts", "pairs", "rows", "policies",
-        "downgraded", "not_probed", "left_out",
+        "downgraded", "not_probed", "left_out", "shares", "translated",
     ]  # fmt: skip
     assert data["schema"] == 1
     assert data["exit_code"] == 3
@@ -117,21 +117,22 @@ who reaches whom
 └───────────┴──────────────┴───────────────────────┴─────────────┘
 Cells: what passes; ! differs from the file; - nothing passes; . not probed.
 policies
-┏━━━━━━━━━━━┳━━━━━━━━━┳━━━━━━━━━━━┳━━━━━━━━━━━━┳━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━┓
-┃ policy    ┃ kind    ┃ level     ┃ standing   ┃ probed                                ┃
-┡━━━━━━━━━━━╇━━━━━━━━━╇━━━━━━━━━━━╇━━━━━━━━━━━━╇━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━┩
-│ app-to-db │ traffic │ required  │ differs    │ 1 of 2 probes differ                  │
-│ quiet     │ traffic │ preferred │ downgraded │ none: the policy is not enforced here │
-└───────────┴─────────┴───────────┴────────────┴───────────────────────────────────────┘
+┏━━━━━━━━━━━┳━━━━━━━━━┳━━━━━━━━━━━┳━━━━━━━━━━━━┳━━━━━━━━━━┳━━━━━━━━━━━━━━━━━━━━━━┓
+┃ policy    ┃ kind    ┃ level     ┃ standing   ┃ evidence ┃ probed               ┃
+┡━━━━━━━━━━━╇━━━━━━━━━╇━━━━━━━━━━━╇━━━━━━━━━━━━╇━━━━━━━━━━╇━━━━━━━━━━━━━━━━━━━━━━┩
+│ app-to-db │ traffic │ required  │ differs    │ - - - !  │ 1 of 2 probes differ │
+│ quiet     │ traffic │ preferred │ downgraded │ - - - -  │ not enforced here    │
+└───────────┴─────────┴───────────┴────────────┴──────────┴──────────────────────┘
+Evidence: T translated, A accepted, E effective, P probed; ! contradicts the file; - none.
 difference: tcp app (10.20.2.10) -> db (10.20.2.11):5432 is closed (timeout), but policy 'app-to-db' in stack.yaml allows it
 difference: tcp db (10.20.2.11) -> app (10.20.2.10):99 is open, but no policy in stack.yaml allows it
 difference: tcp db (fd00::b) -> app ([fd00::a]):99 is open, but no policy in stack.yaml allows it
 downgraded: policy 'quiet' (traffic) is preferred and NOT enforced: this host cannot
 note: outside was not probed: the platform has no probing peer beyond the stack's networks
 note: left out: 4 ways to or from outside (there is no probing peer outside of the stack)
-note: evidence 'translated': not asked here: 'provision verify --static' proves the native rules
-note: evidence 'accepted': not asked by this release: the platform's own record of the rules is not yet read back
-note: evidence 'effective': not asked by this release: the host's own tables are not yet read
+note: no evidence 'translated' of app-to-db: the plugin 'pretend' cannot read its native rules back
+note: no evidence 'accepted' of app-to-db: the plugin 'pretend' cannot show it
+note: no evidence 'effective' of app-to-db: the plugin 'pretend' cannot show it
 44 probes: 41 agree, 3 differ
 """  # noqa: E501 - a terminal of 150 columns
 
@@ -147,10 +148,12 @@ MARKDOWN = r"""
 
 Cells: what passes; ! differs from the file; - nothing passes; . not probed.
 
-| policy | kind | level | standing | probed |
-|---|---|---|---|---|
-| app-to-db | traffic | required | differs | 1 of 2 probes differ |
-| quiet | traffic | preferred | downgraded | none: the policy is not enforced here |
+| policy | kind | level | standing | evidence | probed |
+|---|---|---|---|---|---|
+| app-to-db | traffic | required | differs | - - - ! | 1 of 2 probes differ |
+| quiet | traffic | preferred | downgraded | - - - - | not enforced here |
+
+Evidence: T translated, A accepted, E effective, P probed; ! contradicts the file; - none.
 
 ### Differences
 
@@ -166,7 +169,7 @@ Cells: what passes; ! differs from the file; - nothing passes; . not probed.
 
 - outside was not probed: the platform has no probing peer beyond the stack's networks
 - left out: 4 ways to or from outside (there is no probing peer outside of the stack)
-- evidence 'translated': not asked here: 'provision verify --static' proves the native rules
-- evidence 'accepted': not asked by this release: the platform's own record of the rules is not yet read back
-- evidence 'effective': not asked by this release: the host's own tables are not yet read
+- no evidence 'translated' of app-to-db: the plugin 'pretend' cannot read its native rules back
+- no evidence 'accepted' of app-to-db: the plugin 'pretend' cannot show it
+- no evidence 'effective' of app-to-db: the plugin 'pretend' cannot show it
 """

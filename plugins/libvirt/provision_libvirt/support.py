@@ -3,16 +3,18 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from provision.models import Peer, PeerKind, Revoke
+from provision.models import MetadataPolicy, Peer, PeerKind, Revoke
 from provision.packets import Protocol, Service
 from provision.spi import ENFORCED, Capabilities, Evidence, FeatureUse, Support, unsupported
 from provision_libvirt import support_host
 from provision_libvirt.filtering import filter_problem
 from provision_libvirt.translate.services import NAMED_PROTOCOLS
 
-BEST: Mapping[str, Any] = {"nwfilter": True, **support_host.BEST}
+BEST: Mapping[str, Any] = {"nwfilter": True, "host_addresses": ["192.0.2.1"], **support_host.BEST}
 """Facts of a hypervisor that lacks nothing."""
-_PACKETS = Support(True, evidence=frozenset({Evidence.ACCEPTED, Evidence.PROBED}))
+_PACKETS = Support(True, evidence=frozenset({Evidence.TRANSLATED, Evidence.ACCEPTED, Evidence.PROBED}))
+_ISOLATED_PORTS = (6, 1)
+"""The first release of libvirt that has them."""
 _LATER = "this release of the libvirt plugin does not do it yet"
 
 _PROVISIONED = (
@@ -32,6 +34,10 @@ _ENFORCED = frozenset({
     "isolation.policies.anti_spoofing.ip",
     "isolation.policies.anti_spoofing.mac",
     "isolation.policies.anti_spoofing.machines",
+    "isolation.policies.metadata.machines",
+    "isolation.policies.no_host_access.machines",
+    "isolation.policies.no_internet.machines",
+    "isolation.policies.peer_isolation.machines",
     "isolation.policies.traffic.order",
     "isolation.services.dhcp",
     "isolation.services.dns",
@@ -101,29 +107,9 @@ _REFUSED: Mapping[str, tuple[str, str]] = {
     "machines.ssh_keys": (f"SSH keys: {_LATER}", "write them in 'user_data' that begins with #cloud-config"),
     "networks.overrides": (f"native fields: {_LATER}", "remove the overrides for libvirt"),
     "isolation.policies.memory_encryption": (f"memory encryption: {_LATER}", ""),
-    "isolation.policies.metadata": (
-        "libvirt has no metadata service to close; machines get their data from a seed disk",
-        "remove the policy",
-    ),
-    "isolation.policies.no_host_access": (
-        f"closing every address of the hypervisor, also beyond the stack's networks: {_LATER}",
-        "leave the policy out: nothing reaches 'host' unless a policy names it, 'outside', 'internet' or a CIDR",
-    ),
-    "isolation.policies.no_internet": (
-        f"closing public addresses whatever other policies say: {_LATER}",
-        "use a network with 'internet: none', or no policy to 'outside', 'internet' or a CIDR",
-    ),
     "isolation.policies.pack": (f"placement: {_LATER}", ""),
-    "isolation.policies.peer_isolation": (
-        f"isolated bridge ports: {_LATER}",
-        "leave the policy out: machines reach only what a traffic policy allows",
-    ),
     "isolation.policies.single_tenancy": (f"knowing who else uses the host: {_LATER}", ""),
     "isolation.policies.spread": ("one hypervisor is one host", ""),
-    "isolation.policies.traffic.deny": (
-        f"'deny' rules: {_LATER}",
-        "everything is denied unless allowed: narrow the 'allow' of the other policies instead",
-    ),
 }
 """Refused whatever the value, with all that lies below: reason and fix."""
 
@@ -147,6 +133,27 @@ def supports(use: FeatureUse, capabilities: Capabilities) -> Support:
 
 def _filtered(use: FeatureUse, capabilities: Capabilities) -> Support:
     return filter_problem(capabilities) or _PACKETS
+
+
+def _metadata_access(use: FeatureUse, capabilities: Capabilities) -> Support:
+    if use.value == "closed":
+        return _PACKETS
+    return unsupported("libvirt has no metadata service that could ask for a token", "write 'access: closed'")
+
+
+def _metadata_hops(use: FeatureUse, capabilities: Capabilities) -> Support:
+    if use.value == MetadataPolicy.model_fields["hop_limit"].default:
+        return ENFORCED
+    return unsupported("libvirt has no metadata service whose answers could travel", "remove 'hop_limit'")
+
+
+def _ports(use: FeatureUse, capabilities: Capabilities) -> Support:
+    version = str(capabilities.facts.get("libvirt_version", ""))
+    if version and tuple(int(part) for part in version.split(".")[:2]) < _ISOLATED_PORTS:
+        return unsupported(
+            f"libvirt {version} has no isolated ports of bridges", "upgrade libvirt on the hypervisor to 6.1 or later"
+        )
+    return _PACKETS
 
 
 def _peers(use: FeatureUse, capabilities: Capabilities) -> Support:
@@ -179,8 +186,15 @@ def _revoke(use: FeatureUse, capabilities: Capabilities) -> Support:
 _SPECIAL: Mapping[str, Callable[[FeatureUse, Capabilities], Support]] = {
     **support_host.ANSWERS,
     "isolation.policies.anti_spoofing": _filtered,
+    "isolation.policies.metadata": _filtered,
+    "isolation.policies.metadata.access": _metadata_access,
+    "isolation.policies.metadata.hop_limit": _metadata_hops,
+    "isolation.policies.no_host_access": _filtered,
+    "isolation.policies.no_internet": _filtered,
+    "isolation.policies.peer_isolation": _ports,
     "isolation.policies.traffic": _filtered,
     "isolation.policies.traffic.allow": _services,
+    "isolation.policies.traffic.deny": _services,
     "isolation.policies.traffic.destinations": _peers,
     "isolation.policies.traffic.revoke": _revoke,
     "isolation.policies.traffic.sources": _peers,

@@ -7,7 +7,7 @@ from provision.models import ConfinementPolicy
 from provision.spi import ENFORCED, Capabilities, Evidence, FeatureUse, Support, unsupported
 from provision_libvirt.resources.xml_protection import MANDATORY
 
-ACCEPTED = Support(True, evidence=frozenset({Evidence.ACCEPTED}))
+SEEN = Support(True, evidence=frozenset({Evidence.ACCEPTED, Evidence.EFFECTIVE}))
 Answer = Callable[[FeatureUse, Capabilities], Support]
 
 BEST: Mapping[str, Any] = {
@@ -137,11 +137,11 @@ def _location(use: FeatureUse, capabilities: Capabilities) -> Support:
 def _dedicated(use: FeatureUse, capabilities: Capabilities) -> Support:
     if not capabilities.facts.get("topology"):
         return unsupported("the hypervisor does not tell which CPUs it has", "see: virsh capabilities")
-    return ACCEPTED
+    return SEEN
 
 
 def _memory(use: FeatureUse, capabilities: Capabilities) -> Support:
-    return ACCEPTED
+    return SEEN
 
 
 def _locked(use: FeatureUse, capabilities: Capabilities) -> Support:
@@ -179,7 +179,7 @@ def _confinement(use: FeatureUse, capabilities: Capabilities) -> Support:
                 "is 0, or its kernel has no seccomp)",
                 "on the hypervisor: seccomp_sandbox = 1, and restart libvirt; or write 'seccomp: false'",
             )
-    return ACCEPTED
+    return SEEN
 
 
 def _hidden(use: FeatureUse, capabilities: Capabilities) -> Support:
@@ -189,7 +189,7 @@ def _hidden(use: FeatureUse, capabilities: Capabilities) -> Support:
             "switch off",
             "use a hypervisor with working KVM",
         )
-    return ACCEPTED
+    return SEEN
 
 
 def _secure_boot(use: FeatureUse, capabilities: Capabilities) -> Support:
@@ -198,7 +198,7 @@ def _secure_boot(use: FeatureUse, capabilities: Capabilities) -> Support:
             "the hypervisor has no UEFI firmware with secure boot (virsh domcapabilities names none)",
             "on the hypervisor: apt-get install ovmf",
         )
-    return ACCEPTED
+    return SEEN
 
 
 def _vtpm(use: FeatureUse, capabilities: Capabilities) -> Support:
@@ -216,7 +216,7 @@ def _disk_encryption(use: FeatureUse, capabilities: Capabilities) -> Support:
             "the hypervisor's libvirt keeps no keys (its secret driver is not there)",
             "apt-get install libvirt-daemon-system on the hypervisor, or encrypt in the guest",
         )
-    return ACCEPTED if use.feature.startswith("isolation.") else ENFORCED
+    return SEEN if use.feature.startswith("isolation.") else ENFORCED
 
 
 def _key(use: FeatureUse, capabilities: Capabilities) -> Support:

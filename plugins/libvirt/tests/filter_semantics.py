@@ -42,13 +42,14 @@ class Nic:
 
     mac: str
     rules: tuple[Mapping[str, Any], ...]
+    isolated: bool = False
 
 
 def nic_of(graph: ResourceGraph, domain: str, index: int) -> Nic:
     nodes = {node.name: node for node in graph.nodes}
     nic = nodes[domain].inputs["nics"][index]
     found = list(_flat(nodes, nic["filter"]))
-    return Nic(nic["mac"], tuple(sorted(found, key=lambda rule: rule["priority"])))
+    return Nic(nic["mac"], tuple(sorted(found, key=lambda rule: rule["priority"])), nic.get("isolated", False))
 
 
 def _flat(nodes: Mapping[str, Any], name: Output) -> Iterator[Mapping[str, Any]]:
@@ -138,6 +139,9 @@ def _addresses(attributes: Mapping[str, str], packet: Packet) -> list[bool]:
         if f"{side}ipaddr" in attributes:
             mask = attributes.get(f"{side}ipmask", "32" if packet.family == 4 else "128")
             found.append(_within(address, f"{attributes[f'{side}ipaddr']}/{mask}"))
+        if f"{side}ipfrom" in attributes:
+            first, last = (ip_address(attributes[f"{side}{end}"]) for end in ("ipfrom", "ipto"))
+            found.append(first <= ip_address(address) <= last)
     return found
 
 

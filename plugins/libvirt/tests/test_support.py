@@ -52,7 +52,10 @@ def models(annotation):
 
 
 SAMPLES = {
+    "isolation.policies.metadata.access": "closed",
+    "isolation.policies.metadata.hop_limit": 1,
     "isolation.policies.traffic.allow": [Service.parse("tcp/80")],
+    "isolation.policies.traffic.deny": [Service.parse("tcp/80")],
     "isolation.policies.traffic.destinations": [Peer.parse("machine.web")],
     "isolation.policies.traffic.sources": [Peer.parse("outside")],
     "isolation.policies.traffic.revoke": Revoke.CUT,
@@ -90,6 +93,11 @@ def test_what_is_enforced_is_this():
         "isolation.policies.dedicated_cpus.smt", "isolation.policies.memory", "isolation.policies.memory.huge_pages",
         "isolation.policies.memory.locked", "isolation.policies.memory.machines",
         "isolation.policies.memory.shared_pages",
+        "isolation.policies.metadata", "isolation.policies.metadata.access", "isolation.policies.metadata.hop_limit",
+        "isolation.policies.metadata.machines", "isolation.policies.no_host_access",
+        "isolation.policies.no_host_access.machines", "isolation.policies.no_internet",
+        "isolation.policies.no_internet.machines", "isolation.policies.peer_isolation",
+        "isolation.policies.peer_isolation.machines", "isolation.policies.traffic.deny",
         "isolation.policies.traffic", "isolation.policies.traffic.allow", "isolation.policies.traffic.destinations",
         "isolation.policies.traffic.order", "isolation.policies.traffic.revoke", "isolation.policies.traffic.sources",
         "isolation.services.dhcp", "isolation.services.dns", "isolation.services.nd", "machines.cpus",
@@ -252,3 +260,81 @@ def test_cores_that_the_host_does_not_have_are_refused_or_recorded_as_a_downgrad
     assert (
         downgraded.reason == "of the hypervisor's 8 CPUs none would be left for the 1 machine without CPUs of their own"
     )
+
+
+def negotiated(policies, **facts):
+    document = {
+        "version": 1,
+        "networks": {"lan": {"cidr": "10.1.0.0/24"}, "out": {"cidr": "10.2.0.0/24", "internet": "nat"}},
+        "machines": {
+            "web": {"image": "micro", "memory": "64MiB", "nics": [{"network": "lan"}]},
+            "db": {"image": "micro", "memory": "64MiB", "nics": [{"network": "lan"}]},
+            "pc": {"image": "micro", "memory": "64MiB", "nics": [{"network": "out"}]},
+        },
+        "isolation": {"policies": policies},
+    }
+    known = Capabilities("libvirt", FACTS | facts)
+    return negotiate(Stack.model_validate(document), LibvirtProvider(), known, DiagnosticSink())
+
+
+def traffic(order, **services):
+    return {"kind": "traffic", "from": ["machine.web"], "to": ["machine.db"], "order": order} | services
+
+
+def test_denials_that_alternate_with_allowances_more_often_than_there_is_room_are_refused():
+    def many(count):
+        turns = ({"deny": ["tcp/22"]}, {"allow": ["tcp/23"]})
+        return {f"p{order}": traffic(order, **turns[order % 2]) for order in range(count)}
+
+    assert len(negotiated(many(48))) == 48
+    with pytest.raises(PolicyRefused) as caught:
+        negotiated(many(49))
+    assert "change 48 times between deny and allow, and libvirt's packet filter has room for 47" in str(
+        caught.value.diagnostics[0]
+    )
+    same_turn = {f"d{order}": traffic(order, deny=["tcp/22"]) for order in range(200)}
+    assert len(negotiated(same_turn | {"late": traffic(999, allow=["tcp"])})) == 201
+
+
+def test_cutting_established_flows_is_refused_where_something_is_denied():
+    cut = traffic(2, allow=["tcp/22"], revoke="cut")
+    assert negotiated({"cut": cut})["cut"].verdict is Verdict.ENFORCE
+    with pytest.raises(PolicyRefused) as caught:
+        negotiated({"shut": traffic(1, deny=["tcp/23"]), "cut": cut})
+    assert "lets a 'deny' that is new stop new connections only" in caught.value.diagnostics[0].summary
+
+
+def test_groups_of_machines_that_are_apart_need_networks_of_their_own():
+    def apart(*machines, **further):
+        return {"kind": "peer_isolation", "machines": [f"machine.{name}" for name in machines]} | further
+
+    assert negotiated({"lan": apart("web", "db"), "more": apart("db", "web", "pc")})["lan"].verdict is Verdict.ENFORCE
+    assert negotiated({"lan": apart("web", "db"), "out": apart("pc")})["out"].verdict is Verdict.ENFORCE
+    with pytest.raises(PolicyRefused) as caught:
+        negotiated({"one": apart("web"), "two": apart("db")})
+    assert "on network 'lan' machines 'db' and 'web' would be kept apart too" in caught.value.diagnostics[0].summary
+    found = negotiated({"one": apart("web"), "two": apart("db", level="preferred")})
+    assert [found[name].verdict for name in ("one", "two")] == [Verdict.ENFORCE, Verdict.DOWNGRADE]
+
+
+@pytest.mark.parametrize(("version", "enforced"), [("6.0.0", False), ("6.1.0", True), ("10.0.0", True)])
+def test_isolated_ports_need_a_libvirt_that_has_them(version, enforced):
+    assert answer("isolation.policies.peer_isolation", libvirt_version=version).enforced is enforced
+
+
+def test_the_hypervisor_is_closed_only_where_its_addresses_are_known():
+    def closed(machine):
+        return {"closed": {"kind": "no_host_access", "machines": [f"machine.{machine}"]}}
+
+    assert negotiated(closed("*"))["closed"].verdict is Verdict.ENFORCE
+    assert negotiated(closed("web"), host_addresses=[])["closed"].verdict is Verdict.ENFORCE
+    with pytest.raises(PolicyRefused) as caught:
+        negotiated(closed("pc"), host_addresses=[])
+    assert "machine 'pc' has a way out by network 'out'" in caught.value.diagnostics[0].summary
+
+
+@pytest.mark.parametrize(("field", "value"), [("access", "token"), ("hop_limit", 2)])
+def test_what_only_a_metadata_service_could_do_is_refused(field, value):
+    said = answer(f"isolation.policies.metadata.{field}", value)
+    assert not said.enforced
+    assert "libvirt has no metadata service" in said.reason

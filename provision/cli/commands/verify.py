@@ -18,6 +18,9 @@ from provision.cli import options
 def command(directory: Path, stack: str | None, output: str, static: bool) -> int:
     """Send real packets between the machines of the stack in DIRECTORY and compare with its policies.
 
+    What packets cannot show is looked at elsewhere: native rules are proven, what the platform records is read
+    back, and what its host applies is looked at, for every policy and every share.
+
     With --static nothing needs to be deployed: the native rules are read back as sets of packets and compared
     with the file; every difference is named by a packet.
 

@@ -2,9 +2,10 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from itertools import count
 from typing import Any
 
 import yaml
@@ -142,11 +143,13 @@ def _definition(value: Mapping[str, Any]) -> Definition:
     """
     secrets: dict[str, SecretStr] = {}
     foreign: list[str] = []
+    texts = frozenset(_texts(value))
+    tokens = (f"[secret {number}]" for number in count(1))
 
     def written(item: Any, path: str) -> Any:
         if isinstance(item, SecretValue):
             bare = plain(item)
-            token = f"[secret {len(secrets) + 1}]"
+            token = next(name for name in tokens if name not in texts)
             secrets[token] = SecretStr(bare if isinstance(bare, str) else json.dumps(bare))
             return token
         if isinstance(item, Mapping):
@@ -166,6 +169,15 @@ def _definition(value: Mapping[str, Any]) -> Definition:
         raise Refused.for_inputs({path: "is neither text, number, truth value, list nor map" for path in foreign})
     text = yaml.dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=10_000)
     return Definition(text, secrets=secrets)
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """The texts in a value that are not secret."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping | list):
+        for item in value.values() if isinstance(value, Mapping) else value:
+            yield from _texts(item)
 
 
 class _Dumper(yaml.SafeDumper):

@@ -9,8 +9,9 @@ from typing import Any
 
 import grpc.aio
 
+from provision.host import guarding
 from provision.host.component.servicer import ComponentServicer
-from provision.host.protocol import CHANNEL_OPTIONS, provider_pb2_grpc
+from provision.host.protocol import CHANNEL_OPTIONS
 
 GRACE_S = 4.0
 """The engine kills a plugin five seconds after it asked it to end."""
@@ -24,8 +25,8 @@ def main() -> None:
     # The first line on stdout is the port and nothing else: what plugins or their libraries print goes to stderr.
     port_file = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
-    asyncio.run(_serve(_engine_address(sys.argv[1:]), port_file, parent))
-    # Threads that still wait for a platform must not keep the process alive.
+    asyncio.Runner().run(_serve(_engine_address(sys.argv[1:]), port_file, parent))
+    # The runner is not closed: that waits for threads, and those that wait for a platform may never end.
     sys.stderr.flush()
     os._exit(0)
 
@@ -45,7 +46,7 @@ async def _serve(engine: str, port_file: Any, parent: int) -> None:
     ended = asyncio.Event()
     servicer = ComponentServicer(engine)
     server = grpc.aio.server(options=CHANNEL_OPTIONS)
-    provider_pb2_grpc.add_ResourceProviderServicer_to_server(servicer, server)
+    guarding.serve(servicer, server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     loop = asyncio.get_running_loop()

@@ -3,12 +3,12 @@
 import asyncio
 import json
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any, NoReturn, TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import grpc
 from google.protobuf import empty_pb2
 
-from provision.host.component.refusing import Refused
+from provision.host.aborting import Abort
 from provision.host.component.schema import INPUTS, PACKAGE, STACK, schema
 from provision.host.protocol import plugin_pb2, provider_pb2, provider_pb2_grpc
 from provision.host.setup import semantic_version
@@ -18,7 +18,9 @@ R = TypeVar("R")
 
 
 class ComponentServicer(provider_pb2_grpc.ResourceProviderServicer):
-    """Serves the package `provision`; what a method needs is imported by it, so that the process starts quickly.
+    """Serves the package `provision`, behind `guarding.serve`, which makes answers of all failures.
+
+    What a method needs is imported by it, so that the process starts quickly.
 
     Attributes:
         cancelled: whether the engine is done with this process.
@@ -82,14 +84,11 @@ class ComponentServicer(provider_pb2_grpc.ResourceProviderServicer):
     ) -> provider_pb2.ConstructResponse:
         """Make, or preview, a stack file as a component."""
         if request.type != STACK:
-            await self._not_offered(context, "component", request.type)
+            raise _not_offered("component", request.type)
         from provision.host.component.construct import construct  # late: the schema can be had without all of it
 
         try:
             return await construct(request, self._engine)
-        except Refused as refused:
-            await context.abort(refused.code, refused.message, refused.trailing_metadata)
-            raise AssertionError("abort does not return") from None
         except asyncio.CancelledError:
             await context.abort(grpc.StatusCode.CANCELLED, "the engine has ended the run")
             raise
@@ -98,62 +97,58 @@ class ComponentServicer(provider_pb2_grpc.ResourceProviderServicer):
         """Recall what is not known."""
         from provision.host.component.remembering import check
 
-        return check(await self._own(request, context))
+        return check(_own(request))
 
     async def Diff(self, request: provider_pb2.DiffRequest, context: Context) -> provider_pb2.DiffResponse:
         """Compare what is remembered."""
         from provision.host.component.remembering import diff
 
-        return diff(await self._own(request, context))
+        return diff(_own(request))
 
     async def Create(self, request: provider_pb2.CreateRequest, context: Context) -> provider_pb2.CreateResponse:
         """Begin to remember."""
         from provision.host.component.remembering import create
 
-        return create(await self._own(request, context))
+        return create(_own(request))
 
     async def Update(self, request: provider_pb2.UpdateRequest, context: Context) -> provider_pb2.UpdateResponse:
         """Remember something else."""
         from provision.host.component.remembering import update
 
-        return update(await self._own(request, context))
+        return update(_own(request))
 
     async def Read(self, request: provider_pb2.ReadRequest, context: Context) -> provider_pb2.ReadResponse:
         """State says what is remembered."""
         from provision.host.component.remembering import read
 
-        try:
-            return read(await self._own(request, context))
-        except Refused as refused:
-            await context.abort(refused.code, refused.message)
-            raise AssertionError("abort does not return") from None
+        return read(_own(request))
 
     async def Delete(self, request: provider_pb2.DeleteRequest, context: Context) -> empty_pb2.Empty:
         """Forget."""
-        await self._own(request, context)
+        _own(request)
         return empty_pb2.Empty()
-
-    async def _own(self, request: R, context: Context) -> R:
-        """The request, which must be about the one resource that there is."""
-        asked: Any = request
-        token = asked.type or asked.urn.split("::")[2].split("$")[-1]
-        if token != INPUTS:
-            await self._not_offered(context, "resource", token)
-        return request
 
     async def Invoke(self, request: provider_pb2.InvokeRequest, context: Context) -> provider_pb2.InvokeResponse:
         """There are no functions."""
-        await self._not_offered(context, "function", request.tok)
+        raise _not_offered("function", request.tok)
 
     async def Call(self, request: provider_pb2.CallRequest, context: Context) -> provider_pb2.CallResponse:
         """There are no methods."""
-        await self._not_offered(context, "method", request.tok)
+        raise _not_offered("method", request.tok)
 
-    async def _not_offered(self, context: Context, what: str, token: str) -> NoReturn:
-        await context.abort(
-            grpc.StatusCode.UNIMPLEMENTED, f"{PACKAGE} has no {what} '{token}': it offers the component {STACK} alone"
-        )
-        raise AssertionError("abort does not return")
+
+def _own(request: R) -> R:
+    """The request, which must be about the one resource that there is."""
+    asked: Any = request
+    token = asked.type or asked.urn.split("::")[2].split("$")[-1]
+    if token != INPUTS:
+        raise _not_offered("resource", token)
+    return request
+
+
+def _not_offered(what: str, token: str) -> Abort:
+    offered = f"it offers the component {STACK} alone"
+    return Abort(grpc.StatusCode.UNIMPLEMENTED, f"{PACKAGE} has no {what} '{token}': {offered}")
 
 
 def own_version() -> str:

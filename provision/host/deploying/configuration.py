@@ -1,6 +1,7 @@
 """A plugin's configuration, from the stack file and from what is configured, checked before anything is registered."""
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -10,6 +11,10 @@ from pydantic import SecretStr, ValidationError
 
 from provision.errors import UserError
 from provision.host.deploying.wire import wire_inputs
+from provision.host.plugin.environment import with_environment
+from provision.host.plugin.masking import Masker, secrets_in
+from provision.host.plugin.shapes import record_of
+from provision.host.plugin.wire import dump
 from provision.host.values import SecretValue
 from provision.spi import Output, Properties, Provider
 
@@ -36,11 +41,15 @@ class ProviderConfig:
     model: Properties
     inputs: Mapping[str, Any]
 
+    def masker(self) -> Masker:
+        """Hides what is secret in it."""
+        return Masker((*secrets_in(dump(self.model)), *secrets_in(self.inputs)))
+
 
 def provider_config(
     provider: Provider[Any, Any], from_file: Mapping[str, Any], configured: Mapping[str, ConfigValue]
 ) -> ProviderConfig:
-    """Put the file's and the configured values together; the configured ones win.
+    """Put the file's and the configured values together; the configured ones win, and both over the environment.
 
     Raises:
         UserError: a key is unknown, a value does not fit, or one is missing.
@@ -50,6 +59,7 @@ def provider_config(
     names = {spelling: name for name, field in kind.model_fields.items() for spelling in (name, field.alias or name)}
     values: dict[str, Any] = {}
     secret: set[str] = set()
+    texts: list[str] = []
     for key, value in {**from_file, **configured}.items():
         if key not in names:
             close = get_close_matches(key, names, 1)
@@ -60,17 +70,22 @@ def provider_config(
         if isinstance(value, SecretStr):
             secret.add(names[key])
             value = value.get_secret_value()
+            texts.append(value)
         values[names[key]] = _parsed(value)
+    given = {kind.model_fields[name].alias or name: value for name, value in values.items()}
+    whole = with_environment(given, record_of(kind), os.environ)  # as the plugin's own process does
+    texts += [value for alias, value in whole.items() if alias not in given and isinstance(value, str)]
     try:
-        model = kind.model_validate(values)
+        model = kind.model_validate(whole)
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         name = str(first["loc"][0]) if first["loc"] else ""
         alias = (kind.model_fields[names[name]].alias or name) if name in names else name
         command = f"pulumi config set {package}:{alias} VALUE"
-        raise UserError(f"setting '{alias}' of platform '{provider.name}': {first['msg']}", command) from None
-    given = {name: getattr(model, name) for name in values}
-    inputs = wire_inputs(kind, given, _no_output)
+        raise UserError(
+            f"setting '{alias}' of platform '{provider.name}': {Masker(texts)(first['msg'])}", command
+        ) from None
+    inputs = wire_inputs(kind, {name: getattr(model, name) for name in values}, _no_output)
     for name in secret:
         alias = kind.model_fields[name].alias or name
         if alias in inputs and not isinstance(inputs[alias], SecretValue | SecretStr):

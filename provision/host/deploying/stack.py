@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import SecretStr
 
 from provision.diagnostics import Diagnostic, DiagnosticSink
-from provision.errors import PluginError
+from provision.errors import PluginError, ProvisionError
 from provision.host.deploying.configuration import FRAMEWORK, Config, ProviderConfig, provider_config
 from provision.host.deploying.deploy import Deployment, Inherited
 from provision.host.deploying.explain import without_count
@@ -228,11 +228,16 @@ def agree(placed: PlacedStack, config: ProviderConfig, sink: DiagnosticSink) -> 
         ProvisionError: it cannot be reached, or does not agree.
     """
     provider = registry.load(placed.platform)
-    session = provider.connect(config.model)
     try:
-        capabilities = provider.capabilities(session)
-    finally:
-        provider.disconnect(session)
+        session = provider.connect(config.model)
+        try:
+            capabilities = provider.capabilities(session)
+        finally:
+            provider.disconnect(session)
+    except ProvisionError as error:
+        mask = config.masker()
+        error.summary, error.fix = mask(error.summary), mask(error.fix)
+        raise
     return Negotiated(placed, provider, config, capabilities, negotiate(placed.stack, provider, capabilities, sink))
 
 

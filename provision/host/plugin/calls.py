@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from provision.host.plugin.running import Defect, Running, kept
-from provision.spi.resource import Cancelled
+from provision.spi.operation import Cancelled
 
 R = TypeVar("R")
 
@@ -165,6 +165,8 @@ class _Call:
     def _overdue(self) -> None:
         if self.running.action != "create" or self.running.progress.made is not None:
             self.leave()
+        else:  # nobody would record the object; it is left as soon as it can be
+            self._later(REMINDER_S, self._overdue)
 
     def _remind(self, why: str) -> None:
         if self.answer.done():

@@ -4,7 +4,7 @@ What is known is validated even when other inputs are not; a complaint that hang
 the update can tell.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
@@ -15,10 +15,9 @@ from pydantic_core import ErrorDetails
 
 from provision.host.plugin.diffing import format_wire_path
 from provision.host.plugin.shapes import Entries, Items, Leaf, Record, Shape, child, record_of
+from provision.host.plugin.walking import Path
 from provision.host.plugin.wire import adapter, dump, marked
 from provision.spi.properties import UNKNOWN, has_unknown
-
-Path = tuple[str | int, ...]
 
 
 @dataclass(frozen=True)
@@ -269,8 +268,3 @@ def _unfrozen(model: type[BaseModel]) -> type[BaseModel]:
         model_config = model.model_config | {"frozen": False}
 
     return Loose
-
-
-def named(failures: Iterable[Failure], mask: Callable[[str], str]) -> list[Failure]:
-    """The failures with secrets masked."""
-    return [Failure(failure.path, mask(failure.reason)) for failure in failures]

@@ -11,8 +11,9 @@ from provision.host.plugin.diffing import compare
 from provision.host.plugin.shapes import Field, Record, record_of, to_python_names
 from provision.host.plugin.wire import marked
 from provision.host.values import plain
+from provision.spi.operation import Operation
 from provision.spi.properties import UNKNOWN, Sticky, has_unknown
-from provision.spi.resource import ChoiceRequest, Operation
+from provision.spi.resource import ChoiceRequest
 
 Choose = Callable[[ChoiceRequest], Any]
 
@@ -78,4 +79,4 @@ def _stays(model: type[BaseModel], sticky: Sticky, inputs: Mapping[str, Any], ol
 
 
 def _dumped(value: Any) -> Any:
-    return value.model_dump(mode="python", by_alias=True) if isinstance(value, BaseModel) else value
+    return value.model_dump(mode="python", by_alias=True, warnings=False) if isinstance(value, BaseModel) else value

@@ -7,9 +7,9 @@ from typing import Any
 import grpc
 from pydantic import BaseModel
 
+from provision.host.aborting import Abort
 from provision.host.plugin.checking import Failure, check
 from provision.host.plugin.environment import read_text, with_environment
-from provision.host.plugin.failures import Abort
 from provision.host.plugin.shapes import record_of
 from provision.host.protocol import provider_pb2
 from provision.host.values import plain

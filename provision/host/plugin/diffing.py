@@ -3,17 +3,15 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, TypeAlias
+from typing import Any
 
 from pydantic import BaseModel
 
 from provision.host.plugin.shapes import SEVERITY, Entries, Field, Items, Leaf, Record, Shape, child, record_of
+from provision.host.plugin.walking import ABSENT, Path
 from provision.host.plugin.wire import marked
 from provision.host.values import plain
 from provision.spi.properties import UNKNOWN, Change, OnChange, has_unknown
-
-Path: TypeAlias = tuple[str | int, ...]
-_ABSENT = object()
 
 
 class Kind(StrEnum):
@@ -35,7 +33,7 @@ class Difference:
         uncertain: whether it only may differ, since a value is not known yet.
     """
 
-    path: tuple[str | int, ...]
+    path: Path
     kind: Kind
     change: Change = Change.IN_PLACE
     uncertain: bool = False
@@ -105,7 +103,7 @@ def _record(
 
 def _same(old: Any, new: Any, field: Field) -> bool:
     """Whether two known values differ in spelling alone."""
-    if old is _ABSENT or new is _ABSENT or has_unknown(old) or has_unknown(new):
+    if old is ABSENT or new is ABSENT or has_unknown(old) or has_unknown(new):
         return False
     return equal(field.normal(old), field.normal(new))
 
@@ -122,23 +120,23 @@ def equal(one: Any, other: Any) -> bool:
 def _or_default(values: Mapping[str, Any], wire: str, field: Field) -> Any:
     if wire in values:
         value = values[wire]
-        return _ABSENT if value is None and field.omits_null else value
+        return ABSENT if value is None and field.omits_null else value
     if field.info.is_required():
-        return _ABSENT
+        return ABSENT
     default = field.info.get_default(call_default_factory=True, validated_data={})
     if default is None:
-        return _ABSENT
+        return ABSENT
     if isinstance(default, BaseModel):
         default = default.model_dump(mode="python", by_alias=True)
     return plain(marked({wire: default}, Record(()))[wire])
 
 
 def _value(old: Any, new: Any, shape: Shape, path: Path, least: Change) -> Iterator[Difference]:
-    if old is _ABSENT and new is _ABSENT:
+    if old is ABSENT and new is ABSENT:
         return
-    if old is _ABSENT:
+    if old is ABSENT:
         yield Difference(path, Kind.ADD, least, new is UNKNOWN)
-    elif new is _ABSENT:
+    elif new is ABSENT:
         yield Difference(path, Kind.DELETE, least)
     elif old is UNKNOWN or new is UNKNOWN:
         yield Difference(path, Kind.UPDATE, least, True)
@@ -148,12 +146,12 @@ def _value(old: Any, new: Any, shape: Shape, path: Path, least: Change) -> Itera
         else:
             inner = shape.item if isinstance(shape, Entries) else Leaf()
             for key in sorted({*old, *new}):
-                yield from _value(old.get(key, _ABSENT), new.get(key, _ABSENT), inner, (*path, key), least)
+                yield from _value(old.get(key, ABSENT), new.get(key, ABSENT), inner, (*path, key), least)
     elif isinstance(old, list) and isinstance(new, list):
         inner = shape.item if isinstance(shape, Items) else child(shape, 0)
         for index in range(max(len(old), len(new))):
-            before = old[index] if index < len(old) else _ABSENT
-            after = new[index] if index < len(new) else _ABSENT
+            before = old[index] if index < len(old) else ABSENT
+            after = new[index] if index < len(new) else ABSENT
             yield from _value(before, after, inner, (*path, index), least)
     elif not equal(old, new):
         yield Difference(path, Kind.UPDATE, least)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Protocol
 
 import grpc.aio
@@ -26,7 +27,7 @@ class Log(Protocol):
         """Record what only an author wants to see."""
 
     async def flush(self) -> None:
-        """Wait until everything has arrived; not for ever."""
+        """Wait until all that is to stay has arrived; not for ever."""
 
 
 class Silent:
@@ -59,6 +60,7 @@ class EngineLog:
         self._loop = asyncio.get_running_loop()
         self._queue: asyncio.Queue[engine_pb2.LogRequest | asyncio.Future[None] | str | None] = asyncio.Queue()
         self._status: dict[str, str] = {}
+        self._lasting = 0
         self._channel = grpc.aio.insecure_channel(address, options=CHANNEL_OPTIONS)
         self._task = self._loop.create_task(self._send())
 
@@ -79,15 +81,21 @@ class EngineLog:
         self._put(engine_pb2.DEBUG, urn, text)
 
     async def flush(self) -> None:
-        """Wait until everything has arrived; two seconds at most."""
+        """Wait until every note and warning has arrived; two seconds at most."""
         await asyncio.sleep(0)  # what was said in this turn of the loop is put into the queue in the next
+        if not self._lasting:
+            return
         sent: asyncio.Future[None] = self._loop.create_future()
         self._queue.put_nowait(sent)
         await asyncio.wait([sent], timeout=2)
 
     def _put(self, severity: Any, urn: str, text: str) -> None:
         request = engine_pb2.LogRequest(severity=severity, message=fit(text), urn=urn)
-        self._soon(lambda: self._queue.put_nowait(request))
+        self._soon(lambda: self._put_request(request))
+
+    def _put_request(self, request: engine_pb2.LogRequest) -> None:
+        self._lasting += _lasts(request)
+        self._queue.put_nowait(request)
 
     def _put_status(self, urn: str, text: str) -> None:
         if urn not in self._status:
@@ -107,14 +115,14 @@ class EngineLog:
                 if not item.done():
                     item.set_result(None)
                 continue
-            request = item
-            if isinstance(item, str):
+            if isinstance(item, engine_pb2.LogRequest):
+                request = item
+            else:
                 text = self._status.pop(item)
                 request = engine_pb2.LogRequest(severity=engine_pb2.INFO, message=text, urn=item, ephemeral=True)
-            try:
+            with suppress(grpc.aio.AioRpcError):
                 await engine.Log(request, timeout=10)
-            except grpc.aio.AioRpcError:
-                continue
+            self._lasting -= _lasts(request)
 
     async def close(self) -> None:
         """Send what is left, for two seconds at most."""
@@ -122,3 +130,8 @@ class EngineLog:
         await asyncio.wait([self._task], timeout=2)
         self._task.cancel()
         await self._channel.close()
+
+
+def _lasts(request: engine_pb2.LogRequest) -> bool:
+    """Whether a person is to read it, and not only for a moment."""
+    return bool(request.severity != engine_pb2.DEBUG and not request.ephemeral)

@@ -20,8 +20,9 @@ from provision.host.plugin.walking import ABSENT, Path, at, declares, transforme
 from provision.host.plugin.wire import marked, public, rewrap
 from provision.host.plugin.write_only import Vault, salts, with_kept, without_digests
 from provision.host.values import plain
+from provision.spi.operation import Operation
 from provision.spi.properties import UNKNOWN, OwnedInputs
-from provision.spi.resource import CanCheck, CanChoose, CheckRequest, ChoiceRequest, Operation, ResourceType
+from provision.spi.resource import CanCheck, CanChoose, CheckRequest, ChoiceRequest, ResourceType
 
 Wire = Mapping[str, Any]
 

@@ -4,8 +4,6 @@ Never `UNKNOWN`, `INTERNAL` or `DATA_LOSS`: after those the engine takes its own
 """
 
 import grpc
-from google.protobuf.any_pb2 import Any
-from google.protobuf.message import Message
 
 from provision.errors import (
     EnvironmentProblem,
@@ -16,34 +14,11 @@ from provision.errors import (
     ProvisionError,
     UserError,
 )
+from provision.host.aborting import Abort
 from provision.host.plugin.masking import Masker
 from provision.host.plugin.running import Defect, Running
-from provision.host.plugin.texts import fit, text_of
-from provision.host.protocol import status_pb2
-from provision.spi.resource import Cancelled
-
-
-class Abort(Exception):
-    """Ends a call with a status; `detail` travels with it."""
-
-    def __init__(self, code: grpc.StatusCode, message: str, detail: Message | None = None) -> None:
-        """End with `code` and `message`."""
-        message = fit(message)
-        super().__init__(message)
-        self.code = code
-        self.message = message
-        self.detail = detail
-
-    @property
-    def trailing_metadata(self) -> tuple[tuple[str, bytes], ...]:
-        """The detail as gRPC carries it."""
-        if self.detail is None:
-            return ()
-        packed = Any()
-        packed.Pack(self.detail)
-        status = status_pb2.Status(code=self.code.value[0], message=self.message, details=[packed])
-        return (("grpc-status-details-bin", status.SerializeToString()),)
-
+from provision.host.plugin.texts import text_of
+from provision.spi.operation import Cancelled
 
 _CODES: tuple[tuple[type[ProvisionError], grpc.StatusCode], ...] = (
     (UserError, grpc.StatusCode.INVALID_ARGUMENT),

@@ -11,7 +11,7 @@ from provision.host.plugin.shapes import Record, record_of
 from provision.host.plugin.wire import dump, public
 from provision.host.values import SecretValue, plain
 from provision.spi.functions import AnyFunction, FunctionRequest
-from provision.spi.resource import Operation
+from provision.spi.operation import Operation
 
 Wire = Mapping[str, Any]
 

@@ -11,9 +11,10 @@ from typing import Any, TypeVar
 import grpc
 
 from provision.errors import CreatedButUnhealthy
+from provision.host.aborting import Abort
 from provision.host.plugin.calls import Calls
 from provision.host.plugin.engine_log import EngineLog, Log, Silent
-from provision.host.plugin.failures import Abort, abort_for
+from provision.host.plugin.failures import abort_for
 from provision.host.plugin.functions import DataFunction
 from provision.host.plugin.limits import Limits
 from provision.host.plugin.listing import Searches
@@ -75,7 +76,8 @@ class Host:
         self.calls.cancel()
         if self._connected:
             self._connected = False
-            disconnect = asyncio.get_running_loop().run_in_executor(None, self.provider.disconnect, self._session)
+            # Not in the loop's own threads: those are waited for when the loop ends, however long that takes.
+            disconnect = asyncio.create_task(self.calls.ask(lambda: self.provider.disconnect(self._session)))
             await asyncio.wait([disconnect], timeout=2)
         if isinstance(self._log, EngineLog):
             await self._log.close()
@@ -152,7 +154,6 @@ class Host:
             if running.late and running.action in ("create", "update", "delete"):
                 limit = f"its time limit of {running.limit:.3g} s"
                 self._log.warning(running.urn, f"{running.action} took longer than {limit}")
-                running.progress.noted = True
             return result
         except Unhealthy as error:
             raise init_failed(error, mask) from None
@@ -164,9 +165,8 @@ class Host:
                 error, plugin=self.provider.name, subject=subject, action=action, mask=mask, running=running
             ) from None
         finally:
-            # Lasting lines are said before the operation ends: after the last one nobody listens.
-            if running is not None and running.progress.noted:
-                await self._log.flush()
+            # Lasting lines are said before the call ends: after the last one nobody listens.
+            await self._log.flush()
 
     def _not_offered(self, what: str, token: str, known: Sequence[str] = ()) -> Abort:
         close = get_close_matches(token, known, 1)

@@ -18,12 +18,11 @@ def of_create(
     result: dict[str, Any] = {}
     for wire, field in fields_of(outputs_model).items():
         if _hidden(inputs_model, field):
-            result.pop(wire, None)
-        elif _mirrors(inputs_model, field):
-            if wire in inputs:
-                result[wire] = inputs[wire]
-        else:
+            continue
+        if not _mirrors(inputs_model, field):
             result[wire] = _unknown(field)
+        elif wire in inputs:
+            result[wire] = inputs[wire]
     return mirrored(marked(result, record_of(outputs_model)), inputs)
 
 

@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 import grpc.aio
 
 from provision.errors import ProvisionError
-from provision.host.plugin import guarding
+from provision.host import guarding
 from provision.host.plugin.servicer import PluginServicer
 from provision.host.protocol import CHANNEL_OPTIONS
 from provision.spi import registry
@@ -52,8 +52,8 @@ def serve(provider: Provider[Any, Any], engine: str = "", parent: int | None = N
     # The first line on stdout is the port and nothing else: what a plugin or its libraries print goes to stderr.
     port_file = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
-    asyncio.run(_serve(provider, engine, port_file, os.getppid() if parent is None else parent))
-    # Threads that still wait for a platform must not keep the process alive.
+    asyncio.Runner().run(_serve(provider, engine, port_file, os.getppid() if parent is None else parent))
+    # The runner is not closed: that waits for threads, and those that wait for a platform may never end.
     sys.stderr.flush()
     os._exit(0)
 

@@ -17,9 +17,10 @@ from provision.host.plugin.shapes import Record, record_of, to_wire_names
 from provision.host.plugin.state import UNHEALTHY, Plan, State, Unhealthy
 from provision.host.plugin.upgrades import APPLIED, Recorded, recorded, stamped
 from provision.host.plugin.walking import declares
-from provision.host.plugin.wire import dump, marked, mirrored, public, read_stored
+from provision.host.plugin.wire import dump, marked, mirrored, public, read_stored, rewrap
 from provision.host.plugin.write_only import Vault, salts
-from provision.host.values import plain
+from provision.host.values import encode_struct, plain
+from provision.spi.operation import Operation
 from provision.spi.properties import OwnedInputs
 from provision.spi.resource import (
     CanDelete,
@@ -28,7 +29,6 @@ from provision.spi.resource import (
     CanWait,
     CreateRequest,
     DeleteRequest,
-    Operation,
     ReadRequest,
     Replacement,
     ResourceType,
@@ -134,15 +134,21 @@ class Resource:
         """
         self._checked.discard(running.urn)
         request = CreateRequest(running, self._model(self.kind.Inputs, inputs))
+
+        def make() -> State:
+            created = self._implementation.create(request)
+            identity = getattr(created, "id", None)
+            if not isinstance(identity, str) or not identity:
+                raise self._broken("create", "must return Created with a non-empty id")
+            running.made(identity, {})  # whatever is wrong with its outputs, the object is there
+            return State(identity, self._dump_outputs("create", created.outputs, inputs))
+
         try:
-            created = with_retries(lambda: self._implementation.create(request), running)
+            done = with_retries(make, running)
         except CreatedButUnhealthy as error:
             raise self.unhealthy(error, inputs) from error
-        identity = getattr(created, "id", None)
-        if not isinstance(identity, str) or not identity:
-            raise self._broken("create", "must return Created with a non-empty id")
         self._vault.forget(inputs, self.inputs)
-        return State(identity, self._dump_outputs("create", created.outputs, inputs))
+        return done
 
     def preview_update(self, news: Wire, old_inputs: Wire, outputs: Wire) -> dict[str, Any]:
         """Outputs as far as they are known before the update."""
@@ -323,13 +329,15 @@ class Resource:
         return {key: item for key, item in outputs.items() if not (key in inputs and inputs[key].write_only)}
 
     def _kept_outputs(self, known: Wire, inputs: Wire) -> dict[str, Any]:
+        """What is known of an object; what of that cannot be recorded must not cost the whole object."""
         wire = self._shown(to_wire_names(known, self.outputs))
-        return stamped(mirrored(marked(wire, self.outputs), inputs), self.kind)
+        kept = {key: item for key, item in wire.items() if _can_be_recorded(key, item, self.outputs)}
+        return stamped(mirrored(marked(kept, self.outputs), inputs), self.kind)
 
     def unhealthy(self, error: CreatedButUnhealthy, inputs: Wire) -> Unhealthy:
         """What is to be recorded of an object that exists, with checked inputs."""
         outputs = self._kept_outputs(error.outputs, inputs) | {UNHEALTHY: True}
-        return Unhealthy(State(error.id, outputs, dict(inputs)), error.summary, error.reasons)
+        return Unhealthy(State(str(error.id), outputs, dict(inputs)), error.summary, error.reasons)
 
     def _partial(
         self, error: PartiallyUpdated, identity: str, news: Wire, before: Recorded, unhealthy: bool
@@ -338,7 +346,8 @@ class Resource:
         if not isinstance(error.inputs, self.kind.Inputs):
             return self._broken("update", f"must give inputs of type {self.kind.Inputs.__name__} in PartiallyUpdated")
         old = before.inputs or {}
-        applied = settled(error.inputs, dump(error.inputs), old, self.inputs)
+        # What was applied is as secret as what was recorded, and as what is wanted.
+        applied = rewrap(settled(error.inputs, dump(error.inputs), old, self.inputs), news)
         if self._write_only:
             applied = self._vault.seal(applied, self.inputs, news, old, salt=salts(b"", ""))
         outputs = self._kept_outputs(error.outputs, applied) | {APPLIED: applied}
@@ -350,3 +359,11 @@ class Resource:
         return PluginError(
             f"plugin '{self._plugin}': {self.token}: `{member}` {expectation}", "report this to the plugin's author"
         )
+
+
+def _can_be_recorded(key: str, value: Any, record: Record) -> bool:
+    try:
+        encode_struct(marked({key: value}, record), keep_unknowns=False)
+    except (TypeError, ValueError):
+        return False
+    return True

@@ -7,9 +7,9 @@ import grpc
 from google.protobuf import struct_pb2
 
 from provision.errors import PluginError
+from provision.host.aborting import Abort
 from provision.host.plugin.checking import Failure
 from provision.host.plugin.diffing import Difference, Kind
-from provision.host.plugin.failures import Abort
 from provision.host.plugin.masking import Masker
 from provision.host.plugin.names import Autonaming, Mode
 from provision.host.plugin.state import Plan, Unhealthy

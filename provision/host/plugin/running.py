@@ -7,14 +7,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from pydantic_core import to_jsonable_python
-
 from provision.errors import CreatedButUnhealthy, PlatformError, ProvisionError, RetriableError, Throttled
 from provision.host.plugin.engine_log import Log
 from provision.host.plugin.limits import Limits
 from provision.host.plugin.masking import Masker
 from provision.host.plugin.texts import text_of
-from provision.spi.resource import Cancelled, Operation, Retries
+from provision.spi.operation import Cancelled, Operation, Retries
 
 R = TypeVar("R")
 
@@ -37,13 +35,11 @@ class Progress:
 
     Attributes:
         made: identity and known outputs of the object that `create` has made so far.
-        noted: whether something was said that must reach the person before the operation ends.
         turn: the service that was asked last, and when it gave the turn.
         left: whether nobody waits for the operation any more.
     """
 
     made: tuple[str, Mapping[str, Any]] | None = None
-    noted: bool = False
     turn: tuple[str, float] | None = None
     left: bool = False
 
@@ -111,12 +107,11 @@ def operation(
 
     def note(text: str) -> None:
         if not progress.left:
-            progress.noted = True
             log.note(urn, mask(text))
 
     def made(identity: str, outputs: Mapping[str, Any]) -> None:
         if action == "create":
-            progress.made = (str(identity), {key: item for key, item in outputs.items() if _can_be_kept(item)})
+            progress.made = (str(identity), dict(outputs))
 
     def throttle(name: str) -> None:
         if limits is not None:
@@ -141,15 +136,6 @@ def operation(
         limits=limits,
         progress=progress,
     )
-
-
-def _can_be_kept(value: Any) -> bool:
-    """Whether a value can be recorded: one that cannot must not cost the whole object."""
-    try:
-        to_jsonable_python(value)
-    except ValueError:
-        return False
-    return True
 
 
 def with_retries(call: Callable[[], R], running: Operation) -> R:
@@ -183,7 +169,7 @@ def kept(running: Operation, error: BaseException, made: tuple[str, Mapping[str,
         reason += (
             f"its time limit of {limit:.3g} s (see customTimeouts) has passed" if limit else "the run was cancelled"
         )
-        reason += f"; last seen: {error}" if str(error) else ""
+        reason += f"; last seen: {text_of(error)}" if text_of(error) else ""
     else:
         reason = text_of(error) if isinstance(error, ProvisionError) else f"{type(error).__name__}: {text_of(error)}"
     return CreatedButUnhealthy(reason, id=identity, outputs=outputs, reasons=[reason])
@@ -194,6 +180,8 @@ def _tried(call: Callable[[], R], running: Operation) -> R:
     started = time.monotonic()
     end = running.deadline if running.deadline is not None else started + retries.patience
     delay, tries = retries.first_delay, 0
+    if running.cancelled():
+        raise Cancelled("it was not begun")
     while True:
         if isinstance(running, Running) and running.service:
             running.throttle(running.service)

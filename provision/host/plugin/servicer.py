@@ -5,10 +5,11 @@ from typing import Any, TypeAlias, TypeVar
 import grpc
 from google.protobuf import empty_pb2
 
+from provision.errors import CreatedButUnhealthy, PluginError
+from provision.host.aborting import Abort
 from provision.host.plugin.configuration import bad_configuration, check_config
 from provision.host.plugin.diffing import Difference, compare
 from provision.host.plugin.examining import Circumstances
-from provision.host.plugin.failures import Abort
 from provision.host.plugin.masking import Masker, secrets_in
 from provision.host.plugin.questions import Questions
 from provision.host.plugin.responses import (
@@ -185,7 +186,10 @@ class PluginServicer(Questions, provider_pb2_grpc.ResourceProviderServicer):
             if request.preview:
                 return provider_pb2.CreateResponse(properties=encode_struct(resource.preview_create(inputs)))
             made = resource.create(running, inputs)
-            return provider_pb2.CreateResponse(id=made.id, properties=encoded(made.outputs))
+            try:
+                return provider_pb2.CreateResponse(id=made.id, properties=encoded(made.outputs))
+            except PluginError as error:  # the object is there all the same
+                raise CreatedButUnhealthy(error.summary, id=made.id, outputs={}) from error
 
         if request.preview:
             return await self._run("create", resource.token, mask, work, request.urn)

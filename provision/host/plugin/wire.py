@@ -17,7 +17,7 @@ M = TypeVar("M", bound=BaseModel)
 
 def dump(model: BaseModel) -> dict[str, Any]:
     """The model's values under their wire names, secrets wrapped, nulls that say nothing left out."""
-    return marked(model.model_dump(mode="python", by_alias=True), record_of(type(model)))
+    return marked(model.model_dump(mode="python", by_alias=True, warnings=False), record_of(type(model)))
 
 
 def marked(values: Mapping[str, Any], record: Record) -> dict[str, Any]:

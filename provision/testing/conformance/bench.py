@@ -4,7 +4,7 @@ import asyncio
 import logging
 import secrets
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Generator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -208,5 +208,17 @@ def platform_of(suite: "ConformanceSuite", directory: Path) -> Iterator[Platform
     if isinstance(given, Platform):
         yield given
         return
+    if not isinstance(given, Generator):
+        raise _no_platform(given)
     with contextmanager(lambda: given)() as platform:
+        if not isinstance(platform, Platform):
+            raise _no_platform(platform)
         yield platform
+
+
+def _no_platform(given: object) -> Unmet:
+    return Unmet(
+        "`platform` of the suite returns or yields a Platform",
+        f"it gives {type(given).__name__}",
+        "end it with: yield Platform(config=..., leftovers=...)",
+    )

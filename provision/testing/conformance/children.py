@@ -55,6 +55,7 @@ def graph(suite: "ConformanceSuite", name: str, told: Capabilities, directory: P
         env={**os.environ, "PYTHONHASHSEED": _OTHER_HASHES},
         check=False,
         timeout=_START_S,
+        start_new_session=True,
     )
     if result.returncode != 0:
         raise Unmet(f"the stack '{name}' is translated in another process", result.stderr.strip()[-2000:])
@@ -118,6 +119,7 @@ class Nursery:
             stdout=subprocess.PIPE,
             text=True,
             env={**os.environ, "GRPC_ENABLE_FORK_SUPPORT": "0", "GRPC_VERBOSITY": "NONE"},
+            start_new_session=True,  # a Ctrl-C is for this process, which then ends that one
         )
         self._answer(process)
         return process

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from provision.errors import ProvisionError
+from provision.errors import ProvisionError, StackFileError
 from provision.testing.conformance.bench import Bench, platform_of
 from provision.testing.conformance.cases import Case
 from provision.testing.conformance.children import Nursery
@@ -66,6 +66,10 @@ class Run:
             return f"expected: every operation succeeds\nseen:     {failed}", notes
         except CheckRefused as refused:
             return f"expected: what is checked is accepted\nseen:     {refused}", notes
+        except StackFileError as error:
+            said = "; ".join(str(item) for item in error.diagnostics)
+            advice = "mend the stack sample, or `supports`"
+            return f"expected: the stack is translated\nseen:     refused: {said}\ndo:       {advice}", notes
         except ProvisionError as error:
             return f"expected: the plugin can be served and used\nseen:     {type(error).__name__}: {error}", notes
         except Exception as error:

@@ -11,6 +11,7 @@ from provision.testing.conformance import runner
 from provision.testing.conformance.cases import Case
 from provision.testing.conformance.report import Outcome, Report, Result
 from provision.testing.conformance.samples import FunctionSample, Platform, Sample, StackSample
+from provision.testing.conformance.verdicts import Unmet
 from provision.testing.faults import Effect, Faults
 
 
@@ -66,8 +67,10 @@ class ConformanceSuite:
         Args:
             directory: an empty folder of its own.
         """
-        raise NotImplementedError(
-            f"{type(self).__name__} must say how to get a platform: def platform(self, directory)"
+        raise Unmet(
+            "the suite says how to get a platform with nothing on it",
+            f"{type(self).__name__} does not",
+            "write the method: def platform(self, directory): ... yield Platform(...)",
         )
 
     def transport(self, session: Any, faults: Faults) -> Any:

@@ -131,15 +131,56 @@ class Reader:
         got = self.passing(Gate(True, "in", False)) & (self.passing(Gate(False, "in", False)) | (space.all - bridged))
         answered = self.passing(Gate(True, "out", True)) & self.passing(Gate(False, "out", True))
         heard = self.passing(Gate(True, "in", True)) & (self.passing(Gate(False, "in", True)) | (space.all - bridged))
-        delivered = sent & got
+        delivered = (sent & got) - self._translated() - self._apart()
+        connected = delivered & answered & heard
+        if self._first_only:
+            later = self.passing(Gate(False, "in", False, later=True)) | (space.all - bridged)
+            connected &= self.passing(Gate(False, "out", False, later=True)) & later
         return Readout(
             delivered=delivered,
-            connected=delivered & answered & heard,
+            connected=connected,
             forged=self._forged(),
             host_addresses=tuple(self.request.capabilities.facts.get("host_addresses", ())),
             unmodelled=tuple(self.unmodelled),
             explain=self.explain,
         )
+
+    @property
+    def _first_only(self) -> bool:
+        """Whether rules pass the first packet of a connection and may stop the next."""
+        return any(
+            rule["action"] == "drop" or "ESTABLISHED" not in rule["attributes"]["state"].split(",")
+            for _, rule in self._rules
+            if "state" in rule.get("attributes", {})
+        )
+
+    def _apart(self) -> PacketSet:
+        """Packets between isolated ports of one bridge."""
+        space, found = self._space, defaultdict[str, list[Prefix]](list)
+        for node in self._nodes.values():
+            if node.name.endswith("/domain"):
+                owned = self.request.addresses[node.name.split("/")[1]]
+                for nic, address in zip(node.inputs["nics"], owned, strict=True):
+                    if nic.get("isolated"):
+                        found[address.network] += [ip_network(t) for t in (address.ipv4, address.ipv6) if t]
+        return space.union(
+            space.prefixes(Field.SOURCE, ports) & space.prefixes(Field.DESTINATION, ports) for ports in found.values()
+        )
+
+    def _translated(self) -> PacketSet:
+        """First packets from beyond to networks behind the hypervisor's address: libvirt lets only answers in there."""
+        space, hidden, known = self._space, list[Prefix](), list[Prefix]()
+        for node in self._nodes.values():
+            if node.type.token != "network:Network":
+                continue
+            for key in ("ipv4", "ipv6"):
+                if (own := node.inputs.get(key)) is not None:
+                    prefix = ip_network(f"{own['address']}/{own['prefix']}", strict=False)
+                    known.append(prefix)
+                    if node.inputs["mode"] == "nat":
+                        hidden.append(prefix)
+        known += [ip_network(text) for text in self.request.capabilities.facts.get("host_addresses", ())]
+        return space.prefixes(Field.DESTINATION, hidden) - space.prefixes(Field.SOURCE, known)
 
     def _segments(self) -> Iterator[list[Prefix]]:
         """Addresses of NICs by network: those of one network share a bridge."""

@@ -6,7 +6,7 @@ make, without any code of the translation.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network, summarize_address_range
 from typing import Any
 
 from provision.packets.sets import Field, PacketSet, PacketSpace, Prefix
@@ -16,6 +16,7 @@ FRAMES = {"mac", "arp", "ip", "ipv6"}
 ANSWERS = {4: {8: 0, 13: 14, 15: 16, 17: 18}, 6: {128: 129, 139: 140}}
 _ATTRIBUTES = {
     *(f"{side}{part}" for side in ("src", "dst") for part in ("ipaddr", "ipmask", "portstart", "portend")),
+    *(f"{side}{part}" for side in ("src", "dst") for part in ("ipfrom", "ipto")),
     "srcmacaddr", "arpsrcmacaddr", "arpsrcipaddr", "protocol", "type", "typeend", "code", "match", "state",
 }  # fmt: skip
 _OTHER = {"src": "dst", "dst": "src"}
@@ -31,11 +32,13 @@ class Gate:
         frames: which of the two layers.
         way: `out` for what the guest sends, `in` for what it gets.
         answer: whether the packet answers a connection; sets tell a connection by its first packet all the same.
+        later: whether it is a further packet of the end that opened the connection.
     """
 
     frames: bool
     way: str
     answer: bool
+    later: bool = False
 
     @property
     def holder(self) -> Field:
@@ -53,6 +56,10 @@ def not_understood(rule: Mapping[str, Any]) -> str | None:
         return f"the element '{element}'"
     if odd:
         return f"the attribute '{odd[0]}'"
+    if sum(f"{side}{part}" in attributes for side in ("src", "dst") for part in ("ipaddr", "ipfrom")) > 1 and any(
+        key.endswith("ipfrom") for key in attributes
+    ):
+        return "a range beside another address"
     if attributes.get("srcmacaddr", "$MAC") != "$MAC":
         return "another NIC's address"
     return None if rule["action"] in ("accept", "drop") else f"the action '{rule['action']}'"
@@ -82,11 +89,20 @@ class Shape:
     def of(cls, rule: Mapping[str, Any]) -> "tuple[Shape, tuple[Prefix, ...]]":
         """The shape of a rule, and its address if it has one."""
         attributes = dict(rule.get("attributes", {}))
+        ranged = next((side for side in ("src", "dst") if f"{side}ipfrom" in attributes), "")
+        if ranged:
+            first, last = (ip_address(attributes.pop(f"{ranged}{end}")) for end in ("ipfrom", "ipto"))
+            found: tuple[Prefix, ...] = tuple(summarize_address_range(first, last))
+            return cls._made(rule, ranged, attributes), found
         side = next((side for side in ("src", "dst") if f"{side}ipaddr" in attributes), "")
         address = attributes.pop(f"{side}ipaddr", "")
         if address:
             address += "/" + attributes.pop(f"{side}ipmask", "128" if ":" in address else "32")
-        shape = cls(
+        return cls._made(rule, side, attributes), (ip_network(address, strict=False),) if address else ()
+
+    @classmethod
+    def _made(cls, rule: Mapping[str, Any], side: str, attributes: Mapping[str, str]) -> "Shape":
+        return cls(
             rule["action"],
             rule["direction"],
             rule["protocol"],
@@ -94,7 +110,6 @@ class Shape:
             side,
             tuple(sorted(attributes.items())),
         )
-        return shape, (ip_network(address, strict=False),) if address else ()
 
     @property
     def negated(self) -> bool:
@@ -121,7 +136,7 @@ class Matcher:
                 return None
             swapped = gate.answer
         else:
-            state = "ESTABLISHED" if gate.answer else "NEW"
+            state = "ESTABLISHED" if gate.answer or gate.later else "NEW"
             if "type" in attributes or wanted is not None:
                 if not own_way or (shape.direction == "inout" and "type" in attributes):
                     return None  # libvirt leaves typed rules out when their direction is `inout`

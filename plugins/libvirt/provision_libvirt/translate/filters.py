@@ -5,20 +5,25 @@ end), its network's filter, and one filter for each policy, direction and IP ver
 once in the policy's filter, never once per pair.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
-from provision.models import Internet, Posture, Stack, TrafficPolicy
+from provision.models import Internet, Policy, Posture, Stack, TrafficPolicy
 from provision.packets import Service
 from provision.spi import Decision, GraphBuilder, Node, Output, Verdict
 from provision_libvirt.resources import Filter
 from provision_libvirt.translate import priorities as at
+from provision_libvirt.translate.basis import base6_rules, base_rules, leases, own_rules
+from provision_libvirt.translate.closing import CLOSING, closing_rules, has_anything_to_close
 from provision_libvirt.translate.groups import Group, Reach, group_rules
 from provision_libvirt.translate.hostside import host_address
 from provision_libvirt.translate.lookup import Places, Policies, SidedPolicy
 from provision_libvirt.translate.names import Names
-from provision_libvirt.translate.services import Rule, prefix_attributes, rule, stateful, stateless, unfollowed
+from provision_libvirt.translate.ordered import allow_rules, deny_rules
+from provision_libvirt.translate.services import Rule, prefix_attributes, rule, stateful, stateless
 from provision_libvirt.translate.sides import NicPlace, Side, side, way_out
+from provision_libvirt.translate.steps import Steps
 
 _DNS = (Service.parse("udp/53"), Service.parse("tcp/53"))
 _FAMILIES = (4, 6)
@@ -56,15 +61,26 @@ class Filters:
         self._lookup = Places(self.places)
         wide = any(network.cidr6 is not None for network in self.stack.networks.values())
         self._present = self._families if wide else (4,)
-        self._policies = Policies([] if self._open else list(self._enforced()))
+        traffic = [(name, policy) for name, policy in self._enforced() if isinstance(policy, TrafficPolicy)]
+        self._steps = Steps.of(traffic)
+        self._policies = Policies(
+            [
+                SidedPolicy(name, policy, side(self.stack, policy.sources), side(self.stack, policy.destinations))
+                for name, policy in traffic
+                if self._steps.needed or not self._open
+            ]
+        )
+        self._closing = [
+            (name, policy, side(self.stack, policy.machines))
+            for name, policy in self._enforced()
+            if isinstance(policy, CLOSING)
+        ]
 
-    def _enforced(self) -> Iterator[SidedPolicy]:
+    def _enforced(self) -> Iterator[tuple[str, Policy]]:
         for name, policy in self.stack.isolation.policies.items():
             decision = self.decisions.get(name)
-            downgraded = decision is not None and decision.verdict is Verdict.DOWNGRADE
-            if isinstance(policy, TrafficPolicy) and policy.allow and not downgraded:
-                sides = side(self.stack, policy.sources), side(self.stack, policy.destinations)
-                yield SidedPolicy(name, policy, *sides)
+            if decision is None or decision.verdict is not Verdict.DOWNGRADE:
+                yield name, policy
 
     @property
     def _open(self) -> bool:
@@ -85,6 +101,7 @@ class Filters:
         if addresses.get(6) is not None:
             found.append(self._basis(6))
         found.append(self._network(place.network))
+        found.extend(self._closed_for_good(place))
         for policy in self._policies.about(place):
             found.extend(self._groups_of(policy, place, addresses))
         return self.builder.add(
@@ -93,16 +110,24 @@ class Filters:
             {
                 "pool": self._in,
                 "name": self.names.filter(place.machine, "nic", str(place.index)),
-                "rules": _own_rules(addresses),
+                "rules": own_rules(addresses),
                 "references": [{"filter": node.output("name")} for node in found],
             },
             parent=f"machines/{place.machine}",
         )
 
+    def _closed_for_good(self, place: NicPlace) -> Iterator[Node]:
+        for name, policy, machines in self._closing:
+            if machines.named(place) and has_anything_to_close(self.stack, policy, place):
+                rules = partial(closing_rules, self.stack, policy, self._present, self.host_addresses)
+                node = self._shared(name, "closed", rules)
+                if node is not None:
+                    yield node
+
     def _basis(self, family: int) -> Node:
         if family not in self._base:
             part = "base" if family == 4 else "base6"
-            rules = list(_base_rules(self._open) if family == 4 else _base6_rules())
+            rules = list(base_rules(self._open) if family == 4 else base6_rules())
             self._base[family] = self.builder.add(
                 Filter,
                 f"filter-{part}",
@@ -132,7 +157,7 @@ class Filters:
                 continue
             if host is not None:
                 if services.dhcp and family == 4:
-                    yield from _leases(host)
+                    yield from leases(host)
                 yield from self._dns(host, family)
                 if self._open:
                     yield from self._closed(host, family)
@@ -171,13 +196,17 @@ class Filters:
             (services.ntp, (("udp", "123"),)),
         ):
             for protocol, port in () if wanted else ports:
-                yield rule("drop", "out", at.EXPLICIT, f"{protocol}{suffix}", dstipaddr=host, dstportstart=port)
+                priority = at.CLOSED_SERVICES if self._steps.needed else at.EXPLICIT
+                yield rule("drop", "out", priority, f"{protocol}{suffix}", dstipaddr=host, dstportstart=port)
 
     def _opened(self, name: str, family: int, prefix: str) -> Iterator[Rule]:
         """`default: allow`: everything passes, as far as the network's own way out goes."""
         internet = way_out(self.stack, name)
+        if self._steps.needed:
+            yield rule("accept", "out", at.OPENED, _ALL[family])
         if internet is Internet.NONE:
-            yield rule("drop", "out", at.CLOSED_HOST, _ALL[family], match="no", **prefix_attributes("dst", prefix))
+            priority = at.CLOSED_SERVICES if self._steps.needed else at.CLOSED_HOST
+            yield rule("drop", "out", priority, _ALL[family], match="no", **prefix_attributes("dst", prefix))
             yield rule("accept", "in", at.INSIDE, _IP[family], **prefix_attributes("src", prefix))
             return
         if internet is Internet.NAT:
@@ -194,6 +223,8 @@ class Filters:
             return []
         found: set[str] = set()
         for policy in self._policies.policies:
+            if not policy.policy.allow:
+                continue
             for one, other, answers in (
                 (policy.sources, policy.destinations, True),
                 (policy.destinations, policy.sources, False),
@@ -217,10 +248,11 @@ class Filters:
             else:  # by prefix a NIC may be meant with its address of one IP version only
                 held = [(f,) for f, address in addresses.items() if address is not None and own.holds(place, f)]
             for families in held:
-                for reach in self._reaches(place.network, direction):
-                    node = self._group(policy, direction, families, reach)
-                    if node is not None:
-                        yield node
+                found = [self._denied(policy, direction, families)] if policy.policy.deny else []
+                if policy.policy.allow:
+                    found += [self._group(policy, direction, families, reach)
+                              for reach in self._reaches(place.network, direction)]  # fmt: skip
+                yield from (node for node in found if node is not None)
 
     def _reaches(self, network: str, direction: str) -> tuple[Reach, ...]:
         here = way_out(self.stack, network)
@@ -231,25 +263,59 @@ class Filters:
         return (Reach(network),)
 
     def _group(self, policy: SidedPolicy, direction: str, families: tuple[int, ...], reach: Reach) -> Node | None:
-        version = "" if families == self._present else str(families[0])
-        part = f"{direction}{version}-{reach.network}" if reach.network else f"{direction}{version}"
-        key = (policy.name, part)
+        part = f"{direction}{self._version(families)}"
+        rules = partial(self._allowed, policy, direction, families, reach)
+        return self._shared(policy.name, f"{part}-{reach.network}" if reach.network else part, rules)
+
+    def _allowed(self, policy: SidedPolicy, direction: str, families: tuple[int, ...], reach: Reach) -> Iterator[Rule]:
+        peers = policy.peers(direction)
+        for family in families:
+            within = self._places_of(peers, family, reach)
+            if self._steps.needed:
+                priority = Steps.priority(self._steps.allow[policy.name], direction)
+                group = self._peers(policy, direction, family, reach, within)
+                yield from allow_rules(group, priority, self._on_networks(peers, family, reach))
+            else:
+                members = [place for place in within if place.network not in peers.networks]
+                yield from group_rules(self._peers(policy, direction, family, reach, members))
+
+    def _denied(self, policy: SidedPolicy, direction: str, families: tuple[int, ...]) -> Node | None:
+        return self._shared(
+            policy.name, f"deny-{direction}{self._version(families)}", partial(self._deny, policy, direction, families)
+        )
+
+    def _deny(self, policy: SidedPolicy, direction: str, families: tuple[int, ...]) -> Iterator[Rule]:
+        peers = policy.peers(direction)
+        priority = Steps.priority(self._steps.deny[policy.name], direction)
+        for family in families:
+            members = self._places_of(peers, family, None)
+            group = self._peers(policy, direction, family, Reach(), members)
+            there = self._on_networks(peers, family, None)
+            yield from deny_rules(group, policy.policy.deny, priority, there, frames=not self._open)
+
+    def _version(self, families: tuple[int, ...]) -> str:
+        return "" if families == self._present else str(families[0])
+
+    def _peers(
+        self, policy: SidedPolicy, direction: str, family: int, reach: Reach, members: Sequence[NicPlace]
+    ) -> Group:
+        return Group(
+            stack=self.stack,
+            services=tuple(policy.policy.allow),
+            peers=policy.peers(direction),
+            direction=direction,
+            family=family,
+            reach=reach,
+            members=[address for place in members if (address := place.ip(family)) is not None],
+            host_addresses=tuple(a for a in self.host_addresses if (":" in a) == (family == 6)),
+        )
+
+    def _shared(self, policy: str, part: str, rules: Callable[[], Iterable[Rule]]) -> Node | None:
+        """A filter of a policy that NICs share; made when the first of them needs it, None when it has no rules."""
+        key = (policy, part)
         if key not in self._groups:
-            peers = policy.sources if direction == "in" else policy.destinations
-            rules: list[Rule] = []
-            for family in families:
-                group = Group(
-                    stack=self.stack,
-                    services=tuple(policy.policy.allow),
-                    peers=peers,
-                    direction=direction,
-                    family=family,
-                    reach=reach,
-                    members=self._member_addresses(peers, family, reach),
-                    host_addresses=tuple(a for a in self.host_addresses if (":" in a) == (family == 6)),
-                )
-                rules += group_rules(group)
-            self._groups[key] = self._group_node(policy.name, part, rules) if rules else None
+            made = list(rules())
+            self._groups[key] = self._group_node(policy, part, made) if made else None
         return self._groups[key]
 
     def _group_node(self, policy: str, part: str, rules: list[Rule]) -> Node:
@@ -260,68 +326,30 @@ class Filters:
             parent=f"isolation/{policy}",
         )
 
-    def _member_addresses(self, peers: Side, family: int, reach: Reach) -> list[str]:
-        """Addresses of the machines that are meant by name, where `reach` gets to."""
-        found = []
-        for place in self._lookup.named(peers):
-            address = place.ip(family)
-            if address is None or place.network in peers.networks:
-                continue
-            if place.network == reach.network or (
-                not reach.network and way_out(self.stack, place.network) is Internet.ROUTED
-            ):
-                found.append(address)
-        return found
+    def _places_of(self, peers: Side, family: int, reach: Reach | None) -> list[NicPlace]:
+        """NICs of the machines that are meant by name, where `reach` gets to (None: all of them)."""
+        return [
+            place
+            for place in self._lookup.named(peers)
+            if place.ip(family) is not None and self._within(place, reach)
+        ]  # fmt: skip
+
+    def _within(self, place: NicPlace, reach: Reach | None) -> bool:
+        if reach is None or place.network == reach.network:
+            return True
+        return not reach.network and way_out(self.stack, place.network) is Internet.ROUTED
+
+    def _on_networks(self, peers: Side, family: int, reach: Reach | None) -> list[str]:
+        """Addresses of the machines that are meant by their network."""
+        return [
+            address
+            for name in self.stack.networks
+            if name in peers.networks
+            for place in self._lookup.at(name)
+            if (address := place.ip(family)) is not None and self._within(place, reach)
+        ]
 
     def _prefix(self, name: str, family: int) -> str | None:
         network = self.stack.networks[name]
         found = network.cidr if family == 4 else network.cidr6
         return None if found is None else str(found)
-
-
-def _base_rules(open_: bool) -> Iterator[Rule]:
-    yield rule("accept", "in", at.NEEDED, "arp")
-    yield rule("accept", "inout", at.NEEDED, "icmp", state="RELATED")
-    yield rule("accept", "inout", at.NEEDED, "icmpv6", state="RELATED")
-    yield rule("drop", "inout", at.LAST, "mac")
-    if not open_:
-        yield rule("drop", "inout", at.LAST, "all")
-        yield rule("drop", "inout", at.LAST, "all-ipv6")
-
-
-def _base6_rules() -> Iterator[Rule]:
-    """Neighbour solicitations and advertisements (RFC 4861); routers are written in the seed, not advertised."""
-    yield rule("accept", "in", at.NEEDED, "ipv6", protocol="icmpv6", type="135", typeend="136")
-    yield rule(
-        "accept", "out", at.NEEDED, "ipv6",
-        srcmacaddr="$MAC", srcipaddr="fe80::", srcipmask="10", protocol="icmpv6", type="135", typeend="136",
-    )  # fmt: skip
-    for kind in ("135", "136"):  # libvirt leaves typed rules out when their direction is `inout`
-        for direction in ("in", "out"):
-            yield unfollowed(rule("accept", direction, at.NEEDED, "icmpv6", type=kind))
-
-
-def _own_rules(addresses: Mapping[int, str | None]) -> list[Rule]:
-    """What the NIC may send as itself, and that it gets nothing that is for another."""
-    found = []
-    if (ipv4 := addresses.get(4)) is not None:
-        own = {"srcmacaddr": "$MAC", "arpsrcmacaddr": "$MAC", "arpsrcipaddr": ipv4}
-        found.append(rule("accept", "out", at.NEEDED, "arp", **own))
-        found.append(rule("accept", "out", at.INSIDE, "ip", srcmacaddr="$MAC", srcipaddr=ipv4))
-        found.append(rule("drop", "in", at.OTHERS_ADDRESS, "ip", match="no", dstipaddr=ipv4))
-    if (ipv6 := addresses.get(6)) is not None:
-        found.append(rule("accept", "out", at.INSIDE, "ipv6", srcmacaddr="$MAC", srcipaddr=ipv6))
-        found.append(rule("drop", "in", at.OTHERS_ADDRESS, "ipv6", match="no", dstipaddr=ipv6))
-    return found
-
-
-def _leases(host: str) -> Iterator[Rule]:
-    """DHCP (RFC 2131) with the network's own server."""
-    ask = {"srcportstart": "68", "dstportstart": "67"}
-    yield rule(
-        "accept", "out", at.LEASES, "ip",
-        srcmacaddr="$MAC", srcipaddr="0.0.0.0", dstipaddr="255.255.255.255", protocol="udp", **ask,
-    )  # fmt: skip
-    yield rule("accept", "in", at.LEASES, "ip", srcipaddr=host, protocol="udp", srcportstart="67", dstportstart="68")
-    for server in ("255.255.255.255", host):
-        yield unfollowed(rule("accept", "out", at.LEASES, "udp", dstipaddr=server, **ask))

@@ -72,14 +72,15 @@ def group_rules(group: Group) -> Iterator[Rule]:
         yield from _beyond(group)
 
 
-def _near(group: Group) -> list[str]:
+def near(group: Group) -> list[str]:
     """Networks within reach."""
     if group.reach.network:
         return [group.reach.network]
     return [name for name in group.stack.networks if way_out(group.stack, name) is Internet.ROUTED]
 
 
-def _gateways(group: Group, networks: Sequence[str]) -> list[str]:
+def gateways(group: Group, networks: Sequence[str]) -> list[str]:
+    """The hypervisor's addresses on some networks."""
     found = [host_address(group.stack, name, group.family) for name in networks]
     return [address for address in found if address is not None]
 
@@ -89,7 +90,7 @@ def _hosts(group: Group) -> Iterator[Rule]:
         return
     everywhere = [group.reach.network] if group.reach.network else list(group.stack.networks)
     further = () if group.reach.network else group.host_addresses
-    for address in dict.fromkeys([*_gateways(group, everywhere), *further]):
+    for address in dict.fromkeys([*gateways(group, everywhere), *further]):
         yield from group.accept(address, at.EXPLICIT, both_layers=True)
 
 
@@ -112,14 +113,14 @@ def _written(group: Group) -> Iterator[Rule]:
 
 
 def _inside(group: Group) -> Iterator[Rule]:
-    for name in _near(group):
+    for name in near(group):
         if name not in group.peers.networks:
             continue
         network = group.stack.networks[name]
         prefix = network.cidr if group.family == 4 else network.cidr6
         if prefix is None:
             continue
-        for gateway in _gateways(group, [name]):
+        for gateway in gateways(group, [name]):
             yield rule("drop", "out", at.CLOSED_HOST, _ALL[group.family], dstipaddr=gateway)
         yield from group.accept(str(prefix), at.INSIDE, both_layers=False)
     for address in group.members:

@@ -13,6 +13,7 @@ from provision.models import (
     Level,
     Machine,
     MemoryIsolationPolicy,
+    PeerIsolationPolicy,
     SecureBootPolicy,
     Share,
     Stack,
@@ -113,6 +114,8 @@ class HostParts:
     def nic(self, entry: str) -> dict[str, Any]:
         """Inputs of each network card of a machine, beyond those that every card has."""
         made: dict[str, Any] = {}
+        if self.policies(PeerIsolationPolicy, entry):
+            made["isolated"] = True
         for _, share in self.shares_of(entry):
             if share.nic is not None:
                 if share.nic.inbound is not None:

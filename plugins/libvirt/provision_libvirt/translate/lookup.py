@@ -21,6 +21,10 @@ class SidedPolicy:
         """The side of which a NIC is a member when the policy's filter for `direction` is on it."""
         return self.sources if direction == "out" else self.destinations
 
+    def peers(self, direction: str) -> Side:
+        """The other side: whom the policy's filter for `direction` speaks of."""
+        return self.destinations if direction == "out" else self.sources
+
 
 class Places:
     """Every NIC of the stack, by what policies name it by."""
@@ -41,6 +45,10 @@ class Places:
     def networks(self) -> Iterable[str]:
         """Networks that have a NIC."""
         return self._by_network
+
+    def at(self, network: str) -> Iterator[NicPlace]:
+        """NICs on a network, in the order of the file."""
+        return (place for _, place in self._by_network.get(network, ()))
 
     def named(self, side: Side) -> Iterator[NicPlace]:
         """NICs of the machines that `side` names, in the order of the file."""

@@ -2,21 +2,28 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import combinations
 
 from provision.models import (
     DiskEncryptionPolicy,
     FileImage,
+    Internet,
     Machine,
     MemoryIsolationPolicy,
+    NoHostAccessPolicy,
+    PeerIsolationPolicy,
     Power,
+    Revoke,
     SecureBootPolicy,
     Share,
     Stack,
+    TrafficPolicy,
 )
 from provision.spi import Capabilities, Decision, Objection
 from provision_libvirt.translate.hostpart import HostParts, huge_page_kib, huge_pages
 from provision_libvirt.translate.images import source_of
 from provision_libvirt.translate.sides import instances
+from provision_libvirt.translate.steps import MOST, Steps
 
 _EMULATOR_MIB = 256  # what QEMU needs beside the memory of its guest, or the kernel would end it under the limit
 
@@ -50,6 +57,75 @@ class _Objections:
         yield from self._pool_objections()
         yield from self._boot_objections()
         yield from self._seed_objections()
+        yield from self._traffic_objections()
+        yield from self._host_objections()
+        yield from self._peer_objections()
+
+    def _peer_objections(self) -> Iterator[Objection]:
+        """Isolated ports of a bridge are isolated from all others that are: there are no groups of them."""
+        groups = [(name, self.parts.selected[name]) for name, _ in self.parts.enforced(PeerIsolationPolicy)]
+        if len(groups) < 2:
+            return
+        for network in self.stack.networks:
+            here = {
+                entry
+                for entry, machine in self.stack.machines.items()
+                if any(nic.network == network for nic in machine.nics) and any(entry in them for _, them in groups)
+            }
+            if any(here <= them for _, them in groups):
+                continue
+            apart = next(
+                ((one, other) for one, other in combinations(sorted(here), 2)
+                 if not any({one, other} <= them for _, them in groups)),
+                None,
+            )  # fmt: skip
+            if apart is not None:
+                name = next(name for name, them in reversed(groups) if here & them)
+                yield Objection(
+                    ("isolation", "policies", name),
+                    f"on network '{network}' machines '{apart[0]}' and '{apart[1]}' would be kept apart too, though no "
+                    "policy says so: the isolated ports of a bridge are isolated from each other, all of them",
+                    "use one such policy for all of them, or a network for each group",
+                )
+
+    def _traffic_objections(self) -> Iterator[Objection]:
+        """What is too much where order matters."""
+        steps = Steps.of(self.parts.enforced(TrafficPolicy))
+        if not steps.needed:
+            return
+        if steps.count > MOST:
+            last = max(steps.deny, key=lambda name: steps.deny[name])
+            yield Objection(
+                ("isolation", "policies", last, "order"),
+                f"by 'order', the policies change {steps.count - 1} times between deny and allow, and libvirt's packet "
+                f"filter has room for {MOST - 1} times",
+                "give policies that deny an order of their own, before those that allow",
+            )
+        for name, policy in self.parts.enforced(TrafficPolicy):
+            if policy.revoke is Revoke.CUT:
+                yield Objection(
+                    ("isolation", "policies", name, "revoke"),
+                    f"policy '{next(iter(steps.deny))}' denies, and libvirt's packet filter lets a 'deny' that is new "
+                    "stop new connections only",
+                    "leave 'revoke' out, or take services out of 'allow' instead of a 'deny'",
+                )
+
+    def _host_objections(self) -> Iterator[Objection]:
+        """The hypervisor's addresses must be known to be closed."""
+        if self.capabilities.facts.get("host_addresses"):
+            return
+        for name, _ in self.parts.enforced(NoHostAccessPolicy):
+            for entry in sorted(self.parts.selected[name] & self.stack.machines.keys()):
+                nics = self.stack.machines[entry].nics
+                out = [nic.network for nic in nics if self.stack.networks[nic.network].internet is not Internet.NONE]
+                if out:
+                    yield Objection(
+                        ("isolation", "policies", name),
+                        f"machine '{entry}' has a way out by network '{out[0]}', and the addresses of a remote "
+                        "hypervisor beyond the stack's networks are not known here",
+                        "use networks with 'internet: none', or run provision on the hypervisor itself",
+                    )
+                    break
 
     def _seed_objections(self) -> Iterator[Objection]:
         """Encryption of all disks of machines with secrets on one that cannot be encrypted."""

@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from provision.diagnostics import Diagnostic, Severity
 from provision.errors import EnvironmentProblem, PolicyRefused, StackFileError
 from provision.models import FileImage, Internet, Posture, Stack, TrafficPolicy
-from provision.packets import Protocol, Service
 from provision.spi import TranslationRequest, Verdict
 from provision_libvirt.filtering import filter_problem
 from provision_libvirt.translate.images import source_of
 from provision_libvirt.translate.objections import objections
+from provision_libvirt.translate.services import connectionless
 from provision_libvirt.translate.sides import NicPlace, Side, side, way_out
 
 
@@ -41,8 +41,11 @@ def _datagrams(request: TranslationRequest, places: list[NicPlace]) -> Iterator[
         decision = request.decisions.get(name)
         if not isinstance(policy, TrafficPolicy) or (decision and decision.verdict is Verdict.DOWNGRADE):
             continue
-        loose = [service for service in policy.allow if _connectionless(service)]
-        if not loose or request.stack.isolation.default is Posture.ALLOW:
+        loose = [service for service in policy.allow if connectionless(service)]
+        if request.stack.isolation.default is Posture.ALLOW:
+            yield from _denied_datagrams(request, places, name, policy)
+            continue
+        if not loose:
             continue
         sources, targets = side(request.stack, policy.sources), side(request.stack, policy.destinations)
         if not _beyond(request.stack, targets):
@@ -59,16 +62,32 @@ def _datagrams(request: TranslationRequest, places: list[NicPlace]) -> Iterator[
             )
 
 
+def _denied_datagrams(
+    request: TranslationRequest, places: list[NicPlace], name: str, policy: TrafficPolicy
+) -> Iterator[Diagnostic]:
+    """Where everything passes by default, datagrams from beyond are answers or not: nobody can tell."""
+    loose = [service for service in policy.deny if connectionless(service)]
+    sources, targets = side(request.stack, policy.sources), side(request.stack, policy.destinations)
+    if not loose or not _beyond(request.stack, sources):
+        return
+    network = next((place.network for place in places if _routed_member(request.stack, targets, place)), None)
+    if network is not None:
+        yield Diagnostic(
+            Severity.ERROR,
+            f"policy '{name}' cannot be enforced on 'libvirt': '{loose[0]}' from beyond the stack to the routed "
+            f"network '{network}' cannot be told from answers to what its machines ask there, which pass by 'default: "
+            "allow', because libvirt does not follow connections in packets that the hypervisor routes to a machine",
+            f"write 'internet: nat' for network '{network}', or 'default: deny' and what is allowed",
+            ("isolation", "policies", name, "deny"),
+        )
+
+
 def _together(request: TranslationRequest) -> Iterator[Diagnostic]:
     """What negotiation objects to already, for whoever translates without it."""
     for objection in objections(request.stack, request.capabilities, request.decisions):
         where = ".".join(map(str, objection.path))
         summary = f"'{where}' cannot be enforced on 'libvirt': {objection.reason}"
         yield Diagnostic(Severity.ERROR, summary, objection.fix, objection.path)
-
-
-def _connectionless(service: Service) -> bool:
-    return service.protocol in (Protocol.UDP, Protocol.ANY, Protocol.OTHER) and service.number != 132
 
 
 def _routed_member(stack: Stack, sources: Side, place: NicPlace) -> bool:

@@ -37,7 +37,13 @@ def unfollowed(made: Rule) -> Rule:
 
 
 def prefix_attributes(side: str, prefix: str) -> dict[str, str]:
-    """The attributes that match a prefix as source (`src`) or destination (`dst`); a prefix of length 0 needs none."""
+    """The attributes that match a prefix as source (`src`) or destination (`dst`); a prefix of length 0 needs none.
+
+    A range (`FIRST-LAST`) is matched by the stateful layer alone.
+    """
+    if "-" in prefix:
+        first, _, last = prefix.partition("-")
+        return {f"{side}ipfrom": first, f"{side}ipto": last}
     address, _, length = prefix.partition("/")
     if length == "0":
         return {}
@@ -59,6 +65,11 @@ def _ports(side: str, service: Service) -> dict[str, str]:
 def exists_in(service: Service, family: int) -> bool:
     """Whether packets of the service exist in an IP version: `icmp` is IPv4's and `icmpv6` is IPv6's alone."""
     return service.protocol is not (Protocol.ICMPV6 if family == 4 else Protocol.ICMP)
+
+
+def connectionless(service: Service) -> bool:
+    """Whether single packets of the service do something without an answer."""
+    return service.protocol in (Protocol.UDP, Protocol.ANY, Protocol.OTHER) and service.number != 132
 
 
 def stateful(service: Service, family: int, direction: str, peer: str, priority: int) -> Iterator[Rule]:
@@ -124,3 +135,28 @@ def stateless(service: Service, family: int, direction: str, peer: str, priority
                     return
             typed = {} if kind is None else {"type": str(kind)}
             yield rule("accept", "in", priority, element, **address, protocol="icmpv6", **typed)
+
+
+def denied(service: Service, family: int, direction: str, peer: str, priority: int) -> Iterator[Rule]:
+    """Rules that stop connections between the NIC and the prefix `peer`, whatever comes later; see `stateful`.
+
+    Only first packets are stopped, so that answers to connections of the other direction pass. What is routed to the
+    NIC is not seen there: of such connections the answers are stopped.
+    """
+    asked = next(stateful(service, family, direction, peer, priority))
+    yield asked | {"action": "drop", "attributes": {**asked.get("attributes", {}), "state": "NEW"}}
+    if direction == "out":
+        return
+    attributes = prefix_attributes("dst", peer) | _ports("src", service)
+    if service.kind is not None:
+        attributes["type"] = str(_ANSWERS[service.protocol].get(service.kind, service.kind))
+        attributes |= {} if service.code is None else {"code": str(service.code)}
+    yield rule("drop", "out", priority, asked["protocol"], **attributes, state="ESTABLISHED")
+
+
+def denied_frames(service: Service, family: int, peer: str, priority: int) -> Iterator[Rule]:
+    """Rules that keep frames of the service from beyond the stack's networks away, as far as this layer can tell."""
+    if service.kind is not None and (family == 4 or service.code is not None):
+        return  # ebtables of libvirt knows no ICMP types of IPv4; the answers are stopped all the same
+    for made in stateless(service, family, "in", peer, priority):
+        yield made | {"action": "drop"}

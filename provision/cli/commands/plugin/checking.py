@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from importlib.metadata import EntryPoint, entry_points
 from typing import IO
@@ -53,7 +54,7 @@ def run(name: str, only: str | None, output: str) -> int:
         if suite is not None:
             results += run_conformance(suite, only, progress).results
     if only is not None and not results:
-        raise UserError(f"no check is called '{only}'", f"checks: {', '.join([*alone, *names])}")
+        raise UserError(f"no check is called '{only}'", _others(only, [*alone, *names]))
     seconds = time.monotonic() - started
     failed = any(result.outcome is Outcome.FAILED for result in results)
     if output == "json":
@@ -85,7 +86,7 @@ def find_suite(name: str) -> type[ConformanceSuite] | None:
         suite = entry.load()
     except (Exception, SystemExit) as error:
         raise PluginError(
-            f"the conformance suite of '{name}' ({entry.value}) cannot be imported: {type(error).__name__}: {error}",
+            f"the conformance suite of '{name}' ({entry.value}) cannot be imported: {registry.told(error)}",
             fix,
         ) from error
     if not (inspect.isclass(suite) and issubclass(suite, ConformanceSuite)):
@@ -94,6 +95,15 @@ def find_suite(name: str) -> type[ConformanceSuite] | None:
     if getattr(provider, "name", None) != name:
         raise PluginError(f"the conformance suite of '{name}' ({entry.value}): `provider` must be that plugin", fix)
     return suite
+
+
+def _others(only: str, names: Sequence[str]) -> str:
+    within = f"*{only.strip('*')}*"
+    if any(fnmatchcase(check, within) for check in names):
+        return f"a pattern is for the whole name, in which '*' stands for any text: --only '{within}'"
+    close = get_close_matches(only, names, 1)
+    hint = f"did you mean '{close[0]}'? " if close else ""
+    return f"{hint}checks: {', '.join(names)}"
 
 
 def _no_suite(name: str) -> str:

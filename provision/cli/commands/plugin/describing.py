@@ -65,7 +65,9 @@ def _page(document: dict[str, Any]) -> Page:
         sections.append(Section("What the platform told", [Entry(key, _said(value)) for key, value in facts.items()]))
     sections.append(
         Section(
-            "Resource types (all about one: --type TOKEN)",
+            "Resource types: none"
+            if not document["resource_types"]
+            else "Resource types (*: required; all about one: --type TOKEN)",
             [
                 Entry(
                     item["token"].removeprefix(package),

@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 import grpc
 import grpc.aio
 
-from provision.host.plugin.failures import Abort
+from provision.host.aborting import Abort
 from provision.host.protocol import provider_pb2_grpc
 
 Context: TypeAlias = Any  # grpc ships no types
@@ -25,7 +25,7 @@ class Unreadable:
 
 
 def serve(servicer: provider_pb2_grpc.ResourceProviderServicer, server: grpc.aio.Server) -> None:
-    """Have `server` serve the plugin."""
+    """Have `server` serve a provider."""
     guarded: Any = _Guarded(server)  # all that the generated code asks of a server
     provider_pb2_grpc.add_ResourceProviderServicer_to_server(servicer, guarded)
 

@@ -1,0 +1,1 @@
+"""What people do with deployed machines: look, switch, read, run, keep and bring back."""

@@ -1,0 +1,57 @@
+"""Prefixes that stand for what some others leave over: rules can name what they match, seldom what they do not."""
+
+from collections.abc import Iterable, Sequence
+from functools import cache
+from ipaddress import IPv4Address, IPv4Network, IPv6Network, collapse_addresses, ip_network
+
+from provision_libvirt.translate.special import NOT_PUBLIC
+
+Prefix = IPv4Network | IPv6Network
+_WHOLE = {4: "0.0.0.0/0", 6: "::/0"}
+
+
+def without(whole: str, gone: Iterable[str]) -> list[str]:
+    """The fewest prefixes that hold every address of `whole` but those of `gone`, which are of the same IP version."""
+    left: list[Prefix] = [ip_network(whole)]
+    for prefix in _apart(gone):
+        kept: list[Prefix] = []
+        for one in left:
+            if not one.overlaps(prefix):
+                kept.append(one)
+            elif one.prefixlen < prefix.prefixlen:
+                kept.extend(one.address_exclude(prefix))  # type: ignore[arg-type]
+        left = kept
+    return [str(one) for one in sorted(left)]
+
+
+def _apart(prefixes: Iterable[str]) -> Sequence[Prefix]:
+    return list(collapse_addresses(ip_network(text, strict=False) for text in prefixes))  # type: ignore[type-var]
+
+
+@cache
+def beyond(family: int, inside: tuple[str, ...]) -> tuple[str, ...]:
+    """All addresses of an IP version but those `inside`: the stack's networks and the hypervisor."""
+    return tuple(without(_WHOLE[family], inside))
+
+
+@cache
+def public(family: int, inside: tuple[str, ...]) -> tuple[str, ...]:
+    """Public addresses, but those `inside`."""
+    return tuple(without(_WHOLE[family], (*NOT_PUBLIC[family], *inside)))
+
+
+def ranges(prefixes: Iterable[str]) -> list[str]:
+    """The same addresses as ranges (`FIRST-LAST`), which are far fewer where a few prefixes are missing.
+
+    Prefixes of IPv6 stay what they are: libvirt 9.0 takes no address of IPv6 for the end of a range of destinations.
+    """
+    known = list(prefixes)
+    found: list[list[int]] = []
+    for text in sorted(IPv4Network(one) for one in known if ":" not in one):
+        first, last = int(text.network_address), int(text.broadcast_address)
+        if found and found[-1][1] + 1 == first:
+            found[-1][1] = last
+        else:
+            found.append([first, last])
+    short = [f"{IPv4Address(first)}-{IPv4Address(last)}" for first, last in found]
+    return short + [one for one in known if ":" in one]

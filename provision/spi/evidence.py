@@ -1,0 +1,57 @@
+"""Evidence beside packets: what the platform records of a machine, and what its host applies to it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+from provision.spi.probes import DeployedMachine, NativeState
+from provision.spi.support import Evidence
+
+if TYPE_CHECKING:  # every process of a plugin imports this module, and only verification needs the models
+    from provision.models import Policy, Share
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What one look at a live machine shows of one policy.
+
+    Attributes:
+        kind: `ACCEPTED` for what the platform's API reads back, `EFFECTIVE` for what the host is seen to apply.
+        holds: whether it is as the policy says; None when it cannot be seen.
+        text: what was seen, with its numbers, in words that may follow the name of the machine: `vCPU 0 runs on CPU 3
+            alone`; when it cannot be seen, why.
+    """
+
+    kind: Evidence
+    holds: bool | None
+    text: str
+
+
+@dataclass(frozen=True)
+class EvidenceRequest:
+    """What is asked about one machine.
+
+    Attributes:
+        machine: as the state has it.
+        asked: policies that are enforced for it, and shares that limit it, as the file says them now.
+        shared: native resources of the stack that belong to no machine.
+    """
+
+    machine: DeployedMachine
+    asked: "tuple[Policy | Share, ...]"
+    shared: tuple[NativeState, ...] = ()
+
+
+@runtime_checkable
+class CanShowEvidence(Protocol):
+    """Without it no evidence of the kinds *accepted* and *effective* can be had on the platform, and reports say so."""
+
+    def evidence(self, session: Any, request: EvidenceRequest) -> Sequence[Sequence[Shown]]:
+        """Look at a machine: for each thing asked, in that order, what is shown; empty when nothing can be told.
+
+        Compared is with what the file says, and where the file leaves a choice (which core), with what the state
+        records. Nothing is changed.
+
+        Raises:
+            provision.errors.ProvisionError: the machine is not there, or cannot be looked at.
+        """
