@@ -14,6 +14,8 @@ import pytest
 from provision.host.engine import find_engine
 from provision.host.setup import install_shims, plugin_executables
 
+pytestmark = pytest.mark.engine  # builds a distribution and runs it in processes of its own
+
 COMMAND = Path(sys.executable).with_name("provision")
 NAME = "cloud-nine"
 MODULE = "provision_cloud_nine"
@@ -142,7 +144,6 @@ def test_its_example_is_valid_and_what_folders_cannot_do_is_refused(made, tmp_pa
     assert "folders run nothing, so there is nothing to keep apart" in refused
 
 
-@pytest.mark.engine
 def test_its_example_is_made_and_removed_by_the_engine_beside_a_broken_plugin(made, tmp_path, monkeypatch):
     assert find_engine() is not None, "no Pulumi engine on this machine: run scripts/test, or `provision setup`"
     others = broken_plugins(tmp_path / "others")

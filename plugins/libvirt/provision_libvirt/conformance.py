@@ -276,7 +276,7 @@ class LibvirtConformance(ConformanceSuite):
         "storage:Pool-refresh-changed": "what may change of a pool is in state alone",
     }
     platform_scope = "suite"
-    calls_tried = 8
+    calls_tried = 5
 
     @classmethod
     def cases(cls) -> Sequence["Case"]:
