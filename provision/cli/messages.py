@@ -1,8 +1,11 @@
 """Failures as a person, or a pipeline, reads them."""
 
 import json
+import shutil
 import sys
+import textwrap
 from dataclasses import asdict
+from typing import Any
 
 import click
 
@@ -16,19 +19,16 @@ def show_error(error: ProvisionError) -> None:
 
         click.echo(render(error.diagnostics, error.source_map, color=sys.stderr.isatty()), err=True, nl=False)
         return
-    click.secho("error: ", fg="red", bold=True, nl=False, err=True)
-    click.echo(error.summary, err=True)
+    _line("error: ", error.summary, fg="red", bold=True)
     if error.fix:
-        click.secho("  fix: ", fg="green", nl=False, err=True)
-        click.echo(error.fix, err=True)
+        _line("  fix: ", error.fix, fg="green")
 
 
 def warn(problem: ProvisionError) -> None:
     """Print, to standard error, what is wrong but does not stop the command."""
-    click.secho("warning: ", fg="yellow", bold=True, nl=False, err=True)
-    click.echo(problem.summary, err=True)
+    _line("warning: ", problem.summary, fg="yellow", bold=True)
     if problem.fix:
-        click.echo(f"  fix: {problem.fix}", err=True)
+        _line("  fix: ", problem.fix)
 
 
 def show_error_as_json(summary: str, fix: str, code: int, error: Exception | None = None) -> None:
@@ -46,3 +46,15 @@ def show_error_as_json(summary: str, fix: str, code: int, error: Exception | Non
 def note(text: str) -> None:
     """Print progress to standard error, so that standard output holds results alone."""
     click.secho(f"  {text}", dim=True, err=True)
+
+
+def _line(label: str, text: str, **style: Any) -> None:
+    """Print a labelled line to standard error; a terminal gets it broken between words, and nothing else does."""
+    if sys.stderr.isatty():
+        width = shutil.get_terminal_size().columns
+        text = textwrap.fill(
+            label + text, width, subsequent_indent="  ", break_on_hyphens=False, break_long_words=False,
+            replace_whitespace=False,
+        ).removeprefix(label)  # fmt: skip
+    click.secho(label, nl=False, err=True, **style)
+    click.echo(text, err=True)

@@ -107,7 +107,7 @@ class Hypervisor:
             if domain.name().startswith(prefix):
                 if domain.isActive():
                     domain.destroy()
-                domain.undefine()
+                domain.undefineFlags(libvirt.VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA)
         for thing in [*c.listAllNetworks(), *c.listAllStoragePools()]:
             if thing.name().startswith(prefix):
                 if thing.isActive():
