@@ -211,10 +211,7 @@ class _Translation:
 
 def _instances(stack: Stack) -> Iterator[_Instance]:
     for entry, machine in stack.machines.items():
-        if machine.count is None:
-            yield _Instance(entry, entry, machine)
-        else:
-            yield from (_Instance(f"{entry}-{index}", entry, machine) for index in range(machine.count))
+        yield from (_Instance(name, entry, machine) for name in machine.names(entry))
 
 
 def _selects(peer: Peer, instance: _Instance) -> bool:

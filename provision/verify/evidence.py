@@ -20,7 +20,7 @@ from provision.models import (
     TrafficPolicy,
 )
 from provision.spi import CanReadRules, CanShowEvidence, Evidence, EvidenceRequest, Provider, Shown
-from provision.translate import AssignedAddress, Scope
+from provision.translate import Scope
 from provision.translate.instances import instances, selected
 from provision.verify.proof import Proof, prove_planned
 from provision.verify.state import DeployedStack
@@ -89,12 +89,9 @@ def translated(
     """The proof of the stack's native rules with the addresses that it has; else why there is none."""
     if not isinstance(provider, CanReadRules):
         return None, f"the plugin '{provider.name}' cannot read its native rules back"
-    recorded = {
-        key: AssignedAddress(mac=item.mac, ipv4=item.ipv4, ipv6=item.ipv6) for key, item in deployed.assigned.items()
-    }
     scope = Scope(deployed.project, deployed.name, str(loaded.directory))
     try:
-        return prove_planned(loaded, provider, provider.capabilities(session), scope, recorded), ""
+        return prove_planned(loaded, provider, provider.capabilities(session), scope, deployed.recorded), ""
     except ProvisionError as error:
         return None, f"the stack file could not be translated: {error.summary}"
 

@@ -8,6 +8,7 @@ from typing import Any
 from provision.errors import UserError
 from provision.models import Stack
 from provision.spi import DeployedMachine, NativeState, NicAddress, ResourceType
+from provision.translate import AssignedAddress
 from provision.translate.instances import instances
 
 HIDDEN = "[secret]"
@@ -78,6 +79,13 @@ class DeployedStack:
             )
             for instance in instances(stack)
             if instance.name in self.machines
+        }
+
+    @property
+    def recorded(self) -> Mapping[str, AssignedAddress]:
+        """The addresses as a translation takes those that interfaces have already."""
+        return {
+            key: AssignedAddress(mac=item.mac, ipv4=item.ipv4, ipv6=item.ipv6) for key, item in self.assigned.items()
         }
 
     @property

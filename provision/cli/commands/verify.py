@@ -33,11 +33,13 @@ def _probe(directory: Path, stack: str | None, output: str) -> int:
     from rich.console import Console
 
     from provision.cli.deployed import open_deployed
-    from provision.cli.planned import load_configured
+    from provision.cli.planned import configuration, load_configured
     from provision.verify import as_json, human, markdown, verify
 
     with open_deployed(directory, stack) as deployed:
-        loaded = load_configured(directory, deployed.workspace, deployed.stack.platform)
+        loaded = load_configured(
+            directory, deployed.workspace, configuration(deployed.workspace), deployed.stack.platform
+        )
         with Console(stderr=True).status("probing") as status:
 
             def progress(phase: str, done: int, total: int) -> None:

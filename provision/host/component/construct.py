@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import grpc
-from pydantic import SecretStr
 
 from provision.diagnostics import Severity, format_path
 from provision.host.component.failing import refused
@@ -17,7 +16,7 @@ from provision.host.component.names import component_urn, native_stack
 from provision.host.component.refusing import Refused
 from provision.host.component.remembering import PROVIDERS, REMEMBERED, recall
 from provision.host.component.schema import INPUTS, STACK
-from provision.host.deploying.configuration import FRAMEWORK, by_namespace
+from provision.host.deploying.configuration import FRAMEWORK, by_namespace, chosen_platform
 from provision.host.deploying.deploy import Inherited
 from provision.host.deploying.monitor import EngineStopped, Monitor, Options, Registered
 from provision.host.deploying.stack import (
@@ -234,7 +233,6 @@ class _Construction:
         for name, stack in wanted.items():
             found = await self._monitor.stack_outputs(stack, self._request.parent, self._prefix)
             references[name] = {key: secret_text(value) for key, value in found.items()}
-        chosen = self._config.get(FRAMEWORK, {}).get("platform")
         try:
             loaded = await asyncio.to_thread(
                 load,
@@ -242,7 +240,7 @@ class _Construction:
                 overlay=overlay,
                 values=asked.values,
                 references=references,
-                platform=asked.platform or (chosen.get_secret_value() if isinstance(chosen, SecretStr) else chosen),
+                platform=asked.platform or chosen_platform(self._config),
                 unknown=asked.unknown,
                 definition=asked.definition,
             )

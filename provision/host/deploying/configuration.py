@@ -34,6 +34,12 @@ def by_namespace(config: Mapping[str, str], secret: Sequence[str]) -> Config:
     return found
 
 
+def chosen_platform(config: Config) -> str | None:
+    """The platform that the configuration chooses."""
+    chosen = config.get(FRAMEWORK, {}).get("platform")
+    return chosen.get_secret_value() if isinstance(chosen, SecretStr) else chosen
+
+
 @dataclass(frozen=True)
 class ProviderConfig:
     """A plugin's configuration: validated for this process, and as the inputs of Pulumi's provider resource."""

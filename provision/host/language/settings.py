@@ -5,9 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import SecretStr
-
-from provision.host.deploying.configuration import FRAMEWORK, Config, ConfigValue, by_namespace
+from provision.host.deploying.configuration import Config, ConfigValue, by_namespace, chosen_platform
 
 
 @dataclass(frozen=True)
@@ -35,8 +33,7 @@ class Settings:
     @property
     def platform(self) -> str | None:
         """The platform that the configuration chooses."""
-        chosen = self.config.get(FRAMEWORK, {}).get("platform")
-        return chosen.get_secret_value() if isinstance(chosen, SecretStr) else chosen
+        return chosen_platform(self.config)
 
     @property
     def parameters(self) -> Mapping[str, ConfigValue]:

@@ -10,7 +10,7 @@ In both, the first rule that matches decides, by priority; a packet that none ma
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from ipaddress import ip_network
@@ -19,6 +19,16 @@ from typing import Any
 from provision.packets.sets import Address, Field, Packet, PacketSet, PacketSpace, Prefix
 from provision.spi import Node, Output, Readout, RulesRequest
 from provision_libvirt.readers.rules import FRAMES, Gate, Matcher, Shape, not_understood
+
+
+@dataclass(frozen=True)
+class _Nic:
+    """A NIC of a machine: as its domain has it, on which network, and its own addresses."""
+
+    machine: str
+    network: str
+    native: Mapping[str, Any]
+    own: tuple[Prefix, ...]
 
 
 @dataclass
@@ -41,20 +51,27 @@ class Reader:
         return {node.name: node for node in self.request.graph.nodes}
 
     @cached_property
+    def _nics(self) -> Sequence[_Nic]:
+        """Every NIC of the stack."""
+        found = []
+        for node in self._nodes.values():
+            if node.name.endswith("/domain"):
+                machine = node.name.split("/")[1]
+                for native, address in zip(node.inputs["nics"], self.request.addresses[machine], strict=True):
+                    own = tuple(ip_network(text) for text in (address.ipv4, address.ipv6) if text)
+                    found.append(_Nic(machine, address.network, native, own))
+        return found
+
+    @cached_property
     def _users(self) -> Mapping[str, Sequence[Prefix]]:
         """Addresses of the NICs that each filter is on, by the filter's node."""
         found: dict[str, list[Prefix]] = defaultdict(list)
-        for node in self._nodes.values():
-            if not node.name.endswith("/domain"):
+        for nic in self._nics:
+            if nic.native.get("filter") is None:
+                self.unmodelled[f"a NIC of {nic.machine} has no filter"] = None
                 continue
-            machine = node.name.split("/")[1]
-            for nic, address in zip(node.inputs["nics"], self.request.addresses[machine], strict=True):
-                own = [ip_network(text) for text in (address.ipv4, address.ipv6) if text]
-                if "filter" not in nic or nic["filter"] is None:
-                    self.unmodelled[f"a NIC of {machine} has no filter"] = None
-                    continue
-                for name in self._reachable(nic["filter"]):
-                    found[name].extend(own)
+            for name in self._reachable(nic.native["filter"]):
+                found[name].extend(nic.own)
         return found
 
     def _reachable(self, reference: Output) -> Iterator[str]:
@@ -90,13 +107,11 @@ class Reader:
             held = self._space.prefixes(gate.holder, self._users[name])
             for (priority, action), sets in rules.items():
                 levels.setdefault(priority, {}).setdefault(action, []).append(held & self._space.union(sets))
-        found = self._space.all
-        for priority in sorted(levels, reverse=True):
-            accepted, dropped = (self._space.union(levels[priority].get(a, ())) for a in ("accept", "drop"))
-            if accepted & dropped:
-                self.unmodelled[f"rules of priority {priority} that accept and drop the same packets"] = None
-            found = (found | accepted) - dropped
-        return found
+
+        def undecided(priority: int) -> None:
+            self.unmodelled[f"rules of priority {priority} that accept and drop the same packets"] = None
+
+        return _decided(self._space, levels, undecided)
 
     @cached_property
     def _alike(self) -> Sequence[tuple[str, int, Shape, tuple[Prefix, ...]]]:
@@ -123,10 +138,7 @@ class Reader:
     def read(self) -> Readout:
         """What all filters together let pass."""
         space = self._space
-        bridged = space.union(
-            space.prefixes(Field.SOURCE, prefixes) & space.prefixes(Field.DESTINATION, prefixes)
-            for prefixes in self._segments()
-        )
+        bridged = _pairs(space, self._segments())
         sent = self.passing(Gate(True, "out", False)) & self.passing(Gate(False, "out", False))
         got = self.passing(Gate(True, "in", False)) & (self.passing(Gate(False, "in", False)) | (space.all - bridged))
         answered = self.passing(Gate(True, "out", True)) & self.passing(Gate(False, "out", True))
@@ -156,16 +168,11 @@ class Reader:
 
     def _apart(self) -> PacketSet:
         """Packets between isolated ports of one bridge."""
-        space, found = self._space, defaultdict[str, list[Prefix]](list)
-        for node in self._nodes.values():
-            if node.name.endswith("/domain"):
-                owned = self.request.addresses[node.name.split("/")[1]]
-                for nic, address in zip(node.inputs["nics"], owned, strict=True):
-                    if nic.get("isolated"):
-                        found[address.network] += [ip_network(t) for t in (address.ipv4, address.ipv6) if t]
-        return space.union(
-            space.prefixes(Field.SOURCE, ports) & space.prefixes(Field.DESTINATION, ports) for ports in found.values()
-        )
+        found: dict[str, list[Prefix]] = defaultdict(list)
+        for nic in self._nics:
+            if nic.native.get("isolated"):
+                found[nic.network] += nic.own
+        return _pairs(self._space, found.values())
 
     def _translated(self) -> PacketSet:
         """First packets from beyond to networks behind the hypervisor's address: libvirt lets only answers in there."""
@@ -202,16 +209,13 @@ class Reader:
         )
         near = space.prefixes(Field.SOURCE, [ip_network("fe80::/10")]) & space.protocol(58)
         found = []
-        for node in self._nodes.values():
-            if not node.name.endswith("/domain"):
-                continue
-            for nic, address in zip(node.inputs["nics"], self.request.addresses[node.name.split("/")[1]], strict=True):
-                levels: dict[int, dict[str, list[PacketSet]]] = {}
-                for name in self._reachable(nic["filter"]) if nic.get("filter") is not None else ():
-                    for (priority, action), made in sets.get(name, {}).items():
-                        levels.setdefault(priority, {}).setdefault(action, []).extend(made)
-                own = space.prefixes(Field.SOURCE, [ip_network(t) for t in (address.ipv4, address.ipv6) if t])
-                found.append(_decided(space, levels) - own - nowhere - near)
+        for nic in self._nics:
+            levels: dict[int, dict[str, list[PacketSet]]] = {}
+            for name in self._reachable(nic.native["filter"]) if nic.native.get("filter") is not None else ():
+                for (priority, action), made in sets.get(name, {}).items():
+                    levels.setdefault(priority, {}).setdefault(action, []).extend(made)
+            own = space.prefixes(Field.SOURCE, nic.own)
+            found.append(_decided(space, levels) - own - nowhere - near)
         return space.union(found)
 
     def explain(self, packet: Packet) -> str:
@@ -240,11 +244,30 @@ class Reader:
                 yield f"{name}: {rule['action']} {gate.way} {rule['protocol']} {shown}".rstrip()
 
 
-def _decided(space: PacketSpace, levels: Mapping[int, Mapping[str, list[PacketSet]]]) -> PacketSet:
-    """What passes rules by priority: drops beside accepts of the same priority have the last word."""
+def _pairs(space: PacketSpace, groups: Iterable[Iterable[Prefix]]) -> PacketSet:
+    """Packets between two addresses of the same group."""
+    return space.union(
+        space.prefixes(Field.SOURCE, group) & space.prefixes(Field.DESTINATION, group) for group in groups
+    )
+
+
+def _decided(
+    space: PacketSpace,
+    levels: Mapping[int, Mapping[str, list[PacketSet]]],
+    undecided: Callable[[int], None] | None = None,
+) -> PacketSet:
+    """What passes rules by priority: drops beside accepts of the same priority have the last word.
+
+    Args:
+        space: of the sets.
+        levels: what rules match, by priority and action.
+        undecided: told of a priority at which some packets are both accepted and dropped.
+    """
     found = space.all
     for priority in sorted(levels, reverse=True):
         accepted, dropped = (space.union(levels[priority].get(action, ())) for action in ("accept", "drop"))
+        if undecided is not None and accepted & dropped:
+            undecided(priority)
         found = (found | accepted) - dropped
     return found
 

@@ -162,7 +162,7 @@ class HostParts:
     @cached_property
     def placement(self) -> Placement:
         """Who has which CPUs."""
-        everyone = [(name, entry, machine) for name, entry, _, machine in instances(self.stack)]
+        everyone = list(instances(self.stack))
         chosen = self.enforced(DedicatedCpusPolicy)
         # Policies that are required have the first choice.
         chosen.sort(key=lambda item: item[1].level is Level.PREFERRED)
@@ -199,7 +199,7 @@ class HostParts:
         """Memory of all machines that is to be made of huge pages, in MiB."""
         return sum(
             machine.memory.mib
-            for _, entry, _, machine in instances(self.stack)
+            for _, entry, machine in instances(self.stack)
             if any(policy.huge_pages for policy in self._about_memory(entry))
         )
 

@@ -232,7 +232,7 @@ class _Objections:
     def _node_objections(self, name: str, size: int) -> Iterator[Objection]:
         """Huge pages of machines whose memory must come from one NUMA node."""
         needed: dict[int, int] = {}
-        for machine, entry, _, described in instances(self.stack):
+        for machine, entry, described in instances(self.stack):
             own = self.parts.placement.placed.get(machine)
             if own is not None and own.node is not None and entry in self.parts.selected[name]:
                 needed[own.node] = needed.get(own.node, 0) + described.memory.mib
@@ -247,7 +247,7 @@ class _Objections:
                 )
 
     def _pool_objections(self) -> Iterator[Objection]:
-        running = [machine for _, _, _, machine in instances(self.stack) if machine.power is Power.RUNNING]
+        running = [machine for _, _, machine in instances(self.stack) if machine.power is Power.RUNNING]
         asked = {
             "cpu_overcommit": (sum(machine.cpus for machine in running), "host_cpus", "virtual CPUs", "CPUs"),
             "memory_overcommit": (

@@ -97,18 +97,18 @@ def _networks(stack: Stack, peer: Peer) -> set[str]:
             return set()
 
 
-def instances(stack: Stack) -> Iterator[tuple[str, str, int, Machine]]:
-    """Every machine that is to exist: its name, its entry in the file, its place among those of the entry."""
+def instances(stack: Stack) -> Iterator[tuple[str, str, Machine]]:
+    """Every machine that is to exist: its name, its entry in the file, and what the file says of it."""
     for entry, machine in stack.machines.items():
-        for index in range(machine.instances):
-            yield (entry if machine.count is None else f"{entry}-{index}"), entry, index, machine
+        for name in machine.names(entry):
+            yield name, entry, machine
 
 
 def places(stack: Stack, addresses: Mapping[str, tuple[NicAddress, ...]]) -> list[NicPlace]:
     """Every NIC of every machine instance, in the order of the file."""
     return [
         NicPlace(name, entry, index, address)
-        for name, entry, _, _ in instances(stack)
+        for name, entry, _ in instances(stack)
         for index, address in enumerate(addresses.get(name, ()))
     ]
 

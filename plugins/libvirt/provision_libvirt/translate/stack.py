@@ -29,7 +29,7 @@ def translate(request: TranslationRequest) -> ResourceGraph:
     builder = GraphBuilder()
     for name in stack.isolation.policies:
         builder.component("Policy", f"isolation/{name}")
-    machines = {name: machine for name, _, _, machine in instances(stack)}
+    machines = {name: machine for name, _, machine in instances(stack)}
     pool = builder.add(Pool, "pool", {"name": names.prefix, "disposable": disposable(stack, names, machines)})
     networks = add_networks(stack, names, nics, builder, pool)
     filters = Filters(
@@ -47,6 +47,6 @@ def translate(request: TranslationRequest) -> ResourceGraph:
     by_machine: dict[str, list[NicPlace]] = defaultdict(list)
     for nic in nics:
         by_machine[nic.machine].append(nic)
-    for name, entry, _, machine in instances(stack):
+    for name, entry, machine in instances(stack):
         factory.add(name, entry, machine, by_machine[name])
     return builder.build()
