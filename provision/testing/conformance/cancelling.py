@@ -5,9 +5,9 @@ import time
 from collections.abc import Awaitable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from provision.spi import CanDelete, CanUpdate
-from provision.testing.conformance.cases import Case, can, of_sample, removable, samples
-from provision.testing.conformance.failures import calls_of, updated_again
+from provision.testing.conformance import rehearsals
+from provision.testing.conformance.cases import Case, of_operations
+from provision.testing.conformance.failures import updated_again
 from provision.testing.conformance.resuming import attempt, gone, whole_again
 from provision.testing.conformance.subjects import Subject
 from provision.testing.conformance.verdicts import expect, expect_precise, listed
@@ -25,21 +25,11 @@ _QUIET_S = 0.1
 
 def cases(suite: "ConformanceSuite") -> Iterator[Case]:
     """For every sample."""
-    for sample, kind in samples(suite):
-        if not removable(sample, kind):
-            continue
-        yield of_sample(sample, "create-cancelled", _create)
-        if sample.updates and can(kind, CanUpdate):
-            yield of_sample(sample, "update-cancelled", _update)
-        if can(kind, CanDelete):
-            yield of_sample(sample, "delete-cancelled", _delete)
+    yield from of_operations(suite, "cancelled", _create, _update, _delete)
 
 
 async def _create(subject: Subject) -> None:
-    inputs = await subject.check()
-    calls = await calls_of(subject, subject.create(inputs))
-    usual = subject.standing().total()
-    await subject.delete()
+    inputs, calls, usual = await rehearsals.of_create(subject)
     for index in _moments(calls):
         failed, where = await _cancelled(subject, index, "create", subject.create(inputs))
         if failed is not None and failed.kept is None:
@@ -53,10 +43,7 @@ async def _create(subject: Subject) -> None:
 
 
 async def _update(subject: Subject) -> None:
-    made = await subject.create()
-    old, new = made.inputs, await subject.check(subject.wanted(subject.sample.updates[0]), made)
-    calls = await calls_of(subject, subject.update(new, made))
-    made = await subject.back(old)
+    made, old, new, calls = await rehearsals.of_update(subject)
     for index in _moments(calls):
         failed, where = await _cancelled(subject, index, "update", subject.update(new, made))
         await updated_again(subject, new, made, failed, where)
@@ -64,9 +51,7 @@ async def _update(subject: Subject) -> None:
 
 
 async def _delete(subject: Subject) -> None:
-    inputs = await subject.check()
-    made = await subject.create(inputs)
-    calls = await calls_of(subject, subject.delete())
+    inputs, calls = await rehearsals.of_delete(subject)
     for index in _moments(calls):
         made = await subject.create(inputs)
         failed, where = await _cancelled(subject, index, "delete", subject.delete(made))

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from provision.spi import CanDelete, CanRead
+from provision.spi import CanDelete, CanRead, CanUpdate
 from provision.testing.conformance.bench import Bench
 from provision.testing.conformance.samples import Sample
 from provision.testing.conformance.subjects import Subject
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from provision.testing.conformance.suite import ConformanceSuite
 
 Kind = Any
+Body = Callable[[Subject], Awaitable[None]]
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class Case:
     run: Callable[[Bench], Awaitable[None]]
 
 
-def of_sample(sample: Sample, check: str, body: Callable[[Subject], Awaitable[None]]) -> Case:
+def of_sample(sample: Sample, check: str, body: Body) -> Case:
     """A check that works with one sample."""
 
     async def run(bench: Bench) -> None:
@@ -31,6 +32,18 @@ def of_sample(sample: Sample, check: str, body: Callable[[Subject], Awaitable[No
             await body(subject)
 
     return Case(f"{sample.id}-{check}", run)
+
+
+def of_operations(suite: "ConformanceSuite", ending: str, create: Body, update: Body, delete: Body) -> Iterator[Case]:
+    """A check of each operation that the samples' types have; every round begins with nothing."""
+    for sample, kind in samples(suite):
+        if not removable(sample, kind):
+            continue
+        yield of_sample(sample, f"create-{ending}", create)
+        if sample.updates and can(kind, CanUpdate):
+            yield of_sample(sample, f"update-{ending}", update)
+        if can(kind, CanDelete):
+            yield of_sample(sample, f"delete-{ending}", delete)
 
 
 def samples(suite: "ConformanceSuite") -> Iterator[tuple[Sample, Kind]]:

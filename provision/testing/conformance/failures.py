@@ -5,6 +5,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from provision.spi import CanDelete, CanList, CanUpdate
+from provision.testing.conformance import rehearsals
 from provision.testing.conformance.cases import Case, can, of_sample, readable, removable, samples
 from provision.testing.conformance.resuming import attempt, gone, whole_again
 from provision.testing.conformance.subjects import Subject
@@ -37,30 +38,8 @@ def cases(suite: "ConformanceSuite") -> Iterator[Case]:
             yield of_sample(sample, "error-text", _error_text)
 
 
-async def calls_of(subject: Subject, work: Awaitable[Any]) -> list[str]:
-    """The calls to the platform that `work` makes.
-
-    Raises:
-        Unmet: there are none that the kit could see.
-    """
-    faults = subject.bench.faults
-    faults.forget()
-    await work
-    calls = faults.forget()
-    expect(
-        calls,
-        "the operation calls the platform through `transport`",
-        "it makes no call that is counted",
-        "wrap every way to the platform: def transport(self, session, faults): ... faults.wrap(session.client)",
-    )
-    return calls
-
-
 async def _create(effect: Effect, subject: Subject) -> None:
-    inputs = await subject.check()
-    calls = await calls_of(subject, subject.create(inputs))
-    usual = subject.standing().total()
-    await subject.delete()
+    inputs, calls, usual = await rehearsals.of_create(subject)
     for index in subject.bench.chosen(calls, subject.sample, f"create-{effect}"):
         failed, where = await _struck(subject, index, effect, "create", subject.create(inputs))
         if failed is not None and failed.kept is None and effect is Effect.ERROR:
@@ -78,7 +57,7 @@ async def _update(effect: Effect, subject: Subject) -> None:
     made = await subject.create()
     usual = subject.standing().total()
     old, new = made.inputs, await subject.check(subject.wanted(subject.sample.updates[0]), made)
-    calls = await calls_of(subject, subject.update(new, made))
+    calls = await rehearsals.calls_of(subject, subject.update(new, made))
     made = await subject.back(old)
     for index in subject.bench.chosen(calls, subject.sample, f"update-{effect}"):
         failed, where = await _struck(subject, index, effect, "update", subject.update(new, made))
@@ -123,9 +102,7 @@ async def updated_again(
 
 
 async def _delete(effect: Effect, subject: Subject) -> None:
-    inputs = await subject.check()
-    made = await subject.create(inputs)
-    calls = await calls_of(subject, subject.delete())
+    inputs, calls = await rehearsals.of_delete(subject)
     for index in subject.bench.chosen(calls, subject.sample, f"delete-{effect}"):
         made = await subject.create(inputs)
         failed, where = await _struck(subject, index, effect, "delete", subject.delete(made))
@@ -142,7 +119,7 @@ async def _delete(effect: Effect, subject: Subject) -> None:
 
 async def _read(effect: Effect, subject: Subject) -> None:
     made = await subject.create()
-    calls = await calls_of(subject, subject.read())
+    calls = await rehearsals.calls_of(subject, subject.read())
     for index in subject.bench.chosen(calls, subject.sample, f"read-{effect}"):
         seen: list[Made | None] = []
 
@@ -163,7 +140,7 @@ async def _list(subject: Subject) -> None:
     await subject.create()
     lifecycle, token = subject.bench.lifecycle, subject.sample.token
     whole = await lifecycle.list(token)
-    calls = await calls_of(subject, lifecycle.list(token))
+    calls = await rehearsals.calls_of(subject, lifecycle.list(token))
     for index in subject.bench.chosen(calls, subject.sample, "list-error"):
         found: list[Any] = []
 
@@ -181,7 +158,7 @@ async def _list(subject: Subject) -> None:
 
 async def _error_text(subject: Subject) -> None:
     inputs = await subject.check()
-    calls = await calls_of(subject, subject.create(inputs))
+    calls = await rehearsals.calls_of(subject, subject.create(inputs))
     await subject.delete()
     for index in subject.bench.chosen(calls, subject.sample, "error-text"):
         failed, where = await _struck(subject, index, Effect.ERROR, "create", subject.create(inputs))

@@ -5,9 +5,9 @@ from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from provision.spi import CanDelete, CanUpdate
-from provision.testing.conformance.cases import Case, can, of_sample, removable, samples
-from provision.testing.conformance.failures import calls_of, updated_again
+from provision.testing.conformance import rehearsals
+from provision.testing.conformance.cases import Case, of_operations
+from provision.testing.conformance.failures import updated_again
 from provision.testing.conformance.resuming import attempt, gone, whole_again
 from provision.testing.conformance.subjects import Subject
 from provision.testing.conformance.verdicts import expect, listed
@@ -22,31 +22,18 @@ def cases(suite: "ConformanceSuite") -> Iterator[Case]:
     """For every sample, when its platform outlives the plugin's process."""
     if not suite.survives_processes:
         return
-    for sample, kind in samples(suite):
-        if not removable(sample, kind):
-            continue
-        yield of_sample(sample, "create-killed", _create)
-        if sample.updates and can(kind, CanUpdate):
-            yield of_sample(sample, "update-killed", _update)
-        if can(kind, CanDelete):
-            yield of_sample(sample, "delete-killed", _delete)
+    yield from of_operations(suite, "killed", _create, _update, _delete)
 
 
 async def _create(subject: Subject) -> None:
-    inputs = await subject.check()
-    calls = await calls_of(subject, subject.create(inputs))
-    usual = subject.standing().total()
-    await subject.delete()
+    inputs, calls, usual = await rehearsals.of_create(subject)
     for index, effect, where in _moments(subject, calls, "create"):
         failed = await _killed(subject, index, effect, partial(subject.create, inputs))
         await gone(subject, await whole_again(subject, inputs, failed, usual, where), where)
 
 
 async def _update(subject: Subject) -> None:
-    made = await subject.create()
-    old, new = made.inputs, await subject.check(subject.wanted(subject.sample.updates[0]), made)
-    calls = await calls_of(subject, subject.update(new, made))
-    made = await subject.back(old)
+    made, old, new, calls = await rehearsals.of_update(subject)
     for index, effect, where in _moments(subject, calls, "update"):
         failed = await _killed(subject, index, effect, partial(subject.update, new, made))
         await updated_again(subject, new, made, failed, where)
@@ -54,9 +41,7 @@ async def _update(subject: Subject) -> None:
 
 
 async def _delete(subject: Subject) -> None:
-    inputs = await subject.check()
-    made = await subject.create(inputs)
-    calls = await calls_of(subject, subject.delete())
+    inputs, calls = await rehearsals.of_delete(subject)
     for index, effect, where in _moments(subject, calls, "delete"):
         made = await subject.create(inputs)
         failed = await _killed(subject, index, effect, partial(subject.delete, made))

@@ -12,7 +12,7 @@ from provision.spi import Capabilities, FeatureUse, Support
 from provision.testing.conformance import documents
 from provision.testing.conformance.bench import Bench
 from provision.testing.conformance.cases import Case
-from provision.testing.conformance.failures import calls_of
+from provision.testing.conformance.rehearsals import calls_of
 from provision.testing.conformance.samples import FunctionSample
 from provision.testing.conformance.verdicts import Unmet, expect, expect_precise, listed
 from provision.testing.faults import Effect

@@ -17,7 +17,7 @@ from provision.host.values import SecretValue, decode_struct, plain
 from provision.spi import CanUpdate
 from provision.testing.conformance.bench import Bench
 from provision.testing.conformance.cases import Case, can, readable, samples
-from provision.testing.conformance.failures import calls_of
+from provision.testing.conformance.rehearsals import calls_of
 from provision.testing.conformance.resuming import attempt
 from provision.testing.conformance.samples import Sample
 from provision.testing.conformance.subjects import Subject
