@@ -24,6 +24,7 @@ COMMANDS = {
     "exec": "Run a command in a machine.",
     "power": "Switch a machine on or off.",
     "snapshot": "Keep a machine as it is, and bring it back.",
+    "graph": "Draw the stack: machines, networks, and who may reach whom.",
     "schema": "Print the JSON Schema of stack files, for editors.",
     "lab": "Start, stop or look at a private hypervisor.",
     "plugin": "Make, list, show and check provider plugins.",
