@@ -1,0 +1,58 @@
+"""What AWS lets whoever runs this do, asked without doing it."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from provision.errors import ProvisionError
+from provision.spi import Finding
+from provision_aws.config import AwsConfig
+from provision_aws.errors import code_of, explain
+from provision_aws.session import Session
+
+_CALLS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
+    "see machines": ("describe_instances", {}),
+    "make VPCs": ("create_vpc", {"CidrBlock": "10.0.0.0/16"}),
+    "make gateways": ("create_internet_gateway", {}),
+    "take addresses": ("allocate_address", {"Domain": "vpc"}),
+    "make key pairs": ("import_key_pair", {"KeyName": "provision-doctor", "PublicKeyMaterial": b"ssh-ed25519 AAAA"}),
+}
+"""Calls that need nothing to be there, and that EC2 checks with `DryRun`."""
+
+
+def diagnose(config: AwsConfig, connect: Callable[[AwsConfig], Session] = Session) -> Sequence[Finding]:
+    """Credentials, region and permissions; never raises.
+
+    Args:
+        config: how it is configured.
+        connect: opens a session.
+    """
+    try:
+        session = connect(config)
+    except ProvisionError as problem:
+        return [Finding("account", False, problem.summary, problem.fix)]
+    try:
+        return [
+            Finding("account", True, f"{session.account} in {session.region}"),
+            *_permissions(session),
+        ]
+    finally:
+        session.close()
+
+
+def _permissions(session: Session) -> Iterator[Finding]:
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    for what, (method, parameters) in _CALLS.items():
+        try:
+            getattr(session.client(), method)(**parameters, DryRun=True)
+        except ClientError as error:
+            if code_of(error) == "DryRunOperation":
+                yield Finding(f"permission to {what}", True, "EC2 would do it")
+                continue
+            problem = explain(f"asking for the permission to {what}", error)
+            yield Finding(f"permission to {what}", False, problem.summary, problem.fix)
+        except BotoCoreError as error:
+            problem = explain(f"asking for the permission to {what}", error)
+            yield Finding(f"permission to {what}", None, problem.summary, problem.fix)
+        else:
+            yield Finding(f"permission to {what}", None, "EC2 does not tell")

@@ -1,0 +1,240 @@
+"""The way to one account and region."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+from uuid import uuid4
+
+from provision.errors import EnvironmentProblem
+from provision_aws.config import AwsConfig
+from provision_aws.reading import Reader
+
+_CONNECT_SECONDS = 10
+_READ_SECONDS = 60
+_MOST_CONNECTIONS = 256
+_SETTLED_SECONDS = 300
+"""After so long every part of EC2 knows an object (EC2 API Reference, "Eventual consistency")."""
+
+
+@dataclass
+class Attempt:
+    """One attempt to make an object, of which it is not known yet how it ended.
+
+    Attributes:
+        token: random; the client token, so that EC2 does not make the object twice, and the incarnation.
+        begun: whether a call was made that may have had its effect.
+    """
+
+    token: str = field(default_factory=lambda: uuid4().hex)
+    begun: bool = False
+
+
+class Session:
+    """Clients for one account and region, and what this process knows to have made there; used by several threads.
+
+    Attributes:
+        config: how it was configured.
+        account: id of the account.
+        cache: answers that do not change while a process lives, by a key of the asker's choice.
+    """
+
+    def __init__(self, config: AwsConfig) -> None:
+        """Connect.
+
+        Raises:
+            EnvironmentProblem: there are no credentials or region, or AWS does not answer.
+        """
+        self.config = config
+        self.cache: dict[Any, Any] = {}
+        self._lock = threading.RLock()
+        self._clients: dict[str, Any] = {}
+        self._wrap: Callable[[Any], Any] = lambda client: client
+        self._boto = _boto(config)
+        self._attempts: dict[str, Attempt] = {}
+        self._touched: dict[str, float] = {}
+        self._stacks: dict[str, str] = {}
+        self.account = self._identified()
+        self.reader = Reader(self)
+
+    @property
+    def region(self) -> str:
+        """Name of the region."""
+        return str(self._boto.region_name)
+
+    def client(self, service: str = "ec2") -> Any:
+        """A client of one of the services."""
+        with self._lock:
+            if service not in self._clients:
+                self._clients[service] = self._wrap(self._made(service))
+            return self._clients[service]
+
+    def stand_between(self, wrap: Callable[[Any], Any]) -> None:
+        """Have every client, those of today and of later, wrapped: for tests of what goes wrong with a call."""
+        with self._lock:
+            self._wrap = wrap
+            self._clients = {}
+
+    def once(self, key: Any, ask: Callable[[], Any]) -> Any:
+        """An answer from the cache, or a new one."""
+        with self._lock:
+            if key in self.cache:
+                return self.cache[key]
+        answer = ask()
+        with self._lock:
+            return self.cache.setdefault(key, answer)
+
+    def close(self) -> None:
+        """Let go of all connections."""
+        with self._lock:
+            clients, self._clients = list(self._clients.values()), {}
+        for client in clients:
+            client.close()
+
+    # --- what this process has done
+
+    @contextmanager
+    def attempt(self, urn: str) -> Iterator[Attempt]:
+        """The attempt to make the object of `urn`; one that did not end well is gone on with, token and all."""
+        with self._lock:
+            current = self._attempts.setdefault(urn, Attempt())
+        yield current
+        self.forget_attempt(urn)
+
+    def forget_attempt(self, urn: str) -> None:
+        """The next attempt is another one."""
+        with self._lock:
+            self._attempts[urn] = Attempt(begun=True)
+
+    def touched(self, *ids: str) -> None:
+        """These objects were made or changed just now: what was seen of them before says nothing any more."""
+        now = time.monotonic()
+        with self._lock:
+            self._touched.update(dict.fromkeys(ids, now))
+
+    def is_touched(self, identity: str) -> bool:
+        """Whether this process ever made or changed the object."""
+        with self._lock:
+            return identity in self._touched
+
+    def recent(self) -> list[str]:
+        """Ids of objects that may not be known everywhere yet."""
+        since = time.monotonic() - _SETTLED_SECONDS
+        with self._lock:
+            return [identity for identity, when in self._touched.items() if when >= since]
+
+    def belongs(self, identity: str, stack_id: str) -> None:
+        """Remember whose an object is: that never changes."""
+        with self._lock:
+            self._stacks[identity] = stack_id
+
+    def stack_of(self, identity: str) -> str | None:
+        """Whose an object is; None when this process does not know."""
+        with self._lock:
+            return self._stacks.get(identity)
+
+    # --- boto3
+
+    def _made(self, service: str) -> Any:
+        from botocore.config import Config
+        from botocore.exceptions import BotoCoreError
+
+        from provision_aws.errors import explain
+
+        try:
+            return self._boto.client(
+                service,
+                endpoint_url=self.config.endpoint_url,
+                config=Config(
+                    retries={"total_max_attempts": 1, "mode": "standard"},  # the framework tries again
+                    connect_timeout=_CONNECT_SECONDS,
+                    read_timeout=_READ_SECONDS,
+                    max_pool_connections=_MOST_CONNECTIONS,
+                    user_agent_extra="provision-aws",
+                ),
+            )
+        except BotoCoreError as error:
+            raise explain(f"connecting to {service}", error) from None
+
+    def _identified(self) -> str:
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        from provision_aws.errors import code_of, explain
+
+        try:
+            identity = self._made("sts").get_caller_identity()
+        except (ClientError, BotoCoreError) as error:
+            where = self.config.endpoint_url or f"the region {self.region}"
+            problem = explain(f"connecting to AWS at {where}", error)
+            if isinstance(problem, EnvironmentProblem):
+                raise problem from None
+            hint = " with the credentials that were found" if code_of(error) else ""
+            raise EnvironmentProblem(
+                problem.summary,
+                f"check that {where} can be reached{hint} (`aws sts get-caller-identity`), and "
+                "`pulumi config get provision-aws:region` and `provision-aws:endpointUrl`",
+            ) from None
+        account = str(identity["Account"])
+        if self.config.account_ids and account not in self.config.account_ids:
+            raise EnvironmentProblem(
+                f"the credentials that were found are of the account {account}, and only "
+                f"{', '.join(self.config.account_ids)} may be worked in",
+                "take another profile (`provision-aws:profile`, AWS_PROFILE), or mend `provision-aws:accountIds`",
+            )
+        return account
+
+
+def _boto(config: AwsConfig) -> Any:
+    """boto3's session: credentials and region as all of AWS's tools find them."""
+    import boto3
+    from botocore.exceptions import BotoCoreError
+    from botocore.session import Session as BotoSession
+
+    from provision_aws.errors import explain, no_region
+
+    logging.getLogger("botocore").setLevel(logging.INFO)  # below that it shows requests, and with them user data
+    try:
+        plain = BotoSession()
+        plain.register_component("data_loader", _models())
+        found = boto3.Session(botocore_session=plain, profile_name=config.profile, region_name=config.region)
+        if not found.region_name:
+            raise no_region()
+        if config.assume_role_arn is None:
+            return found
+        return boto3.Session(botocore_session=_with_role(found, config), region_name=found.region_name)
+    except BotoCoreError as error:
+        raise explain("reading the configuration of AWS", error) from None
+
+
+@cache
+def _models() -> Any:
+    """What botocore knows of services: megabytes, read once in a process."""
+    from botocore.loaders import create_loader
+
+    return create_loader()
+
+
+def _with_role(found: Any, config: AwsConfig) -> Any:
+    """A session whose credentials are a role's; they are fetched when they are needed, and again before they expire."""
+    from botocore.credentials import AssumeRoleCredentialFetcher, DeferredRefreshableCredentials
+    from botocore.session import Session as BotoSession
+
+    extra = {"RoleSessionName": "provision"}
+    if config.assume_role_external_id is not None:
+        extra["ExternalId"] = config.assume_role_external_id
+    fetcher = AssumeRoleCredentialFetcher(
+        client_creator=lambda service, **kwargs: found.client(service, endpoint_url=config.endpoint_url, **kwargs),
+        source_credentials=found.get_credentials(),
+        role_arn=str(config.assume_role_arn),
+        extra_args=extra,
+    )
+    session = BotoSession(profile=config.profile)
+    # botocore has no public way to give a session refreshable credentials
+    session._credentials = DeferredRefreshableCredentials(  # type: ignore[attr-defined]
+        method="assume-role", refresh_using=fetcher.fetch_credentials
+    )
+    return session
