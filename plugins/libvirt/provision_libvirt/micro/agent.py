@@ -1,4 +1,4 @@
-"""The probe agent as a static program, compiled once from `guest/agent.c`."""
+"""The probe agent as a static program, compiled once from the C files in `guest/`."""
 
 import hashlib
 import os
@@ -19,8 +19,8 @@ def agent_binary(cache: Path, *, progress: Progress) -> Path:
     Raises:
         EnvironmentProblem: there is no compiler, or it fails.
     """
-    source = GUEST / "agent.c"
-    key = hashlib.sha256(source.read_bytes() + repr(_FLAGS).encode()).hexdigest()[:16]
+    sources = sorted(GUEST.glob("*.[ch]"))
+    key = hashlib.sha256(b"".join(source.read_bytes() for source in sources) + repr(_FLAGS).encode()).hexdigest()[:16]
     binary = cache / f"agent-{key}"
     if binary.exists():
         return binary
@@ -30,7 +30,10 @@ def agent_binary(cache: Path, *, progress: Progress) -> Path:
     with tempfile.TemporaryDirectory(dir=cache, prefix=".agent-") as scratch:
         made = Path(scratch) / "agent"
         done = subprocess.run(
-            ["gcc", *_FLAGS, "-o", str(made), str(source)], capture_output=True, text=True, check=False
+            ["gcc", *_FLAGS, "-o", str(made), *(str(source) for source in sources if source.suffix == ".c")],
+            capture_output=True,
+            text=True,
+            check=False,
         )
         if done.returncode:
             raise EnvironmentProblem(

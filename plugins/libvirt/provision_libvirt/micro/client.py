@@ -166,6 +166,18 @@ class ProbeClient:
         """
         self._one("unlisten all")
 
+    def flood(self, address: str, ports: tuple[int, int], *, rate: int, seconds: float) -> int:
+        """Send UDP datagrams to all of `ports` (first and last) in turn, `rate` a second; gives how many were sent.
+
+        Raises:
+            ProbeFailure: the agent went silent, or cannot.
+        """
+        words = f"flood {address} {ports[0]} {ports[1]} {rate} {seconds:g}"
+        reply = self._exchange([words], [seconds + self._grace])[0]
+        if reply is None or not reply.startswith("ok sent "):
+            raise ProbeFailure(f"the agent answered a request to flood with {reply or 'nothing'!r}")
+        return int(reply.split()[2])
+
     def addresses(self) -> list[Nic]:
         """The interfaces of the guest, loopback left out.
 

@@ -1,17 +1,15 @@
 """Making and caching the micro image."""
 
-import fcntl
 import hashlib
 import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from provision.errors import EnvironmentProblem
+from provision_libvirt.caching import atomic_directory, cache_home, locked
 from provision_libvirt.micro.agent import GUEST, agent_binary
 from provision_libvirt.micro.cpio import Entry, archive, directory, regular, symlink
 from provision_libvirt.micro.kernel import MODULES, make_kernel
@@ -44,8 +42,7 @@ class MicroImage:
 
 def default_cache() -> Path:
     """Where the image is kept: `$XDG_CACHE_HOME/provision/micro`, by default under `~/.cache`."""
-    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(base).expanduser() / "provision" / "micro"
+    return cache_home("micro")
 
 
 def build(cache: Path | None = None, *, progress: Progress = lambda _: None, refresh: bool = False) -> MicroImage:
@@ -60,7 +57,7 @@ def build(cache: Path | None = None, *, progress: Progress = lambda _: None, ref
     cache = cache or default_cache()
     try:
         cache.mkdir(parents=True, exist_ok=True)
-        with _locked(cache):
+        with locked(cache / "lock"):
             return _build(cache, progress, refresh)
     except OSError as error:
         raise EnvironmentProblem(
@@ -71,7 +68,7 @@ def build(cache: Path | None = None, *, progress: Progress = lambda _: None, ref
 
 def _build(cache: Path, progress: Progress, refresh: bool) -> MicroImage:
     kernel = _kernel(cache, progress, refresh)
-    busybox = _busybox(cache, progress)
+    busybox = static_busybox(cache, progress)
     agent = agent_binary(cache, progress=progress)
     key = hashlib.sha256(kernel.name.encode() + busybox + agent.name.encode())
     for source in sorted(GUEST.iterdir()):
@@ -80,7 +77,7 @@ def _build(cache: Path, progress: Progress, refresh: bool) -> MicroImage:
     home = cache / f"image-{key.hexdigest()[:16]}"
     if not (home / "digest").exists():
         progress("packing the micro image")
-        with _atomic_directory(home) as made:
+        with atomic_directory(home) as made:
             shutil.copyfile(kernel / "vmlinux", made / "vmlinux")
             initrd = archive(contents(kernel / "modules", busybox, agent.read_bytes()))
             (made / "initrd").write_bytes(initrd)
@@ -124,7 +121,12 @@ def _kernel(cache: Path, progress: Progress, refresh: bool) -> Path:
     return home
 
 
-def _busybox(cache: Path, progress: Progress) -> bytes:
+def static_busybox(cache: Path, progress: Progress) -> bytes:
+    """A busybox that needs no library: this machine's, or that of Debian's package, kept in `cache`.
+
+    Raises:
+        EnvironmentProblem: the package cannot be had.
+    """
     for place in (Path("/bin/busybox"), cache / "busybox"):
         if place.exists() and _is_static(data := place.read_bytes()):
             return data
@@ -150,22 +152,3 @@ def _applets(busybox: bytes) -> list[str]:
         program.write_bytes(busybox)
         program.chmod(0o700)
         return sorted(subprocess.run([program, "--list"], capture_output=True, text=True, check=True).stdout.split())
-
-
-@contextmanager
-def _atomic_directory(home: Path) -> Iterator[Path]:
-    scratch = Path(tempfile.mkdtemp(dir=home.parent, prefix=".image-"))
-    try:
-        scratch.chmod(0o755)
-        yield scratch
-        shutil.rmtree(home, ignore_errors=True)
-        os.replace(scratch, home)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
-
-
-@contextmanager
-def _locked(cache: Path) -> Iterator[None]:
-    with (cache / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield

@@ -16,10 +16,11 @@ from provision.errors import EnvironmentProblem
 from provision_libvirt.micro.packages import Progress, dependency, require_tools, unpacked
 
 META_PACKAGE = "linux-image-cloud-amd64"
-# What /init loads: at every start; with a virtio-scsi controller; with a seed.
+# What /init loads: at every start; with a virtio-scsi controller; with a balloon; with a seed.
 MODULES: Mapping[str, tuple[str, ...]] = {
     "always": ("virtio_pci", "virtio_console", "virtio_blk", "virtio_net", "button", "evdev"),
     "scsi": ("virtio_scsi", "sr_mod"),
+    "balloon": ("virtio_balloon",),
     "seed": ("isofs",),
 }
 _SIGNATURE_MARK = b"~Module signature appended~\n"

@@ -15,7 +15,7 @@ from provision_libvirt.micro.image import CHANNEL
 _WOULD_BLOCK = -2  # what a stream that does not block answers when there is nothing, virStreamRecv
 _SEND_SECONDS = 20.0
 _SHORTEST_NAP = 0.001
-_LONGEST_NAP = 0.02
+_LONGEST_NAP = 0.05
 
 
 class SocketTransport:

@@ -67,6 +67,8 @@ class Reader:
         """Addresses of the NICs that each filter is on, by the filter's node."""
         found: dict[str, list[Prefix]] = defaultdict(list)
         for nic in self._nics:
+            if nic.native.get("user"):  # nothing filters it, and QEMU speaks for it: nobody sees another's address
+                continue
             if nic.native.get("filter") is None:
                 self.unmodelled[f"a NIC of {nic.machine} has no filter"] = None
                 continue
@@ -209,7 +211,7 @@ class Reader:
         )
         near = space.prefixes(Field.SOURCE, [ip_network("fe80::/10")]) & space.protocol(58)
         found = []
-        for nic in self._nics:
+        for nic in (nic for nic in self._nics if not nic.native.get("user")):
             levels: dict[int, dict[str, list[PacketSet]]] = {}
             for name in self._reachable(nic.native["filter"]) if nic.native.get("filter") is not None else ():
                 for (priority, action), made in sets.get(name, {}).items():

@@ -62,6 +62,10 @@ def not_understood(rule: Mapping[str, Any]) -> str | None:
         return "a range beside another address"
     if attributes.get("srcmacaddr", "$MAC") != "$MAC":
         return "another NIC's address"
+    try:
+        Shape.of(rule)
+    except (KeyError, ValueError, TypeError):
+        return "an address that is none"
     return None if rule["action"] in ("accept", "drop") else f"the action '{rule['action']}'"
 
 

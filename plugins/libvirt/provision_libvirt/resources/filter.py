@@ -24,6 +24,7 @@ from provision.spi import (
 from provision_libvirt.ownership import Owner, is_marked, same_owner
 from provision_libvirt.resources import xml_filter
 from provision_libvirt.resources.common import admitted, foreign, name_for_life, ours, taken_back
+from provision_libvirt.resources.filter_hold import let_go, old_rules_held
 from provision_libvirt.resources.filter_model import FilterInputs, FilterOutputs
 from provision_libvirt.resources.filter_users import references_change, sweep_replaced, users_of
 from provision_libvirt.resources.finding import FILTER
@@ -54,6 +55,7 @@ class Filter(ResourceType[FilterInputs, FilterOutputs, Session]):
         inputs = request.inputs
         owner = Owner(inputs.stack_id, request.operation.urn)
         connection = request.operation.session.connection()
+        let_go(request.operation.session.config.uri)
         references_change(request.operation.session)
         uuid, incarnation = owner.incarnation()
         outputs = _define(connection, inputs, f"{inputs.name}-{incarnation}", uuid)
@@ -62,6 +64,7 @@ class Filter(ResourceType[FilterInputs, FilterOutputs, Session]):
 
     def read(self, request: ReadRequest[FilterInputs, FilterOutputs]) -> Read[FilterInputs, FilterOutputs] | None:
         """What the filter is now: the recorded rules when its definition is the one that was written."""
+        let_go(request.operation.session.config.uri)
         filter = FILTER.read(request)
         if filter is None:
             return None
@@ -89,7 +92,8 @@ class Filter(ResourceType[FilterInputs, FilterOutputs, Session]):
             if not ours(request.id, inputs, request.outputs):
                 raise foreign("packet filter", name)
             references_change(request.operation.session)
-            outputs = _define(connection, inputs, name, request.id, before=request.outputs)
+            with old_rules_held(request.operation.session.config.uri):
+                outputs = _define(connection, inputs, name, request.id, before=request.outputs)
         sweep_replaced(request.operation.session, [name, *(reference.filter for reference in inputs.references)])
         return Updated(outputs)
 

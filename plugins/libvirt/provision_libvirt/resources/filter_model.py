@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from provision.spi import IMMUTABLE, Computed, OwnedInputs, Properties
+from provision.spi import IMMUTABLE, Computed, Isolates, OwnedInputs, Properties
 from provision_libvirt.resources.native_model import POOL_ONLY_ORDERS, NativeOutputs
 from provision_libvirt.resources.spelling import SAME_RULES
 
@@ -51,8 +51,16 @@ class FilterInputs(OwnedInputs):
     priority: Annotated[
         int | None, Field(description="Order of the chain: lower comes first.", ge=-1000, le=1000), IMMUTABLE
     ] = None
-    rules: Annotated[list[FilterRule], Field(description="The filter's own rules."), SAME_RULES] = []
-    references: Annotated[list[FilterReference], Field(description="Other filters, applied as well.")] = []
+    content: Annotated[
+        str,
+        Field(
+            description="Digest of the rules when they may not change in place, else empty: another one makes a new "
+            "filter, and whatever refers to it changes over in one step."
+        ),
+        IMMUTABLE,
+    ] = ""
+    rules: Annotated[list[FilterRule], Field(description="The filter's own rules."), SAME_RULES, Isolates()] = []
+    references: Annotated[list[FilterReference], Field(description="Other filters, applied as well."), Isolates()] = []
 
 
 class FilterOutputs(NativeOutputs):

@@ -1,0 +1,184 @@
+"""Policies are edited while packets are sent: none passes that neither file allows, and what revoking cuts."""
+
+import subprocess
+import sys
+from contextlib import contextmanager
+from types import SimpleNamespace
+
+import pytest
+from flood_bench import Edited, flood, flooded, flooding, port_of, process, segment
+from flood_states import OUTWARD, STATES, state, to_a
+from provision_libvirt import lab
+from provision_libvirt.config import LibvirtConfig
+from provision_libvirt.provider import LibvirtProvider
+from provision_libvirt.resources import Filter
+from provision_libvirt.resources.filter_hold import old_rules_held
+from stack_requests import addresses, request
+
+from provision.packets.sets import PacketSpace
+from provision.spi import LiveRulesRequest, ReadRequest
+from provision.verify.proof.compare import Way, differences
+from provision.verify.proof.ends import Ends
+from provision.verify.proof.intent import IntentSet
+
+pytestmark = pytest.mark.lab
+EDITS = [STATES[number] for number in (1, 3, 5, 7, 8)]
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory):
+    started = lab.start(tmp_path_factory.mktemp("fc") / "lab")
+    provider = LibvirtProvider()
+    session = provider.connect(LibvirtConfig(uri=started.uri, outside_socket=str(started.outside_socket)))
+    edited = Edited(provider, session)
+    try:
+        edited.start(STATES[0].document)
+        yield SimpleNamespace(lab=started, edited=edited, session=session)
+    finally:
+        provider.disconnect(session)
+        lab.stop(started.directory)
+
+
+def test_no_forbidden_packet_passes_while_policies_are_edited(running, tmp_path):
+    found = flooded(running.edited, running.lab, EDITS, tmp_path, rate=4000, settle=0.5)
+    assert found.forbidden >= 20_000
+    assert found.leaks == {}
+    assert (found.uncounted, found.silent) == (0, [])
+    running.edited.edit(STATES[0].document)
+
+
+def test_nor_does_one_that_the_machine_itself_sends(running, tmp_path):
+    running.edited.edit(OUTWARD[0].document)
+    edits = [OUTWARD[1], OUTWARD[2], OUTWARD[0]]
+    found = flooding(running.edited, running.lab, OUTWARD[0], edits, tmp_path, rate=2000, settle=0.5)
+    assert found.forbidden >= 5_000
+    assert found.allowed >= 200
+    assert found.leaks == {}
+    assert found.uncounted == 0
+    running.edited.edit(STATES[0].document)
+
+
+def kernel(running, *command):
+    subprocess.run(["nsenter", "-t", str(running.lab.pid), "-n", *command], check=True, capture_output=True)
+
+
+def test_the_flood_sees_what_a_hole_lets_through(running, tmp_path):
+    device, bridge = port_of(running.edited, "a")
+    (nic,) = addresses(request(dict(STATES[0].document)).stack)["a"]
+    hole = ["FORWARD", "-p", "udp", "--dport", "7005", "-j", "ACCEPT"]
+    try:
+        found = flood(
+            running.lab, device, bridge, [nic.ipv4, nic.ipv6], STATES[0], [STATES[0]],
+            lambda _: kernel(running, "iptables", "-I", *hole), tmp_path, rate=4000, settle=0.5,
+        )  # fmt: skip
+    finally:
+        kernel(running, "iptables", "-D", *hole)
+    assert {port for _, port in found.leaks} == {7005}
+
+
+def differing(running, document):
+    made = request(dict(document), **running.edited.facts).stack
+    space, given = PacketSpace(), addresses(made)
+    asked = LiveRulesRequest(space, [running.edited.machine(name) for name in given], given)
+    readout = running.edited.provider.read_live_rules(running.session, asked)
+    assert not isinstance(readout, str), readout
+    assert readout.unmodelled == ()
+    return list(differences(IntentSet(space, Ends(made, given, readout.host_addresses)), readout))
+
+
+def test_the_kernel_holds_what_the_file_says_after_each_edit_and_nothing_is_left(running):
+    for after in (STATES[4], STATES[9], STATES[0]):
+        running.edited.edit(after.document)
+        assert differing(running, after.document) == []
+    saved = subprocess.run(
+        ["nsenter", "-t", str(running.lab.pid), "-n", "iptables-save"], capture_output=True, text=True, check=True
+    ).stdout
+    assert "hold-" not in saved
+
+
+def test_a_kernel_rule_that_is_deleted_by_hand_is_found(running):
+    device, _ = port_of(running.edited, "a")
+    kernel(running, "iptables", "-D", f"FO-{device}", "-j", "DROP")
+    try:
+        found = differing(running, STATES[0].document)
+    finally:
+        kernel(running, "iptables", "-A", f"FO-{device}", "-j", "DROP")
+    assert {item.way for item in found} <= {Way.LEAK, Way.HALF}
+    assert {item.destination for item in found} == {"a"}
+    assert differing(running, STATES[0].document) == []
+
+
+@contextmanager
+def connection(pid, address, patience=90):
+    """A TCP connection that is held; `say` gives what became of a line."""
+    with process(pid, "talk", {"address": address, "port": 9000, "patience": patience, "wait": 5}) as talker:
+        said = talker.stdout.readline().strip()
+
+        def say():
+            talker.stdin.write("still there?\n")
+            talker.stdin.flush()
+            return talker.stdout.readline().strip()
+
+        yield said, say
+
+
+OPEN = to_a("tcp/9000")
+
+
+def test_revoking_cuts_established_connections_and_other_edits_do_not(running):
+    _, bridge = port_of(running.edited, "a")
+    (nic,) = addresses(request(dict(STATES[0].document)).stack)["a"]
+    edit = running.edited.edit
+    edit(state("open", frozenset(), open=OPEN).document)
+    with segment(running.lab.pid, bridge) as pid, connection(pid, nic.ipv4) as (said, say):
+        assert (said, say()) == ("connected", "heard")
+        edit(state("another", frozenset(), open=OPEN, more=to_a("udp/7000")).document)
+        assert say() == "heard"
+        edit(state("revoked", frozenset(), more=to_a("udp/7000")).document)
+        assert say() == "silence"
+    edit(STATES[0].document)
+
+
+def test_a_deny_that_is_new_ends_connections_to_the_machine_too(running):
+    _, bridge = port_of(running.edited, "a")
+    (nic,) = addresses(request(dict(STATES[0].document)).stack)["a"]
+    edit = running.edited.edit
+    edit(state("open", frozenset(), open=OPEN | {"order": 5}).document)
+    with segment(running.lab.pid, bridge) as pid, connection(pid, nic.ipv4) as (said, say):
+        assert (said, say()) == ("connected", "heard")
+        edit(state("denied", frozenset(), open=OPEN | {"order": 5}, shut=to_a(deny=["tcp/9000"], order=1)).document)
+        assert say() == "silence"
+        with connection(pid, nic.ipv4, patience=3) as (said, _):
+            assert said.startswith("not connected")
+    edit(STATES[0].document)
+
+
+def held(running):
+    text = subprocess.run(
+        ["nsenter", "-t", str(running.lab.pid), "-n", "iptables-save"], capture_output=True, text=True, check=True
+    ).stdout
+    return "-A FORWARD -j hold-libvirt-in" in text
+
+
+def test_a_copy_that_a_killed_run_left_goes_with_the_next_look(running):
+    script = (
+        "import os, signal, sys\n"
+        "from provision_libvirt.resources.filter_hold import old_rules_held\n"
+        "with old_rules_held(sys.argv[1]):\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    subprocess.run([sys.executable, "-c", script, running.lab.uri], check=False)
+    assert held(running)
+    name = next(name for name, (kind, _, _) in running.edited.made.items() if kind is Filter)
+    kind, inputs, created = running.edited.made[name]
+    operation = running.edited.operation(name, kind)
+    assert kind().read(ReadRequest(operation, created.id, inputs, created.outputs)) is not None
+    assert not held(running)
+
+
+def test_two_hold_at_once_and_the_last_one_lets_go(running):
+    with old_rules_held(running.lab.uri) as one:
+        with old_rules_held(running.lab.uri) as other:
+            assert one is other is True
+        assert held(running)
+    assert not held(running)
