@@ -27,7 +27,7 @@ from provision.cli.main import COMMANDS, cli
 from provision.models import BitRate, Duration, Peer, Selector, Size, Stack, Throughput
 from provision.models.base import NAME_PATTERN
 from provision.packets import Service
-from provision.spi import CanDescribe, registry
+from provision.spi import CanDescribe, Capabilities, registry
 from provision.translate.grammar import answers, kind_of, models_in, policies, refusals
 
 DOCS = Path(__file__).parent
@@ -299,6 +299,33 @@ def platforms() -> str:
     return "\n".join(lines)
 
 
+def libvirt_policies() -> str:
+    """Each kind of policy on libvirt: how it is carried out, its evidence, and when it is refused."""
+    from provision_libvirt.described import ENFORCED_BY, TOGETHER, lacking
+
+    platform = registry.load("libvirt")
+    assert isinstance(platform, CanDescribe)
+    best = platform.best_capabilities()
+    refused: dict[str, dict[str, None]] = {}
+    for facts in (best.facts, *lacking(best.facts)):
+        for policy in policies(answers(platform, Capabilities(best.platform, facts))):
+            reasons = refused.setdefault(policy.kind, {})
+            if not policy.whole.enforced:
+                reasons[policy.whole.reason] = None
+            else:
+                for answer in policy.fields:
+                    field = answer.feature.rpartition(".")[2]
+                    reasons.update({f"`{field}`: {support.reason}": None for _, support in answer.refused})
+    lines = ["| policy | carried out by | evidence | refused when |", "|---|---|---|---|"]
+    for policy in policies(answers(platform, best)):
+        why = "<br>".join((*refused[policy.kind], *TOGETHER.get(policy.kind, ())))
+        evidence = ", ".join(policy.evidence)
+        lines.append(
+            f"| `{policy.kind}` | {ENFORCED_BY[policy.kind]} | {evidence} | {why.replace('|', chr(92) + '|')} |"
+        )
+    return "\n".join(lines)
+
+
 def _shorter(reason: str) -> str:
     return reason.replace(": this release of the libvirt plugin does not do it yet", ": not in this release")
 
@@ -307,8 +334,9 @@ BLOCKS: Mapping[str, Callable[[], str]] = {
     "stack-file": stack_file,
     "commands": commands,
     "platforms": platforms,
+    "libvirt-policies": libvirt_policies,
 }
-PAGES = ("stack-file.md", "commands.md", "plugin-guide.md", "plugin-tutorial.md", "../README.md")
+PAGES = ("libvirt.md", "stack-file.md", "commands.md", "plugin-guide.md", "plugin-tutorial.md", "../README.md")
 
 
 def render(page: str) -> str:

@@ -14,6 +14,9 @@ PACKAGES=(
   qemu-system-x86 qemu-utils qemu-block-extra seabios ipxe-qemu                # the hypervisor
   dnsmasq-base iptables ebtables nftables iproute2 kmod                        # its networks and filters
   busybox-static lz4 dmidecode ca-certificates                                 # the micro guest
+  openssh-client openssh-server netcat-openbsd                                 # tests of hypervisors reached by SSH
+  mmdebstrap debian-archive-keyring e2fsprogs tar                              # the full Debian guest
+  graphviz                                                                     # pictures of stacks as SVG
 )
 
 say() { printf '\033[1m==>\033[0m %s\n' "$*"; }
@@ -63,7 +66,7 @@ setup_venv() {
   (
     cd "$ROOT"
     .venv/bin/pip -q install --require-hashes -r requirements.lock
-    .venv/bin/pip -q install --no-deps --no-build-isolation -e . -e plugins/libvirt
+    .venv/bin/pip -q install --no-deps --no-build-isolation -e . -e plugins/aws -e plugins/libvirt
   ) >"$STATE/pip.log" 2>&1 || die "pip failed: $(tail -n 5 "$STATE/pip.log")" "see $STATE/pip.log"
   printf '%s\n' "$stamp" >"$STATE/venv.stamp"
 }

@@ -1,27 +1,64 @@
 """A deployed stack as commands need it: its state, its plugin, and a session with its platform."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from pydantic import SecretStr, ValidationError
 
-from provision.errors import UserError
+from provision.errors import ProvisionError, UserError
 from provision.host.automation import Workspace, open_workspace
+from provision.models.stack import DEFAULT_LOCATION
 from provision.spi import DeployedMachine, Provider, registry
-from provision.verify import HIDDEN, DeployedStack, read_state
+from provision.verify import HIDDEN, DeployedLocation, DeployedStack, read_state
 
 
 @dataclass(frozen=True)
 class Deployed:
-    """What `open_deployed` gives."""
+    """What `open_deployed` gives.
+
+    Attributes:
+        workspace: the Pulumi stack.
+        stack: what its state says.
+        provider: the plugin of the first location.
+        session: its session.
+        sites: of a stack in several locations, plugin and session of each; opened when they are first looked up.
+    """
 
     workspace: Workspace
     stack: DeployedStack
     provider: Provider[Any, Any]
     session: Any
+    sites: Mapping[str, tuple[Provider[Any, Any], Any]] | None = None
+
+    def of(self, machine: str) -> tuple[Provider[Any, Any], Any]:
+        """Plugin and session of the location of a machine.
+
+        Raises:
+            UserError: there is no such machine.
+            EnvironmentProblem: the platform cannot be reached.
+        """
+        self.machine(machine)
+        if self.sites is None:
+            return self.provider, self.session
+        return self.sites[self.stack.location_of(machine)]
+
+    def parts(self) -> list[tuple[Provider[Any, Any], Any, list[DeployedMachine]]]:
+        """Plugin, session and machines of every location.
+
+        Raises:
+            EnvironmentProblem: a platform cannot be reached.
+        """
+        machines = list(self.stack.machines.values())
+        if self.sites is None or len(self.sites) < 2:
+            return [(self.provider, self.session, machines)]
+        return [
+            (*site, [machine for machine in machines if self.stack.location_of(machine.name) == location])
+            for location, site in self.sites.items()
+        ]
 
     def machine(self, name: str) -> DeployedMachine:
         """The machine of that name.
@@ -40,22 +77,73 @@ class Deployed:
         )
 
 
+class _Sites(Mapping[str, tuple[Provider[Any, Any], Any]]):
+    """The locations of a stack; a session is opened when it is first asked for, so that one host may be away."""
+
+    def __init__(self, workspace: Workspace, stack: DeployedStack) -> None:
+        self._workspace = workspace
+        self._stack = stack
+        self._open: dict[str, tuple[Provider[Any, Any], Any]] = {}
+        self._lock = Lock()
+
+    def __getitem__(self, location: str) -> tuple[Provider[Any, Any], Any]:
+        with self._lock:
+            if location not in self._open:
+                provider = registry.load(self._stack.locations[location].platform)
+                settings = _settings(self._workspace, self._stack.locations[location], provider)
+                try:
+                    self._open[location] = provider, provider.connect(settings)
+                except ProvisionError as error:
+                    if len(self) > 1:
+                        error.summary = f"location '{location}': {error.summary}"
+                    raise
+            return self._open[location]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._stack.locations)
+
+    def __len__(self) -> int:
+        return len(self._stack.locations)
+
+    def close(self) -> None:
+        """End all sessions."""
+        for provider, session in self._open.values():
+            provider.disconnect(session)
+
+
 @contextmanager
-def open_deployed(directory: Path, stack: str | None) -> Iterator[Deployed]:
-    """Read the state of a stack and connect to the platform on which it was deployed.
+def open_deployed(directory: Path, stack: str | None, *, machine: str | None = None) -> Iterator[Deployed]:
+    """Read the state of a stack and connect to the platforms on which it was deployed.
+
+    Args:
+        directory: folder of the stack file.
+        stack: name of the Pulumi stack; None for the selected one.
+        machine: of a stack in several locations only that of this machine is to be reached.
 
     Raises:
         UserError: no such stack, or nothing is deployed.
-        EnvironmentProblem: the engine or the platform cannot be reached.
+        EnvironmentProblem: the engine or a platform cannot be reached.
     """
     workspace = open_workspace(directory.resolve(), stack)
     export = workspace.export()
     deployed = read_state(export)
     if not deployed.platform:
         raise UserError(f"nothing of stack '{workspace.stack_name}' is deployed", "run `provision up` first")
-    provider = registry.load(deployed.platform)
-    deployed = read_state(export, provider.resource_types)
-    config = dict(deployed.provider_config)
+    kinds = {one.platform: registry.load(one.platform).resource_types for one in deployed.locations.values()}
+    deployed = read_state(export, kinds or registry.load(deployed.platform).resource_types)
+    if not deployed.locations:  # left by a run that was killed at its very beginning
+        deployed = replace(deployed, locations={DEFAULT_LOCATION: DeployedLocation(deployed.platform)})
+    sites = _Sites(workspace, deployed)
+    try:
+        first = deployed.location_of(machine or "") or next(iter(sites))
+        yield Deployed(workspace, deployed, *sites[first], sites)
+    finally:
+        sites.close()
+
+
+def _settings(workspace: Workspace, location: DeployedLocation, provider: Provider[Any, Any]) -> Any:
+    """The configuration with which a location was deployed; secrets come from what is configured now."""
+    config = dict(location.provider_config)
     hidden = [key for key, value in config.items() if value == HIDDEN]
     values = workspace.config() if hidden else {}
     for key in hidden:
@@ -67,15 +155,10 @@ def open_deployed(directory: Path, stack: str | None) -> Iterator[Deployed]:
             )
         config[key] = SecretStr(values[full].value)
     try:
-        settings = provider.Config.model_validate(config)
+        return provider.Config.model_validate(config)
     except ValidationError as error:
         names = ", ".join(sorted(str(e["loc"][0]) for e in error.errors()))
         raise UserError(
             f"the state holds configuration of '{provider.name}' that its plugin does not take: {names}",
             "install the plugin version that deployed the stack, or run `provision up` with this one",
         ) from None
-    session = provider.connect(settings)
-    try:
-        yield Deployed(workspace, deployed, provider, session)
-    finally:
-        provider.disconnect(session)

@@ -1,10 +1,11 @@
 """How the machines of a stack are, for a person and for a program."""
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rich.console import Group, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -12,6 +13,7 @@ from provision.spi import MachineStatus, RunState
 from provision.verify import DeployedStack
 
 _WIDE = 120
+_MEASURE = Console(width=10_000)
 _COLOURS = {
     RunState.RUNNING: "green",
     RunState.STOPPED: "dim",
@@ -41,11 +43,16 @@ def rows(
     before: Mapping[str, MachineStatus] | None = None,
     seconds: float = 0.0,
 ) -> Sequence[Row]:
-    """A row for each machine; with an earlier look, `seconds` before, also the use of CPUs."""
+    """A row for each machine, by name; with an earlier look, `seconds` before, also the use of CPUs."""
     return [
         Row(name, status, status.addresses or _assigned(stack, name), _busy(status, (before or {}).get(name), seconds))
-        for name, status in now.items()
+        for name, status in sorted(now.items(), key=lambda item: _natural(item[0]))
     ]
+
+
+def _natural(name: str) -> list[tuple[bool, int, str]]:
+    """Puts `web-2` before `web-10`."""
+    return [(not part.isdigit(), int(part) if part.isdigit() else 0, part) for part in re.split(r"(\d+)", name)]
 
 
 def exit_code(found: Sequence[Row]) -> int:
@@ -55,23 +62,75 @@ def exit_code(found: Sequence[Row]) -> int:
 
 
 def table(found: Sequence[Row], width: int) -> RenderableType:
-    """The table, and a line for each machine that is not as it should be; a narrow one leaves out second addresses."""
-    made = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    for title in ("machine", "state", "addresses", "up"):
-        made.add_column(title, overflow="fold")
-    made.add_column("cpus", no_wrap=True)
-    made.add_column("memory (MiB)", no_wrap=True)
+    """The table, and a line for each machine that is not as it should be.
+
+    One that is too wide for the terminal gets shorter, or a block for each machine: nothing is broken into letters.
+    """
+    remarks = [_remark(row) for row in found if not row.as_wanted or row.status.why]
+    for made in (_full(found, second=width >= _WIDE), _brief(found)):
+        if _MEASURE.measure(made).maximum <= width:
+            return Group(made, *remarks)
+    return Group(*(line for row in found for line in _block(row)), *remarks)
+
+
+def _full(found: Sequence[Row], second: bool) -> Table:
+    made = _table("machine", "state", "addresses", "up", "cpus", "memory (MiB)")
     for row in found:
         status = row.status
         made.add_row(
             row.name,
-            Text(status.state, "red" if _should_run(row) else _COLOURS[status.state]),
-            "\n".join(row.addresses if width >= _WIDE else _short(row.addresses)) or "-",
+            _state(row),
+            "\n".join(row.addresses if second else _short(row.addresses)) or "-",
             _ago(status.uptime),
-            _use(None if row.cpus is None else f"{row.cpus:.2f}", status.granted_cpus, status.cpu_cap),
+            _use(_cpus(row), status.granted_cpus, status.cpu_cap),
             _use(status.memory_mib, status.granted_memory_mib, status.memory_cap_mib),
         )
-    return Group(made, *(_remark(row) for row in found if not row.as_wanted or row.status.why))
+    return made
+
+
+def _brief(found: Sequence[Row]) -> Table:
+    """Without the time that it runs, and of CPUs and memory only what is used of what was given."""
+    made = _table("machine", "state", "addresses", "cpus", "MiB")
+    for row in found:
+        status = row.status
+        made.add_row(
+            row.name,
+            _state(row),
+            "\n".join(_short(row.addresses)) or "-",
+            _part(_cpus(row), status.granted_cpus),
+            _part(status.memory_mib, status.granted_memory_mib),
+        )
+    return made
+
+
+def _block(row: Row) -> Iterator[Text]:
+    status = row.status
+    yield Text.assemble((row.name, "bold"), " ", _state(row))
+    for address in row.addresses:
+        yield Text(f"  {address}", overflow="fold")
+    yield Text(f"  cpus {_part(_cpus(row), status.granted_cpus)}")
+    yield Text(f"  MiB {_part(status.memory_mib, status.granted_memory_mib)}")
+
+
+def _table(*titles: str) -> Table:
+    made = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for title in titles:
+        made.add_column(title, no_wrap=True)
+    return made
+
+
+def _state(row: Row) -> Text:
+    return Text(row.status.state, "red" if _should_run(row) else _COLOURS[row.status.state])
+
+
+def _cpus(row: Row) -> str | None:
+    return None if row.cpus is None else f"{row.cpus:.2f}"
+
+
+def _part(used: object, granted: int | None) -> str:
+    """Such as `0.31/2`."""
+    text = "-" if granted is None else str(granted)
+    return text if used is None else f"{used}/{text}"
 
 
 def document(stack: DeployedStack, found: Sequence[Row]) -> dict[str, Any]:

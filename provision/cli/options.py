@@ -38,3 +38,13 @@ def run_options(function: F) -> F:
     function = click.option("--parallel", type=click.IntRange(1), help="Most operations at the same time.")(function)
     function = click.option("--detailed-exitcode", is_flag=True, help="Exit with 2 when there are changes.")(function)
     return output_format("human", "json")(stack(directory(function)))
+
+
+def allow_destroy(function: F) -> F:
+    """`--allow-destroy NAME`."""
+    return click.option(
+        "--allow-destroy",
+        metavar="NAME",
+        multiple=True,
+        help="Machine, MACHINE/DISK or pattern whose data this run may destroy; may be repeated.",
+    )(function)

@@ -1,15 +1,16 @@
 """A stack as its file and configuration say it, whether or not anything of it is deployed."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from provision.diagnostics import DiagnosticSink
 from provision.host.automation import Workspace, open_workspace
-from provision.host.deploying.configuration import FRAMEWORK, Config, by_namespace, chosen_platform, provider_config
-from provision.loader import Loaded, load
-from provision.spi import registry
-from provision.translate import Scope, place
+from provision.host.deploying.configuration import Config, by_namespace, chosen_platform
+from provision.host.deploying.stack import ask, location_config
+from provision.loader import Loaded, load, reference_stacks
+from provision.translate import Scope, at_once, place
 from provision.verify import read_state
-from provision.verify.proof import Proof, prove_planned
+from provision.verify.proof import Part, planned
 
 
 def configuration(workspace: Workspace) -> Config:
@@ -21,7 +22,7 @@ def configuration(workspace: Workspace) -> Config:
 
 
 def load_configured(directory: Path, workspace: Workspace, config: Config, platform: str | None = None) -> Loaded:
-    """The stack file with the parameters, overlay and platform of a Pulumi stack.
+    """The stack file with the parameters, overlay and platform of a Pulumi stack, and what other stacks export now.
 
     Args:
         directory: folder of the stack file.
@@ -29,16 +30,19 @@ def load_configured(directory: Path, workspace: Workspace, config: Config, platf
         config: its configuration.
         platform: wins over the configured one.
     """
+    values = config.get(workspace.project, {})
+    stacks = reference_stacks(directory, workspace.stack_name, values=values)
     return load(
         directory,
         overlay=workspace.stack_name,
-        values=config.get(workspace.project, {}),
+        values=values,
+        references={name: workspace.outputs_of(stack) for name, stack in stacks.items()},
         platform=platform or chosen_platform(config),
     )
 
 
-def prove_configured(directory: Path, stack: str | None) -> Proof:
-    """Prove that the translation of a stack says what its file says; machines that exist keep their addresses.
+def planned_configured(directory: Path, stack: str | None) -> Sequence[Part]:
+    """What the translation of a stack makes, by location; machines that exist keep their addresses.
 
     Raises:
         ProvisionError: the file has errors, or its platform cannot be reached or does not agree to it.
@@ -46,14 +50,10 @@ def prove_configured(directory: Path, stack: str | None) -> Proof:
     workspace = open_workspace(directory.resolve(), stack, create=True)  # as a preview does
     config = configuration(workspace)
     loaded = load_configured(directory, workspace, config)
-    placed = place(loaded.stack, DiagnosticSink(loaded.source_map))[0]
-    provider = registry.load(placed.platform)
-    settings = config.get(f"{FRAMEWORK}-{provider.name}", {})
-    session = provider.connect(provider_config(provider, placed.config, settings).model)
-    try:
-        capabilities = provider.capabilities(session)
-    finally:
-        provider.disconnect(session)
+    parts = place(loaded.stack, DiagnosticSink(loaded.source_map))
+    asked = at_once(lambda placed: ask(placed, location_config(placed, parts, config)), parts)
+    sites = {placed.location: (provider, capabilities) for placed, provider, capabilities in asked}
+    provider, capabilities = next(iter(sites.values()))
     recorded = read_state(workspace.export()).recorded
     scope = Scope(workspace.project, workspace.stack_name, str(loaded.directory))
-    return prove_planned(loaded, provider, capabilities, scope, recorded)
+    return planned(loaded, provider, capabilities, scope, recorded, sites)

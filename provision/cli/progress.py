@@ -47,6 +47,7 @@ class Progress:
         self._console = console or Console(stderr=True, highlight=False, soft_wrap=not sys.stderr.isatty())
         self._status: dict[str, str] = {}
         self._failed: set[str] = set()
+        self._reasons: dict[str, str] = {}
         self._begun = False
         self._live = Live(
             get_renderable=self._under_way, console=self._console, refresh_per_second=4, transient=True,
@@ -114,6 +115,10 @@ class Progress:
         if message.urn not in self._failed:
             self._failed.add(message.urn)
             self._line("!", "bold red", kind, name, "failed", "")
+        if message.text in self._reasons:  # such as a hypervisor that is away: once is enough
+            self._console.print(Text(f"{_INDENT}for the same reason as {self._reasons[message.text]}", "dim"))
+            return
+        self._reasons[message.text] = name
         for line in message.text.splitlines():
             self._console.print(Text(_INDENT + line, "" if line.startswith("  fix:") else "red"))
 

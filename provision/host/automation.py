@@ -10,7 +10,7 @@ import os
 import re
 import socket
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from signal import Signals
@@ -18,15 +18,18 @@ from typing import Any, Literal
 
 import pulumi.automation as auto
 from pulumi.automation.events import EngineEvent
+from pydantic import SecretStr
 
 from provision.errors import EnvironmentProblem, UserError
-from provision.host.engine import Engine, engine_environment, find_engine, pulumi_home
-from provision.host.events import UNCHANGED_OPS, Message, ResourceStep, translate
+from provision.host.ahead import may_hold_data
+from provision.host.engine import Engine, engine_environment, find_engine, pulumi_home, remembered
+from provision.host.events import UNCHANGED_OPS, Message, ResourceStep, stack_outputs, translate
 from provision.host.explain import explained
 from provision.host.interrupted import (
     PENDING,
     forget_pending,
     half_replaced,
+    is_recorded,
     may_be_pending,
     mend_file_backend,
     pending_creates,
@@ -34,8 +37,11 @@ from provision.host.interrupted import (
     uncertain,
     without_side_files,
 )
+from provision.host.permission import VARIABLE
 from provision.host.process import EngineCommand
 from provision.host.project import RUNTIME, Project, read_project, stack_name
+from provision.host.protected import may_be_protected, refuse_protected
+from provision.host.running import known_stack, new_stack, selected_stack
 
 Command = Literal["preview", "up", "refresh", "destroy", "preview-destroy"]
 
@@ -49,7 +55,7 @@ class RunResult:
         changes: number of resources by Pulumi's operation.
         steps: all steps, in the order in which they happened.
         messages: all messages.
-        outputs: of the stack, after an `up`; secret ones are replaced by `[secret]`.
+        outputs: of the stack, after an `up` that went well; what is secret is replaced by `[secret]`.
         interrupted: the signal that asked it to stop.
     """
 
@@ -69,15 +75,20 @@ class RunResult:
 class Workspace:
     """One Pulumi stack of one project folder."""
 
-    def __init__(self, project: Project, stack: str, engine: Engine, *, create: bool) -> None:
-        """Select the stack, making it when `create` is set.
+    def __init__(
+        self, project: Project, stack: str, engine: Engine, *, create: bool, allow_destroy: Sequence[str] = ()
+    ) -> None:
+        """Select the stack, making it when `create` is set; data may be destroyed of what `allow_destroy` names.
 
         Raises:
             UserError: the stack does not exist.
             EnvironmentProblem: the backend cannot be used.
         """
         self.project, self.stack_name = project.name, stack
+        self._previewed = False
         environment = _backend(engine_environment(os.environ, engine.path), project, stack)
+        if allow_destroy:
+            environment[VARIABLE] = ",".join(allow_destroy)
         self._backend = environment.get("PULUMI_BACKEND_URL", "")
         if self._backend:
             mend_file_backend(self._backend, project.name)
@@ -86,13 +97,14 @@ class Workspace:
         workspace = auto.LocalWorkspace(
             work_dir=str(project.directory), env_vars=environment, pulumi_command=self._engine
         )
+        known = bool(self._backend) and is_recorded(self._backend, project.name, stack)
         try:
             try:
-                self._stack = auto.Stack.select(stack, workspace)
+                self._stack = known_stack(stack, workspace) if known else selected_stack(stack, workspace)
             except auto.StackNotFoundError:
                 if not create:
                     raise
-                self._stack = auto.Stack.create_or_select(stack, workspace)
+                self._stack = new_stack(stack, workspace)
         except auto.StackNotFoundError:
             raise UserError(
                 f"there is no Pulumi stack '{stack}' here", "run `provision up`, or name one with --stack"
@@ -110,6 +122,18 @@ class Workspace:
             return self._stack.get_all_config()
         except auto.CommandError as error:
             raise explained(str(error)) from error
+
+    def outputs_of(self, stack: str) -> Mapping[str, Any]:
+        """What another stack exports, which may be of another project; secrets as `SecretStr`.
+
+        Raises:
+            ProvisionError: there is no such stack, or it cannot be read.
+        """
+        try:
+            found = self._stack.workspace.stack_outputs(stack)
+        except auto.CommandError as error:
+            raise explained(str(error)) from error
+        return {name: SecretStr(str(out.value)) if out.secret else out.value for name, out in found.items()}
 
     def export(self) -> dict[str, Any]:
         """The stack's state, with secrets encrypted.
@@ -151,6 +175,8 @@ class Workspace:
                 if isinstance(item, Message) and (found := PENDING.match(item.text)):
                     pending, item = True, Message("info", f"going on with {found[1]} objects of an interrupted run")
                 tell(item)
+            if (outputs := stack_outputs(event)) is not None:
+                result.outputs = outputs
             if event.summary_event:
                 result.changes = {
                     str(getattr(op, "value", op)): n for op, n in event.summary_event.resource_changes.items()
@@ -163,24 +189,55 @@ class Workspace:
             else:
                 tell(Message("warning", "interrupted again: what is under way is abandoned; the next run takes it up"))
 
+        if command in ("destroy", "preview-destroy"):
+            self._refuse_protected()
         options: dict[str, Any] = {"on_event": take, "suppress_outputs": True, "parallel": parallel}
         try:
             with self._engine.interruptible(interrupted):
+                if command == "up" and not self._previewed:
+                    self._look_ahead(parallel, tell)
                 try:
-                    result.outputs = self._operate(command, options)
+                    self._operate(command, options)
                 except auto.ConcurrentUpdateError as error:
                     self._remove_stale_lock(error)
                     tell(Message("warning", "removed the lock of an earlier run that was killed on this machine"))
-                    result.outputs = self._operate(command, options)
+                    self._operate(command, options)
+                if command != "up":
+                    result.outputs = {}
                 if pending and command in ("up", "destroy"):
                     forget_pending(self._stack)
+                self._previewed = command == "preview"
         except auto.CommandError as error:
-            result.succeeded = False
+            result.succeeded, result.outputs = False, {}
             if not result.interrupted and not any(m.severity == "error" for m in result.messages):
                 raise explained(str(error)) from error
         return result
 
-    def _operate(self, command: Command, options: Mapping[str, Any]) -> dict[str, Any]:
+    def _refuse_protected(self) -> None:
+        if may_be_protected(self._backend, self.project, self.stack_name):
+            refuse_protected(self.export())
+
+    def _look_ahead(self, parallel: int | None, tell: Callable[[Message], None]) -> None:
+        """Preview what a stack with data would become: what would destroy some is refused before anything is changed.
+
+        Raises:
+            pulumi.automation.CommandError: it was refused, or cannot be planned; the person has been told why.
+        """
+        if not may_hold_data(self._backend, self.project, self.stack_name):
+            return
+        said: list[Message] = []
+
+        def take(event: EngineEvent) -> None:
+            said.extend(item for item in translate(event) if isinstance(item, Message) and item.severity == "error")
+
+        try:
+            self._stack.preview(on_event=take, suppress_outputs=True, parallel=parallel)
+        except auto.CommandError:
+            for message in said:
+                tell(message)
+            raise
+
+    def _operate(self, command: Command, options: Mapping[str, Any]) -> None:
         match command:
             case "preview":
                 self._stack.preview(**options)
@@ -190,8 +247,7 @@ class Workspace:
                 left = self._interrupted()
                 if doubtful := uncertain(left):
                     self._stack.refresh(target=doubtful, suppress_outputs=True, show_secrets=False)
-                outputs = self._stack.up(**options, replace=half_replaced(left) or None, show_secrets=False).outputs
-                return {name: "[secret]" if out.secret else out.value for name, out in outputs.items()}
+                self._stack.up(**options, replace=half_replaced(left) or None, show_secrets=False)
             case "refresh":
                 self._stack.refresh(**options, show_secrets=False)
             case "destroy":
@@ -200,7 +256,6 @@ class Workspace:
                     with contextlib.suppress(auto.CommandError):
                         self._stack.up(target=targets, suppress_outputs=True, show_secrets=False)
                 self._stack.destroy(**options, show_secrets=False)
-        return {}
 
     def _interrupted(self) -> dict[str, Any]:
         """The state when a killed run left operations in it, else nothing."""
@@ -234,19 +289,22 @@ def require_engine() -> Engine:
     Raises:
         EnvironmentProblem: there is none.
     """
-    engine = find_engine()
+    engine = find_engine(ask=remembered)
     if engine is None:
         raise EnvironmentProblem("the Pulumi engine is not installed", "run `provision setup`")
     return engine
 
 
-def open_workspace(directory: Path, stack: str | None, *, create: bool = False) -> Workspace:
+def open_workspace(
+    directory: Path, stack: str | None, *, create: bool = False, allow_destroy: Sequence[str] = ()
+) -> Workspace:
     """The workspace of a project folder.
 
     Args:
         directory: folder with Pulumi.yaml.
         stack: name of the Pulumi stack; default: PULUMI_STACK, else `dev`.
         create: make the stack when it does not exist.
+        allow_destroy: machines and disks whose data the runs of this workspace may destroy.
 
     Raises:
         UserError: the folder is no project.
@@ -258,7 +316,7 @@ def open_workspace(directory: Path, stack: str | None, *, create: bool = False) 
             f"{directory / 'Pulumi.yaml'} is a project of the runtime '{project.runtime}', not of a stack file",
             f"use `pulumi` for it, or go to a folder whose Pulumi.yaml says `runtime: {RUNTIME}`",
         )
-    return Workspace(project, stack_name(stack), require_engine(), create=create)
+    return Workspace(project, stack_name(stack), require_engine(), create=create, allow_destroy=allow_destroy)
 
 
 def _backend(environment: dict[str, str], project: Project, stack: str) -> dict[str, str]:

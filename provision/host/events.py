@@ -8,10 +8,15 @@ from typing import Any, Literal
 
 from pulumi.automation.events import EngineEvent, StepEventMetadata
 
+from provision.host.protected import reworded
+
 UNCHANGED_OPS = frozenset({"same", "read", "refresh"})
 
 _LONGEST_VALUE = 60
 _UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
+# How a secret is told from a map, sdk/go/common/resource/sig.
+_SIGNATURE = "4dabf18193072939515e22adb298388d"
+_SECRET_SIGNATURE = "1b47061264138c4ac30d75fd1eb44270"
 _ABSENT = object()
 _SECRET = object()
 
@@ -85,9 +90,25 @@ def translate(event: EngineEvent) -> Iterator[ResourceStep | Message]:
         yield _step("failed", event.res_op_failed_event.metadata)
     said = event.diagnostic_event
     if said is not None and said.severity != "debug":
-        text = _unwrapped(plain_text(said.message))
+        text = reworded(_unwrapped(plain_text(said.message)))
         if text and not _ECHO.fullmatch(text):
             yield Message(str(said.severity), text, said.urn or "", bool(said.ephemeral))
+
+
+def stack_outputs(event: EngineEvent) -> dict[str, Any] | None:
+    """What the stack exports, as far as this event says; what is secret is replaced by `[secret]`."""
+    told = event.res_outputs_event
+    if told is None or told.metadata.type != "pulumi:pulumi:Stack" or told.metadata.new is None:
+        return None
+    return {name: _without_secrets(value) for name, value in (told.metadata.new.outputs or {}).items()}
+
+
+def _without_secrets(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        if value.get(_SIGNATURE) == _SECRET_SIGNATURE:
+            return "[secret]"
+        return {key: _without_secrets(item) for key, item in value.items()}
+    return [_without_secrets(item) for item in value] if isinstance(value, list) else value
 
 
 _ECHO = re.compile(r"(preview|update|destroy|refresh) failed")

@@ -14,6 +14,9 @@ from typing import Any
 
 import pulumi.automation as auto
 
+from provision.errors import ProvisionError
+from provision.spi import Replacement, registry
+
 PENDING = re.compile(r"Attempting to deploy or update resources with (\d+) pending operations")
 """How the engine's warning about pending operations begins, whatever the run does."""
 
@@ -46,14 +49,25 @@ def half_replaced(deployment: Mapping[str, Any]) -> list[str]:
     """URNs of our resources whose replacement was being made while the one that is recorded went on living.
 
     The recorded one is as the file says, so nothing would be done, and nothing would find the other one again: only
-    another replacement removes it.
+    another replacement removes it. Only types whose new object comes first can be in that state. A create of another
+    type that is pending beside a living object was taken up since, and a replacement would destroy what it holds.
     """
     living = {
         item["urn"]
         for item in deployment.get("resources") or ()
         if not item.get("delete") and not item.get("pendingReplacement")
     }
-    return [urn for urn in pending_creates(deployment) if urn in living]
+    return [urn for urn in pending_creates(deployment) if urn in living and not _deleted_first(urn)]
+
+
+def _deleted_first(urn: str) -> bool:
+    """Whether the old object of that resource goes before the new one is made, as far as its plugin is here to tell."""
+    package, _, token = urn.partition("::")[2].partition("::")[2].partition("::")[0].rpartition("$")[2].partition(":")
+    try:
+        kinds = registry.load(package.removeprefix(_OURS)).resource_types
+    except ProvisionError:
+        return False
+    return any(kind.token == token and kind.replacement is Replacement.DELETE_FIRST for kind in kinds)
 
 
 def may_be_pending(url: str, project: str, stack: str) -> bool:
@@ -61,12 +75,21 @@ def may_be_pending(url: str, project: str, stack: str) -> bool:
     if not url.startswith("file://"):
         return True
     try:
-        state = json.loads((_folder(url) / "stacks" / project / f"{stack}.json").read_bytes())
+        state = json.loads(_record(url, project, stack).read_bytes())
         return bool((state["checkpoint"].get("latest") or {}).get("pending_operations"))
     except FileNotFoundError:
         return False
     except (OSError, ValueError, LookupError, AttributeError):
         return True
+
+
+def is_recorded(url: str, project: str, stack: str) -> bool:
+    """Whether the state of a stack is seen to be in a backend in a folder; False when that cannot be told from here."""
+    return url.startswith("file://") and _record(url, project, stack).is_file()
+
+
+def _record(url: str, project: str, stack: str) -> Path:
+    return backend_folder(url) / "stacks" / project / f"{stack}.json"
 
 
 def forget_pending(stack: auto.Stack) -> None:
@@ -93,7 +116,7 @@ def mend_file_backend(url: str, project: str) -> Sequence[Path]:
     """
     if not url.startswith("file://"):
         return ()
-    place = _folder(url)
+    place = backend_folder(url)
     removed = []
     for pattern in ("*.attrs", f"stacks/{project}/*.attrs", "locks/**/*.attrs"):
         for file in place.glob(pattern):
@@ -123,7 +146,8 @@ def process_runs(pid: str) -> bool:
     return rest.split()[0] not in "ZX" and "pulumi" in name
 
 
-def _folder(url: str) -> Path:
+def backend_folder(url: str) -> Path:
+    """Where a backend in a folder keeps its files."""
     return Path(url.removeprefix("file://").partition("?")[0]).expanduser() / ".pulumi"
 
 

@@ -151,7 +151,7 @@ def _load(
     root = substitution.document(document.root)
     if unknown and not sink.has_errors:
         for place in sorted(substitution.holes, key=str):
-            if place[:1] != ("outputs",) and place[2:3] != ("user_data",):
+            if place[:1] != ("outputs",) and place[2:3] not in (("user_data",), ("cloud_init",)):
                 raise NotKnownYet(place)
     source_map = SourceMap(Places(root, keys=True), Places(root, keys=False), document.sources)
     sink.source_map = source_map  # a reference among peers may have become several: indexes are those of the new tree

@@ -11,6 +11,7 @@ from provision.loader.expressions import closest
 from provision.loader.shape import Either, Fixed, Items, Leaf, Named, Shape, Tagged, choose, shape_of
 from provision.models import Stack
 from provision.models.base import NAME_PATTERN
+from provision.models.cloud_init import HOST_NAME, LOGIN_NAME, OWNER
 
 _BOUNDS = {
     "greater_than_equal": ("ge", "at least"),
@@ -23,6 +24,11 @@ _PATTERNS = {
     NAME_PATTERN: f"use {_NAME_RULE}",
     r"^https?://": "begin it with https://",
     r"^[0-9a-f]{64}$": "write the 64 hexadecimal digits that sha256sum prints",
+    LOGIN_NAME: "use lower-case letters, digits, '_', '.' and '-', beginning with a letter, 32 characters at most",
+    HOST_NAME: "use letters, digits, '-' and '.', beginning and ending with a letter or digit",
+    OWNER: "write USER:GROUP, as in root:adm",
+    r"^/": "begin it with /",
+    r"^[0-7]{3,4}$": "write three or four octal digits in quotes, as in '0644'",
     r"^[0-9a-f]{2}(:[0-9a-f]{2}){5}$": "write six pairs of lower-case hexadecimal digits, as in 52:54:00:12:34:56",
 }
 _IP = {

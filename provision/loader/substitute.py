@@ -1,7 +1,7 @@
 """Putting values in place of expressions, before anything is validated."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from ipaddress import ip_network
 from typing import Any
 
@@ -19,10 +19,17 @@ from provision.loader.expressions import (
 from provision.loader.nodes import Node, Place
 from provision.loader.parameters import Parameters
 
-_PLAN_TIME = "it must be known before anything is made; only outputs and user data with 'template: true' can use it"
-_SECRETS = "secrets can be used in user data with 'template: true', in outputs and in a location's config"
+_PLAN_TIME = (
+    "it must be known before anything is made; only outputs, and user data and cloud_init with 'template: true', "
+    "can use it"
+)
+_SECRETS = (
+    "secrets can be used in user data and files of cloud_init with 'template: true', in passwords of its users, "
+    "in outputs and in a location's config"
+)
 
 
+_PASSWORDS = ("hashed_passwd", "plain_text_passwd")
 _REFERENCE_PEER = re.compile(r"reference\.([a-z][a-z0-9-]*)\.([A-Za-z][\w-]*)\Z")
 
 
@@ -90,7 +97,9 @@ class Substitution:
         done: dict[str, Node] = {}
         for key, node in machine.items():
             path: Path = ("machines", name, key)
-            if key != "user_data":
+            if key == "cloud_init" and isinstance(node.value, dict):
+                done[key] = node.with_value(self._cloud_init(path, node))
+            elif key != "user_data":
                 done[key] = self._walk(node, path)
             elif isinstance(node.value, dict):
                 done[key] = node.with_value(self._user_data(path, node))
@@ -114,12 +123,49 @@ class Substitution:
                 done["text"] = text
         return done
 
-    def _warn_if_meant(self, path: Path, node: Node) -> None:
+    def _cloud_init(self, path: Path, node: Node) -> dict[str, Node]:
+        """Commands and contents of files are full of `${…}` of their own, so they are expanded only when asked."""
+        template = node.get("template")
+        expanded = template is not None and self._walk(template, (*path, "template")).value is True
+        done: dict[str, Node] = {}
+        for key, child in node.items():
+            where = (*path, key)
+            if key == "runcmd":
+                done[key] = self._text(child, where, expanded)
+            elif key in ("users", "write_files") and isinstance(child.value, list):
+                items = [self._entry(item, (*where, index), expanded) for index, item in enumerate(child.value)]
+                done[key] = child.with_value(items)
+            else:
+                done[key] = self._walk(child, where)
+        return done
+
+    def _entry(self, node: Node, path: Path, expanded: bool) -> Node:
+        """A user or a file of `cloud_init`."""
+        if not isinstance(node.value, dict):
+            return self._walk(node, path)
+        fields = {
+            key: self._text(child, (*path, key), expanded)
+            if key == "content"
+            else self._walk(child, (*path, key), secret=key in _PASSWORDS)
+            for key, child in node.items()
+        }
+        return node.with_value(fields)
+
+    def _text(self, node: Node, path: Path, expanded: bool) -> Node:
+        if expanded:
+            return self._walk(node, path, later=True, secret=True)
+        for place, leaf in _leaves(node, path):
+            self._warn_if_meant(place, leaf, "cloud-init set-up", "write 'template: true' beside it")
+        return node
+
+    def _warn_if_meant(
+        self, path: Path, node: Node, what: str = "user data", fix: str = "write it as {text: …, template: true}"
+    ) -> None:
         if isinstance(node.value, str) and any(f"${{{root}." in node.value for root in ("param", "machine", "ref")):
             self._sink.warning(
                 path,
-                "expressions in this user data are not expanded",
-                "write it as {text: …, template: true}; then '$${' stands for a plain '${'",
+                f"expressions in this {what} are not expanded",
+                f"{fix}; then '$${{' stands for a plain '${{'",
             )
 
     def expand(self, path: Path, text: str, place: Callable[[int, int], Position]) -> Any:
@@ -291,6 +337,14 @@ class Substitution:
         written = self._sink.source_map.line(Position(file, line, column))
         start = written.find(text, column - 1) if written and "\n" not in text else -1
         return Position(file, line, start + 1 + offset, length) if start >= 0 else Position(*place)
+
+
+def _leaves(node: Node, path: Path) -> Iterator[tuple[Path, Node]]:
+    if isinstance(node.value, list):
+        for index, child in enumerate(node.value):
+            yield from _leaves(child, (*path, index))
+    else:
+        yield path, node
 
 
 def _as_node(value: Any, node: Node) -> Node:

@@ -112,6 +112,9 @@ class _Weakening:
             return
         if _text(before, "level") != "preferred" and _text(now, "level") == "preferred":
             self._warn((*path, "level"), f"the policy '{name}' is only preferred")
+        if gone := _items(before, "evidence") - _items(now, "evidence"):
+            said = ", ".join(sorted(gone))
+            self._warn((*path, "evidence"), f"the policy '{name}' no longer requires evidence: {said}")
         if kind == "traffic":
             self._traffic(path, name, before, now)
         elif gone := _items(before, "machines") - _items(now, "machines"):

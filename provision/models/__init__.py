@@ -1,6 +1,7 @@
 """What a stack file says, as immutable pydantic models."""
 
 from provision.models.base import BitRate, Bytes, Duration, Model, Name, Size, Throughput
+from provision.models.cloud_init import CloudInit, CloudUser, WriteFile
 from provision.models.image import (
     BuiltinImage,
     FileImage,
@@ -36,7 +37,7 @@ from provision.models.isolation import (
     Topology,
     TrafficPolicy,
 )
-from provision.models.machine import CloudInit, Disk, Machine, Nic, Power, RootDisk, UserData
+from provision.models.machine import Disk, Firmware, Machine, Nic, Power, RootDisk, UserData
 from provision.models.network import Dhcp, Internet, Network
 from provision.models.peers import Peer, PeerKind, Selector
 from provision.models.sharing import CpuShare, DiskShare, HostPool, MemoryShare, NicShare, Share, Sharing
@@ -48,6 +49,7 @@ __all__ = [
     "BuiltinImage",
     "Bytes",
     "CloudInit",
+    "CloudUser",
     "ConfinementPolicy",
     "CpuShare",
     "DedicatedCpusPolicy",
@@ -57,6 +59,7 @@ __all__ = [
     "DiskShare",
     "Duration",
     "FileImage",
+    "Firmware",
     "HideHypervisorPolicy",
     "HostPool",
     "Image",
@@ -106,4 +109,5 @@ __all__ = [
     "TrafficPolicy",
     "UrlImage",
     "UserData",
+    "WriteFile",
 ]

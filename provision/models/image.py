@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from provision.models.base import Model
+from provision.models.base import Model, Size
 
 
 class BuiltinImage(Model):
@@ -12,6 +12,9 @@ class BuiltinImage(Model):
 
     kind: Literal["builtin"]
     name: Annotated[str, Field(description="Name of the built-in image, such as micro.")]
+    refresh: Annotated[
+        bool, Field(description="Use it as it is built now, instead of keeping what the stack began with.")
+    ] = False
 
 
 class FileImage(Model):
@@ -68,3 +71,11 @@ class Image(Model):
         Field(min_length=1, description="Source per platform name; `any` for all others."),
     ]
     user: Annotated[str | None, Field(description="Login name of the image's default user.")] = None
+    least_memory: Annotated[Size | None, Field(description="Machines with less memory are refused.")] = None
+    agent: Annotated[
+        bool,
+        Field(
+            description="It starts a guest agent by itself, so that `up` waits until its first boot is done and "
+            "commands can be run in it. Images that are built in know it by themselves."
+        ),
+    ] = False

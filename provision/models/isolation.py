@@ -35,6 +35,10 @@ class _Policy(Model):
     level: Annotated[Level, Field(description="required (enforce or refuse) or preferred (enforce or report).")] = (
         Level.REQUIRED
     )
+    evidence: Annotated[
+        list[Literal["translated", "accepted", "effective", "probed"]],
+        Field(description="Kinds of evidence without which `provision verify` fails."),
+    ] = []
 
 
 class _MachinePolicy(_Policy):

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from pydantic import Field, SecretStr
 
 from provision.models.base import Duration, Model, Name, Size, Throughput
+from provision.models.cloud_init import CloudInit, PublicKey
 
 
 class Power(enum.StrEnum):
@@ -14,6 +15,13 @@ class Power(enum.StrEnum):
 
     RUNNING = "running"
     STOPPED = "stopped"
+
+
+class Firmware(enum.StrEnum):
+    """What starts a machine's boot loader."""
+
+    BIOS = "bios"
+    UEFI = "uefi"
 
 
 class Disk(Model):
@@ -36,6 +44,9 @@ class RootDisk(Model):
     size: Annotated[Size | None, Field(description="Capacity; default: that of the image.")] = None
     type: Annotated[str | None, Field(description="Kind of storage on the platform.")] = None
     encrypted: Annotated[bool, Field(description="Encrypt at rest.")] = False
+    disposable: Annotated[
+        bool, Field(description="What the machine writes to it may be lost: no permission is needed to destroy it.")
+    ] = False
 
 
 class Nic(Model):
@@ -57,6 +68,7 @@ class Nic(Model):
         ),
     ] = None
     public: Annotated[bool, Field(description="Give it a public address of the platform.")] = False
+    connected: Annotated[bool, Field(description="Whether its cable is plugged in.")] = True
 
 
 class UserData(Model):
@@ -65,15 +77,6 @@ class UserData(Model):
     text: Annotated[str | SecretStr | None, Field(description="The user data itself, passed on as it stands.")] = None
     file: Annotated[str | None, Field(description="File with the user data, relative to the stack file.")] = None
     template: Annotated[bool, Field(description="Expand ${…} inside the user data.")] = False
-
-
-class CloudInit(Model):
-    """First-boot set-up in cloud-init's own words; rendered to user data."""
-
-    packages: Annotated[list[str], Field(description="Packages to install.")] = []
-    write_files: Annotated[list[dict[str, Any]], Field(description="Files to write, as in cloud-init.")] = []
-    runcmd: Annotated[list[str | list[str]], Field(description="Commands to run once.")] = []
-    users: Annotated[list[dict[str, Any]], Field(description="Users to make, as in cloud-init.")] = []
 
 
 class Machine(Model):
@@ -93,14 +96,23 @@ class Machine(Model):
     root: Annotated[RootDisk | None, Field(description="The boot disk.")] = None
     disks: Annotated[dict[Name, Disk], Field(description="Data disks by name.")] = {}
     nics: Annotated[list[Nic], Field(description="Network interfaces in order.")] = []
-    ssh_keys: Annotated[list[str], Field(description="Public SSH keys for the image's default user.")] = []
+    ssh_keys: Annotated[list[PublicKey], Field(description="Public SSH keys for the image's default user.")] = []
     user_data: Annotated[
         str | SecretStr | UserData | None,
-        Field(description="First-boot data, as text or as {file, template}."),
+        Field(description="First-boot data, as text or as {file, template}; added to what `cloud_init` says."),
     ] = None
-    cloud_init: Annotated[CloudInit | None, Field(description="First-boot set-up in cloud-init's words.")] = None
+    cloud_init: Annotated[
+        CloudInit | None, Field(description="First-boot set-up in cloud-init's words; rendered to user data.")
+    ] = None
     labels: Annotated[dict[str, str], Field(description="Free labels, usable to select machines in policies.")] = {}
     power: Annotated[Power, Field(description="running or stopped.")] = Power.RUNNING
+    autostart: Annotated[bool, Field(description="Start it whenever its host starts.")] = False
+    firmware: Annotated[
+        Firmware | None, Field(description="bios or uefi; default: what the platform starts the image with.")
+    ] = None
+    shutdown_timeout: Annotated[
+        Duration, Field(description="How long the guest may take to shut down before it is switched off.")
+    ] = 30.0
     delete_protection: Annotated[bool, Field(description="Refuse to delete or replace the machine.")] = False
     ready_timeout: Annotated[Duration, Field(description="How long the guest may take to report ready.")] = 300.0
     location: Annotated[Name | None, Field(description="Name under `locations` where the machine runs.")] = None

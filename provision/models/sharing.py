@@ -19,9 +19,23 @@ class CpuShare(Model):
 class MemoryShare(Model):
     """A machine's part of the host's memory."""
 
-    minimum: Annotated[Size | None, Field(description="Memory that is always there.")] = None
-    maximum: Annotated[Size | None, Field(description="Most memory that it may use.")] = None
-    balloon: Annotated[bool | None, Field(description="Let the host take idle memory back.")] = None
+    minimum: Annotated[
+        Size | None,
+        Field(
+            description="Memory that is always there: the machine is never given less, and the hosts have it for all "
+            "of the machines together. Nothing of it is kept from being swapped out: see the policy `memory`."
+        ),
+    ] = None
+    maximum: Annotated[
+        Size | None,
+        Field(
+            description="Most memory that it may use, with what its emulator needs. With `balloon`, `memory` of the "
+            "machine can be raised up to that while it runs."
+        ),
+    ] = None
+    balloon: Annotated[
+        bool | None, Field(description="Let the host take idle memory back, and change `memory` while it runs.")
+    ] = None
     page_sharing: Annotated[bool | None, Field(description="Let the host merge equal pages.")] = None
 
 

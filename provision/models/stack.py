@@ -42,6 +42,10 @@ class Reference(Model):
     stack: Annotated[str, Field(description="Full name of the other stack: organization/project/stack.")]
 
 
+DEFAULT_LOCATION = "default"
+"""Where what says no location is: the location of that name, else the stack's own platform as it is configured."""
+
+
 class Location(Model):
     """One hypervisor, region or cloud."""
 
@@ -66,3 +70,11 @@ class Stack(Model):
     outputs: Annotated[dict[str, Any], Field(description="Names exported to Pulumi.")] = {}
     include: Annotated[None, Field(description="Reserved for a later version.")] = None
     modules: Annotated[None, Field(description="Reserved for a later version.")] = None
+
+    def home(self, location: str | None) -> str:
+        """The location of what says `location:`; of what says none `default`, else the only one that there is."""
+        if location is not None:
+            return location
+        if DEFAULT_LOCATION not in self.locations and self.platform is None and len(self.locations) == 1:
+            return next(iter(self.locations))
+        return DEFAULT_LOCATION

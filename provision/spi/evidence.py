@@ -35,11 +35,13 @@ class EvidenceRequest:
         machine: as the state has it.
         asked: policies that are enforced for it, and shares that limit it, as the file says them now.
         shared: native resources of the stack that belong to no machine.
+        members: for each thing asked, all deployed machines that it selects, this one among them.
     """
 
     machine: DeployedMachine
     asked: "tuple[Policy | Share, ...]"
     shared: tuple[NativeState, ...] = ()
+    members: tuple[tuple[DeployedMachine, ...], ...] = ()
 
 
 @runtime_checkable

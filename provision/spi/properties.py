@@ -103,6 +103,29 @@ class Normalized:
     description: str
 
 
+@dataclass(frozen=True, slots=True)
+class Isolates:
+    """Field annotation of an input: it carries isolation, and so does everything inside of it.
+
+    The self-test of `provision verify` breaks it in every way it can, and counts how often that is noticed.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class Keyed:
+    """Field annotation of a list of models: a property of theirs tells the items apart, not their place.
+
+    An item that comes or goes is a change of the list; a difference inside of an item is one of that item's properties,
+    wherever it stands; a different order is none. Where the property is missing, not known yet or not unique, places
+    count as in any other list.
+
+    Attributes:
+        by: Python name of the property.
+    """
+
+    by: str
+
+
 class Drift(enum.Enum):
     """Field annotation of an input: what a refresh does when the live object differs from what was recorded."""
 

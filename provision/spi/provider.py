@@ -137,6 +137,21 @@ class HasSetup(Protocol):
         """
 
 
+@runtime_checkable
+class CanBuildImages(Protocol):
+    """Without it `provision setup --image` knows no image of the platform."""
+
+    def buildable_images(self) -> Mapping[str, str]:
+        """Built-in images that take too long to be made by every set-up: by name, what a person should know of them."""
+
+    def build_image(self, name: str, progress: Callable[[str], None], *, refresh: bool) -> None:
+        """Build one on this machine and keep it; one that is kept already stays, unless `refresh` asks for a new one.
+
+        Raises:
+            provision.errors.EnvironmentProblem: something is missing; the message says how to get it.
+        """
+
+
 @dataclass(frozen=True)
 class LabInfo:
     """A running private platform.

@@ -237,6 +237,28 @@ class CanDelete(Protocol):
         """Remove the object; one that is already gone is a success."""
 
 
+class DataLoss(enum.StrEnum):
+    """What loses the data that an object holds, beside a change of an input that is annotated `DESTROYS_DATA`."""
+
+    NEVER = "never"
+    """It holds none that cannot be made again: not even such a change loses any."""
+    REPLACED = "replaced"
+    """The default: such a change alone. Its removal loses none, or the author of the file has agreed to that."""
+    REMOVED = "removed"
+    """Every replacement, and its removal from the file."""
+
+
+@runtime_checkable
+class CanLoseData(Protocol):
+    """Without it `DataLoss.REPLACED` holds for every object of the type.
+
+    A loss is refused before anything is changed unless `provision:allowDestroy` names the machine or the disk.
+    """
+
+    def loses_data(self, inputs: Any) -> DataLoss:
+        """What loses the data of the object with these recorded inputs; pure."""
+
+
 @runtime_checkable
 class CanWait(Protocol):
     """Without it an update that only follows a failed start goes to `update`, with `retry`, if there is one.

@@ -6,9 +6,10 @@ hide in the other. What it does not understand it names; nothing is assumed of i
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from provision.spi.graph import ResourceGraph
+from provision.spi.probes import DeployedMachine
 from provision.spi.support import Capabilities, NicAddress
 
 if TYPE_CHECKING:  # every process of a plugin imports this module, and only verification needs the sets
@@ -44,6 +45,8 @@ class Readout:
         host_addresses: addresses of the host beyond the stack's networks, as far as they are known.
         unmodelled: rules that the reader does not understand, in words; they were taken to match nothing.
         explain: which rules let a packet pass, or drop it, in words.
+        single: connections that the rules of one of their two ends would let pass by themselves; None when ends have no
+            rules of their own, or nobody looked.
     """
 
     delivered: "PacketSet"
@@ -52,6 +55,7 @@ class Readout:
     host_addresses: tuple[str, ...] = ()
     unmodelled: tuple[str, ...] = ()
     explain: "Callable[[Packet], str]" = field(default=lambda packet: "")
+    single: "PacketSet | None" = None
 
 
 @runtime_checkable
@@ -60,3 +64,32 @@ class CanReadRules(Protocol):
 
     def read_rules(self, request: RulesRequest) -> Readout:
         """What the native rules of the graph let pass; pure."""
+
+
+@dataclass(frozen=True)
+class LiveRulesRequest:
+    """What to read of the live platform.
+
+    Attributes:
+        space: makes the sets.
+        machines: of the stack, as the state has them.
+        addresses: per machine instance (`web-0`), its NICs in order.
+    """
+
+    space: "PacketSpace"
+    machines: Sequence[DeployedMachine]
+    addresses: Mapping[str, Sequence[NicAddress]]
+
+
+@runtime_checkable
+class CanReadLiveRules(Protocol):
+    """Without it nobody sees what the platform really applies to packets: that evidence *effective* is missing."""
+
+    def read_live_rules(self, session: Any, request: LiveRulesRequest) -> Readout | str:
+        """What the rules that the platform itself applies now let pass, whatever its API says of them.
+
+        Gives a sentence when they cannot be seen, which says why. Nothing is changed.
+
+        Raises:
+            provision.errors.ProvisionError: a machine is not there, or the platform does not answer.
+        """

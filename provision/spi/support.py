@@ -7,6 +7,7 @@ not know is unsupported, so that nothing which a person wrote is ever ignored.
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network
 from typing import TYPE_CHECKING, Any
 
 from provision.diagnostics import Path
@@ -117,10 +118,13 @@ class Capabilities:
     Attributes:
         platform: name of the plugin.
         facts: answers by a name of the plugin's choice.
+        identity: which hypervisor or account it is, however it is reached (a host's UUID); when that changes, what was
+            made there is made anew. Empty: nobody knows, and it is taken for the same.
     """
 
     platform: str
     facts: Mapping[str, Any] = field(default_factory=dict)
+    identity: str = ""
 
 
 @dataclass(frozen=True)
@@ -135,6 +139,9 @@ class TranslationRequest:
         decisions: by name of policy; a downgraded policy is not to be emitted.
         addresses: per machine instance (`web-0`), its NICs in order.
         directory: folder of the stack file, for files that it names.
+        user_data: by machine instance, templates filled in.
+        elsewhere: prefixes of the stack's networks at other locations, to which there is a way. They are not `outside`;
+            policies name them by address.
     """
 
     stack: "Stack"
@@ -145,3 +152,4 @@ class TranslationRequest:
     addresses: Mapping[str, tuple[NicAddress, ...]]
     directory: str = "."
     user_data: Mapping[str, Any] = field(default_factory=dict)
+    elsewhere: tuple[IPv4Network | IPv6Network, ...] = ()

@@ -21,6 +21,7 @@ import grpc.aio
 from google.protobuf import empty_pb2
 
 from provision.host import guarding
+from provision.host.permission import Permission
 from provision.host.plugin.process import framework_types
 from provision.host.plugin.servicer import PluginServicer
 from provision.host.protocol import CHANNEL_OPTIONS, provider_pb2, provider_pb2_grpc, status_pb2
@@ -93,6 +94,7 @@ class Lifecycle:
         port = self._port
         if port is None:
             self.servicer = PluginServicer(self._provider, framework_types, self.log)
+            self.servicer.permission = Permission(("*",))
             opened.push_async_callback(self.servicer.close)
             server = grpc.aio.server(options=_OPTIONS)
             guarding.serve(self.servicer, server)

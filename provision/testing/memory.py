@@ -78,7 +78,7 @@ class MemoryProvider(DayTwo, Provider[MemoryConfig, MemorySession]):
 
     def capabilities(self, session: MemorySession) -> Capabilities:
         """It can do little."""
-        return Capabilities(self.name, {"region": session.region})
+        return Capabilities(self.name, {"region": session.region}, session.store.identity)
 
     def supports(self, use: FeatureUse, capabilities: Capabilities) -> Support:
         """Machines, disks, networks and the allow lists of traffic policies."""

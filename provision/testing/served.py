@@ -21,6 +21,7 @@ from typing import Any
 import grpc.aio
 
 from provision.host import guarding
+from provision.host.permission import Permission
 from provision.host.plugin.process import framework_types
 from provision.host.plugin.servicer import PluginServicer
 from provision.host.protocol import CHANNEL_OPTIONS
@@ -130,6 +131,7 @@ async def _serve(suite: ConformanceSuite, commands: int, answers: Any) -> None:
     faults = Faults(suite.errors)
     provider = instrumented(suite, faults)
     servicer = PluginServicer(registry.check(provider.name, provider), framework_types)
+    servicer.permission = Permission(("*",))
     server = grpc.aio.server(options=_LARGE)
     guarding.serve(servicer, server)
     port = server.add_insecure_port("127.0.0.1:0")

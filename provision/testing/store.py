@@ -89,6 +89,11 @@ class Store:
         self._lock = threading.RLock()
         self._memory = _Data()
 
+    @property
+    def identity(self) -> str:
+        """Which store it is, however its path is written; empty for one that only this process has."""
+        return "" if self._path is None else str(self._path.resolve())
+
     def objects(self, kind: str = "") -> list[StoredObject]:
         """All objects, or those of one kind, in the order they were made."""
         with self._data() as data:

@@ -1,6 +1,6 @@
 """Negotiation with a platform, and driving its plugin's translation into native resources."""
 
-from provision.translate.addresses import (
+from provision.addressing import (
     AddressPlan,
     AddressPlanInputs,
     AddressPlanOutputs,
@@ -22,20 +22,25 @@ from provision.translate.plan import (
     nic_addresses,
     translate,
 )
+from provision.translate.several import Agreement, Whole, agreements, at_once, translate_all
 
 __all__ = [
     "AddressPlan",
     "AddressPlanInputs",
     "AddressPlanOutputs",
     "AddressSpace",
+    "Agreement",
     "AssignedAddress",
     "Instance",
     "PlacedStack",
     "Scope",
     "Translation",
     "WantedAddress",
+    "Whole",
     "address_inputs",
+    "agreements",
     "allocate",
+    "at_once",
     "features",
     "graph_data",
     "graph_json",
@@ -46,4 +51,5 @@ __all__ = [
     "place",
     "selected",
     "translate",
+    "translate_all",
 ]

@@ -11,17 +11,22 @@ from functools import cache
 from pydantic import BaseModel
 
 from provision.diagnostics import Path
-from provision.models import Image, Machine, Model, Network, Stack, UserData
+from provision.models import CloudInit, HostPool, Image, Machine, Model, Network, RootDisk, Stack, UserData
 from provision.spi import FeatureUse
 
 _FRAMEWORK: Mapping[type[BaseModel], frozenset[str]] = {
     Stack: frozenset(
         {"version", "description", "platform", "parameters", "references", "locations", "outputs", "include", "modules"}
     ),
+    Image: frozenset({"least_memory"}),
     Machine: frozenset({"count", "labels", "location", "renamed_from"}),
     Network: frozenset({"labels", "location", "renamed_from"}),
+    HostPool: frozenset({"location"}),
+    RootDisk: frozenset({"disposable"}),
 }
-_EVERYWHERE = frozenset({"kind", "level", "renamed_from"})
+_EVERYWHERE = frozenset({"kind", "level", "evidence", "renamed_from"})
+AS_ONE = (UserData, CloudInit)
+"""Models that platforms are asked about as a whole: the framework makes one text of them."""
 _PER_PLATFORM = frozenset({"overrides", "size"})
 
 
@@ -53,7 +58,7 @@ def _model(model: BaseModel, prefix: str, path: Path, platform: str) -> Iterator
 
 
 def _value(value: object, feature: str, path: Path, platform: str, owner: BaseModel) -> Iterator[FeatureUse]:
-    if isinstance(value, Model) and not isinstance(value, UserData):
+    if isinstance(value, Model) and not isinstance(value, AS_ONE):
         kind = getattr(value, "kind", None)
         if isinstance(kind, str):
             feature = f"{feature}.{kind}"

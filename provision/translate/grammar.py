@@ -13,10 +13,10 @@ from typing import Annotated, Any, Literal, TypeAlias, Union, get_args, get_orig
 from pydantic import BaseModel, SecretStr, TypeAdapter, ValidationError
 
 from provision.diagnostics import Path
-from provision.models import Peer, Selector, Stack, UserData
+from provision.models import Peer, Selector, Stack
 from provision.packets import Service
 from provision.spi import Capabilities, Evidence, FeatureUse, Provider, Support, unsupported
-from provision.translate.features import asked_fields
+from provision.translate.features import AS_ONE, asked_fields
 
 POLICIES = "isolation.policies"
 EXAMPLE = "example"
@@ -55,6 +55,7 @@ _WRITTEN: tuple[Any, ...] = (
     1000,
     1.5,
     "0" * 64,
+    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIL3y9a1s5Bm9JxK2e3S3f+cHxR2rDwyz8pW89Tek678a example",
 )
 """Texts and numbers of which one or another fits every scalar of the grammar; the first that fits is taken."""
 
@@ -229,7 +230,7 @@ def _model(model: type[BaseModel], prefix: str, path: Path) -> Iterator[Question
         if name in _AS_WRITTEN and get_origin(field.annotation) is dict:
             continue
         feature, where = f"{prefix}.{name}" if prefix else name, (*path, alias)
-        inner = [(rest, found) for rest, found in models_in(field.annotation) if found is not UserData]
+        inner = [(rest, found) for rest, found in models_in(field.annotation) if not issubclass(found, AS_ONE)]
         if not inner:
             for label, value in _samples(field.annotation, tuple(field.metadata)):
                 yield Question(FeatureUse(feature, where, value, _made(model, {name: value})), label)

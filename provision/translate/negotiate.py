@@ -18,6 +18,7 @@ from provision.spi import (
     Evidence,
     FeatureUse,
     HasObjections,
+    Objection,
     Provider,
     Support,
     Verdict,
@@ -36,16 +37,31 @@ class _PolicyAnswers:
 
 
 def negotiate(
-    stack: Stack, provider: Provider[Any, Any], capabilities: Capabilities, sink: DiagnosticSink
+    stack: Stack,
+    provider: Provider[Any, Any],
+    capabilities: Capabilities,
+    sink: DiagnosticSink,
+    *,
+    objections: Sequence[Objection] = (),
+    where: str = "",
 ) -> Mapping[str, Decision]:
     """Decide, for every policy by name, whether it is enforced or downgraded.
 
     Downgrades are reported to `sink` as warnings.
 
+    Args:
+        stack: what is to be made on the platform.
+        provider: the plugin of the platform.
+        capabilities: what the platform said of itself.
+        sink: where findings go.
+        objections: what is refused whatever the platform says.
+        where: in messages, after the platform's name: which of several locations it is.
+
     Raises:
         PolicyRefused: the platform cannot enforce a required policy; carries everything found.
         StackFileError: it cannot do something else that the file asks for; carries everything found.
     """
+    called = f"'{provider.name}'{where}"
     answers = {name: _PolicyAnswers(policy) for name, policy in stack.isolation.policies.items()}
     refused_at: Path | None = None
     for use in features(stack, provider.name):
@@ -58,18 +74,19 @@ def negotiate(
                 answers[owner].refused.append((use, support))
         elif not support.enforced and (refused_at is None or use.path[: len(refused_at)] != refused_at):
             refused_at = use.path  # what lies below it needs no further word
-            sink.error(use.path, *_message(use, support, provider.name, _subject(use)))
-    for objection in provider.objections(stack, capabilities) if isinstance(provider, HasObjections) else ():
+            sink.error(use.path, *_message(support, called, _subject(use)))
+    found_together = provider.objections(stack, capabilities) if isinstance(provider, HasObjections) else ()
+    for objection in (*objections, *found_together):
         owner = _policy_of(objection.path)
         use, support = FeatureUse("", objection.path, None), unsupported(objection.reason, objection.fix)
         if owner is not None:
             answers[owner].refused.append((use, support))
         else:
-            sink.error(objection.path, *_message(use, support, provider.name, _subject(use)))
+            sink.error(objection.path, *_message(support, called, _subject(use)))
     refused = False
     decisions: dict[str, Decision] = {}
     for name, found in answers.items():
-        decision = _decide(name, found, provider.name, sink)
+        decision = _decide(name, found, called, sink)
         refused = refused or decision is None
         if decision is not None:
             decisions[name] = decision
@@ -85,7 +102,7 @@ def _policy_of(path: Path) -> str | None:
     return str(path[2]) if len(path) >= 3 and path[:2] == ("isolation", "policies") else None
 
 
-def _decide(name: str, found: _PolicyAnswers, platform: str, sink: DiagnosticSink) -> Decision | None:
+def _decide(name: str, found: _PolicyAnswers, called: str, sink: DiagnosticSink) -> Decision | None:
     kind = found.policy.kind
     if not found.refused:
         return Decision(name, kind, Verdict.ENFORCE, evidence=found.evidence)
@@ -93,7 +110,7 @@ def _decide(name: str, found: _PolicyAnswers, platform: str, sink: DiagnosticSin
     whole = [item for item in found.refused if len(item[0].path) == 3]
     said = whole or found.refused
     if found.policy.level is Level.PREFERRED:
-        reason = "; ".join(dict.fromkeys(_reason(support, platform) for _, support in said))
+        reason = "; ".join(dict.fromkeys(_reason(support, called) for _, support in said))
         sink.warning(
             ("isolation", "policies", name),
             f"policy '{name}' is not enforced: {reason}",
@@ -103,18 +120,18 @@ def _decide(name: str, found: _PolicyAnswers, platform: str, sink: DiagnosticSin
         return Decision(name, kind, Verdict.DOWNGRADE, reason)
     for use, support in said:
         part = "" if len(use.path) == 3 else f" ('{use.path[-1]}')"
-        summary, fix = _message(use, support, platform, f"policy '{name}'{part}")
+        summary, fix = _message(support, called, f"policy '{name}'{part}")
         alternative = "write 'level: preferred' to go on without it, reported as a downgrade"
         sink.error(use.path, summary, f"{fix}; or {alternative}" if fix else alternative, key=len(use.path) == 3)
     return None
 
 
-def _reason(support: Support, platform: str) -> str:
-    return support.reason or f"'{platform}' does not support it"
+def _reason(support: Support, called: str) -> str:
+    return support.reason or f"{called} does not support it"
 
 
-def _message(use: FeatureUse, support: Support, platform: str, subject: str) -> tuple[str, str]:
-    return f"{subject} cannot be enforced on '{platform}': {_reason(support, platform)}", support.fix
+def _message(support: Support, called: str, subject: str) -> tuple[str, str]:
+    return f"{subject} cannot be enforced on {called}: {_reason(support, called)}", support.fix
 
 
 def _subject(use: FeatureUse) -> str:

@@ -7,8 +7,10 @@ when there is none), and calls `translate` with its answer.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network
 from typing import Any
 
+from provision.addressing import AddressPlanInputs, AddressSpace, AssignedAddress, WantedAddress
 from provision.diagnostics import DiagnosticSink
 from provision.errors import StackFileError
 from provision.models import Network, Nic, Stack
@@ -21,7 +23,6 @@ from provision.spi import (
     ResourceGraph,
     TranslationRequest,
 )
-from provision.translate.addresses import AddressPlanInputs, AddressSpace, AssignedAddress, WantedAddress
 from provision.translate.checked import checked
 from provision.translate.instances import Instance, aliased, instances
 from provision.translate.texts import outputs, user_data
@@ -84,8 +85,22 @@ def translate(
     assigned: Mapping[str, AssignedAddress],
     scope: Scope,
     sink: DiagnosticSink,
+    *,
+    everywhere: Mapping[str, tuple[NicAddress, ...]] | None = None,
+    elsewhere: tuple[IPv4Network | IPv6Network, ...] = (),
 ) -> Translation:
     """Native resources and outputs of the stack.
+
+    Args:
+        stack: what is made on the platform.
+        provider: the plugin of the platform.
+        capabilities: what the platform said of itself.
+        decisions: what becomes of each policy.
+        assigned: addresses by key of interface.
+        scope: where the stack belongs.
+        sink: where findings go.
+        everywhere: addresses of the machines of all locations, which texts may name.
+        elsewhere: prefixes of networks at other locations, to which there is a way.
 
     Raises:
         StackFileError: user data or outputs cannot be filled in.
@@ -93,8 +108,8 @@ def translate(
     """
     machines = list(instances(stack))
     addresses = nic_addresses(stack, assigned)
-    exported = outputs(stack, addresses, sink)
-    texts = user_data(machines, addresses, sink)
+    exported = outputs(stack, everywhere or addresses, sink)
+    texts = user_data(stack, machines, everywhere or addresses, sink)
     if sink.has_errors:
         raise StackFileError(tuple(sink), sink.source_map)
     request = TranslationRequest(
@@ -106,6 +121,7 @@ def translate(
         addresses=addresses,
         directory=scope.directory,
         user_data=texts,
+        elsewhere=elsewhere,
     )
     graph = checked(provider, provider.translate(request))
     return Translation(aliased(_completed(graph, stack, decisions, addresses), stack), exported, addresses)

@@ -8,8 +8,9 @@ from pydantic import SecretStr
 
 from provision.diagnostics import DiagnosticSink, Path
 from provision.loader.expressions import Expression, ExpressionError, evaluate
-from provision.models import Stack, UserData
+from provision.models import CloudInit, Stack, UserData
 from provision.spi import NicAddress
+from provision.translate.cloudconfig import NotCombinable, first_boot
 from provision.translate.instances import Instance
 
 Resolver = Callable[[Expression], Any]
@@ -74,25 +75,66 @@ def outputs(stack: Stack, addresses: Mapping[str, Sequence[NicAddress]], sink: D
 
 
 def user_data(
-    machines: Sequence[Instance], addresses: Mapping[str, Sequence[NicAddress]], sink: DiagnosticSink
+    stack: Stack,
+    machines: Sequence[Instance],
+    addresses: Mapping[str, Sequence[NicAddress]],
+    sink: DiagnosticSink,
 ) -> dict[str, str | SecretStr]:
-    """The user data of every machine instance that has some, templates filled in."""
+    """The user data of every machine instance that has some: templates filled in, and with what `cloud_init` says."""
     found: dict[str, str | SecretStr] = {}
     broken: set[str] = set()
     resolver = machine_resolver(addresses)
     for instance in machines:
-        data = instance.machine.user_data
-        text = data.text if isinstance(data, UserData) else data
-        if text is None or instance.entry in broken:
+        if instance.entry in broken:  # reported once, not once per instance
             continue
-        filled = text
-        if isinstance(data, UserData) and data.template:
-            filled = fill(text, resolver, sink, ("machines", instance.entry, "user_data", "text"))
-        if filled is None:
-            broken.add(instance.entry)  # reported once, not once per instance
-        else:
-            found[instance.name] = filled if isinstance(filled, str | SecretStr) else str(filled)
+        before = len(sink)
+        text = _first_boot(stack, instance, resolver, sink)
+        if len(sink) > before:
+            broken.add(instance.entry)
+        elif text is not None:
+            found[instance.name] = text
     return found
+
+
+def _first_boot(stack: Stack, instance: Instance, resolver: Resolver, sink: DiagnosticSink) -> str | SecretStr | None:
+    machine, path = instance.machine, ("machines", instance.entry)
+    data = machine.user_data
+    text = data.text if isinstance(data, UserData) else data
+    if isinstance(data, UserData) and data.template and text is not None:
+        text = _as_text(fill(text, resolver, sink, (*path, "user_data", "text")))
+    said = machine.cloud_init
+    if said is not None and said.template:
+        said = _filled(said, resolver, sink, (*path, "cloud_init"))
+    domain = stack.networks[machine.nics[0].network].domain if machine.nics else None
+    try:
+        return first_boot(instance.name, said, machine.ssh_keys, text, domain)
+    except NotCombinable as problem:
+        sink.error(
+            (*path, "user_data"),
+            str(problem),
+            "begin it with '#!/bin/sh' or '#cloud-config', or another word of cloud-init for what it is",
+            key=True,
+        )
+        return None
+
+
+def _filled(said: CloudInit, resolver: Resolver, sink: DiagnosticSink, path: Path) -> CloudInit:
+    """With every expression in files and commands evaluated."""
+    files = [
+        file.model_copy(
+            update={"content": _as_text(fill(file.content, resolver, sink, (*path, "write_files", index, "content")))}
+        )
+        for index, file in enumerate(said.write_files)
+    ]
+    commands = [
+        [_as_text(word) for word in command] if isinstance(command, list) else _as_text(command)
+        for command in fill(said.runcmd, resolver, sink, (*path, "runcmd"))
+    ]
+    return said.model_copy(update={"write_files": files, "runcmd": commands})
+
+
+def _as_text(value: Any) -> str | SecretStr:
+    return value if isinstance(value, str | SecretStr) else "" if value is None else str(value)
 
 
 def _meant(name: str, known: Sequence[str]) -> str:

@@ -5,10 +5,11 @@ from provision.verify.intent import Intent, Verdict
 from provision.verify.render import as_data, as_json, human, markdown
 from provision.verify.report import PolicyEvidence, Row, Standing, VerifyReport
 from provision.verify.run import Progress
-from provision.verify.state import HIDDEN, DeployedStack, PolicyRecord, read_state
+from provision.verify.state import HIDDEN, DeployedLocation, DeployedStack, PolicyRecord, read_state
 
 __all__ = [
     "HIDDEN",
+    "DeployedLocation",
     "DeployedStack",
     "Intent",
     "PolicyEvidence",

@@ -96,12 +96,12 @@ def host_endpoint(name: str, network: Network) -> Endpoint:
     )
 
 
-def outside_endpoint(addresses: Sequence[str]) -> Endpoint:
+def outside_endpoint(addresses: Sequence[str], name: str = OUTSIDE) -> Endpoint:
     """A peer beyond the stack's networks: its first address of each family; a prefix length is ignored."""
     found = [ip_address(text.partition("/")[0]) for text in addresses]
     return Endpoint(
         EndpointKind.OUTSIDE,
-        OUTSIDE,
+        name,
         ipv4=next((a for a in found if isinstance(a, IPv4Address)), None),
         ipv6=next((a for a in found if isinstance(a, IPv6Address) and not a.is_link_local), None),
     )

@@ -1,15 +1,17 @@
 """`verify`: a deployed stack against its file."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import PurePath
 from typing import Any
 
 from provision.errors import PlatformError, ProvisionError, UserError
 from provision.loader import Loaded
-from provision.spi import CanProbe, KnowsAddresses, ProbeChannel, Provider
+from provision.models.stack import DEFAULT_LOCATION
+from provision.spi import CanProbe, Evidence, KnowsAddresses, ProbeChannel, Provider
 from provision.verify.endpoints import OUTSIDE, Endpoint, outside_endpoint
 from provision.verify.evidence import gather
+from provision.verify.gates import unmet
 from provision.verify.intent import Intent
 from provision.verify.pairs import MAX_PAIRS
 from provision.verify.plan import make_plan
@@ -26,6 +28,8 @@ def verify(
     progress: Progress = silent,
     *,
     max_pairs: int = MAX_PAIRS,
+    sites: Mapping[str, tuple[Provider[Any, Any], Any]] | None = None,
+    required: Collection[Evidence] = (),
 ) -> VerifyReport:
     """Hold a deployed stack against its file: by real packets between its machines, and by all other evidence.
 
@@ -36,61 +40,110 @@ def verify(
         session: the plugin's session.
         progress: told of the phase, how much of it is done, and of how much; never from two threads at once.
         max_pairs: most ordered pairs of machines probed one by one.
+        sites: of a stack in several locations, plugin and session of each.
+        required: kinds of evidence that no policy may lack, beside those that policies of the file ask for themselves.
 
     Raises:
         UserError: nothing is deployed, or the platform has no probes.
     """
     if not deployed.machines:
         raise UserError("there is nothing to verify: no machine is deployed", "run 'provision up' first")
-    if not isinstance(provider, CanProbe):
-        raise UserError(
-            f"the platform '{provider.name}' has no way to send packets from inside its machines",
-            "no evidence of kind 'probed' can be had on it",
-        )
+    places = dict(sites or {"": (provider, session)})
+    lacks = {
+        location: f"the platform '{one.name}' has no way to send packets from inside its machines"
+        for location, (one, _) in places.items()
+        if not isinstance(one, CanProbe)
+    }
+    if len(lacks) == len(places):
+        raise UserError(next(iter(lacks.values())), "no evidence of kind 'probed' can be had on it")
+    unable = {name: lacks[at] for name in deployed.machines if (at := deployed.location_of(name)) in lacks}
     downgraded = {policy.name for policy in deployed.downgraded}
     intent = Intent(loaded.stack, deployed.addresses(loaded.stack), downgraded)
-    gathered = gather(loaded, deployed, provider, session)
-    outside, missing, failed = _open_outside(provider, session)
-    opened = {OUTSIDE: outside} if outside is not None else {}
+    gathered = gather(loaded, deployed, places)
+    outsides = _Outsides(places, deployed)
     try:
-        peer = _peer(outside, failed)
-        plan = make_plan(intent, list(deployed.machines), peer, max_pairs=max_pairs)
+        plan = make_plan(intent, list(deployed.machines), outsides.peers(), max_pairs=max_pairs, unable=unable)
     except BaseException:
-        for channel in opened.values():
-            channel.close()
+        outsides.close()
         raise
 
     def open_channel(name: str) -> ProbeChannel:
-        return provider.probe_channel(session, deployed.machines[name])
+        one, its_session = places.get(deployed.location_of(name)) or next(iter(places.values()))
+        assert isinstance(one, CanProbe)
+        return one.probe_channel(its_session, deployed.machines[name])
 
-    ran = run(plan, open_channel, progress, opened=opened)
-    ran = replace(ran, failures={**ran.failures, **failed})
-    return make_report(loaded.stack, deployed, _file(loaded), plan, ran, missing, gathered)
+    ran = run(plan, open_channel, progress, opened=outsides.opened)
+    ran = replace(ran, failures={**ran.failures, **outsides.failed})
+    report = make_report(loaded.stack, deployed, _file(loaded), plan, ran, outsides.missing, gathered)
+    return replace(report, unmet=tuple(map(str, unmet(loaded.stack, report, required))))
 
 
-def _open_outside(provider: CanProbe, session: Any) -> tuple[ProbeChannel | None, dict[str, str], dict[str, str]]:
+class _Outsides:
+    """The peers beyond the stack's networks, one for each location that has one.
+
+    Attributes:
+        opened: their channels by name.
+        missing: why a location has none by the platform's nature.
+        failed: why one could not be opened or used.
+    """
+
+    def __init__(self, places: Mapping[str, tuple[Provider[Any, Any], Any]], deployed: DeployedStack) -> None:
+        self.opened: dict[str, ProbeChannel] = {}
+        self.missing: dict[str, str] = {}
+        self.failed: dict[str, str] = {}
+        self._names: dict[str, str] = {}
+        self._deployed = deployed
+        for location, (provider, session) in places.items():
+            name = OUTSIDE if len(places) == 1 or location == DEFAULT_LOCATION else f"{OUTSIDE} ({location})"
+            if not isinstance(provider, CanProbe):
+                continue
+            channel, missing, failed = _open_outside(provider, session, name)
+            self.missing |= missing
+            self.failed |= failed
+            if channel is not None:
+                self.opened[name] = channel
+                self._names[location] = name
+
+    def peers(self) -> Mapping[str, Endpoint]:
+        """The peer of each machine that has one."""
+        found = {
+            location: peer
+            for location, name in self._names.items()
+            if (peer := _peer(self.opened[name], self.failed, name)) is not None
+        }
+        only = found.get("")
+        peers = {name: only or found.get(self._deployed.location_of(name)) for name in self._deployed.machines}
+        return {name: peer for name, peer in peers.items() if peer is not None}
+
+    def close(self) -> None:
+        """Let go of all of them."""
+        for channel in self.opened.values():
+            channel.close()
+
+
+def _open_outside(
+    provider: CanProbe, session: Any, name: str
+) -> tuple[ProbeChannel | None, dict[str, str], dict[str, str]]:
     """The channel of the outside peer; else why there is none by the platform's nature, or why it failed."""
     try:
         channel = provider.outside_channel(session)
     except ProvisionError as error:
-        return None, {}, {OUTSIDE: error.summary}
+        return None, {}, {name: error.summary}
     if channel is None:
-        return None, {OUTSIDE: "the platform has no probing peer beyond the stack's networks"}, {}
+        return None, {name: "the platform has no probing peer beyond the stack's networks"}, {}
     return channel, {}, {}
 
 
-def _peer(channel: ProbeChannel | None, failed: dict[str, str]) -> Endpoint | None:
-    if channel is None:
-        return None
+def _peer(channel: ProbeChannel, failed: dict[str, str], name: str) -> Endpoint | None:
     addresses: Sequence[str] = ()
     if isinstance(channel, KnowsAddresses):
         try:
             addresses = channel.addresses()
         except PlatformError as error:
-            failed[OUTSIDE] = error.summary
-    found = outside_endpoint(addresses)
+            failed[name] = error.summary
+    found = outside_endpoint(addresses, name)
     if found.ipv4 is None and found.ipv6 is None:
-        failed.setdefault(OUTSIDE, "the probing peer does not say which addresses it has")
+        failed.setdefault(name, "the probing peer does not say which addresses it has")
         return None
     return found
 

@@ -19,16 +19,28 @@ from provision.models import (
     Stack,
     TrafficPolicy,
 )
-from provision.spi import CanReadRules, CanShowEvidence, Evidence, EvidenceRequest, Provider, Shown
+from provision.spi import (
+    CanReadLiveRules,
+    CanReadRules,
+    CanShowEvidence,
+    DeployedMachine,
+    Evidence,
+    EvidenceRequest,
+    Provider,
+    Shown,
+)
 from provision.translate import Scope
+from provision.translate.crossing import Layout
 from provision.translate.instances import instances, selected
-from provision.verify.proof import Proof, prove_planned
+from provision.verify.proof import Proof, joined, prove_applied, prove_planned
 from provision.verify.state import DeployedStack
 
 OF_PACKETS = (
     TrafficPolicy, AntiSpoofingPolicy, PeerIsolationPolicy, NoInternetPolicy, NoHostAccessPolicy, MetadataPolicy,
 )  # fmt: skip
 """Policies that packet rules carry out, so that a proof of the rules speaks of them."""
+Places = Mapping[str, tuple[Provider[Any, Any], Any]]
+"""By location its plugin and session; of a stack with one location the name does not matter."""
 _LIVE = (Evidence.ACCEPTED, Evidence.EFFECTIVE)
 
 
@@ -47,6 +59,7 @@ class Held:
     failed: bool = False
 
 
+APPLIED = "rules that the platform applies"
 UNSPOKEN = Held(None, "no packet rule speaks of this kind of policy")
 
 
@@ -57,47 +70,116 @@ class Gathered:
     Attributes:
         proof: of the native rules; None when it cannot be had.
         no_proof: why not.
+        applied: of the rules that the platform applies now; None when they cannot be seen.
+        not_applied: why not; empty when nobody says.
+        failed: whether they should have been seen and could not.
         policies: by name of policy, what was seen live.
         shares: the same by name of share.
     """
 
     proof: Proof | None = None
     no_proof: str = "it was not asked"
+    applied: Proof | None = None
+    not_applied: str = ""
+    failed: bool = False
     policies: Mapping[str, Mapping[Evidence, Held]] = field(default_factory=dict)
     shares: Mapping[str, Mapping[Evidence, Held]] = field(default_factory=dict)
 
     def of(self, name: str, policy: Policy) -> Mapping[Evidence, Held]:
         """Every kind but *probed* that is known of a policy."""
-        return {Evidence.TRANSLATED: self._translated(policy), **self.policies.get(name, {})}
+        found = {Evidence.TRANSLATED: self._translated(policy), **self.policies.get(name, {})}
+        packets = self._effective() if isinstance(policy, OF_PACKETS) else None
+        if packets is not None:
+            found[Evidence.EFFECTIVE] = _both(found.get(Evidence.EFFECTIVE), packets)
+        return found
 
     def _translated(self, policy: Policy) -> Held:
         if not isinstance(policy, OF_PACKETS):
             return UNSPOKEN
         if self.proof is None:
             return Held(None, self.no_proof)
-        if self.proof.differences:
-            count = len(self.proof.differences)
-            return Held(False, f"{count} difference{'s' * (count != 1)} between the native rules and the file")
-        if self.proof.unmodelled:
-            return Held(None, f"not understood: {self.proof.unmodelled[0]}", failed=True)
-        return Held(True, "the native rules let pass what the file allows, and nothing else")
+        return of_proof(self.proof, "native rules")
+
+    def _effective(self) -> Held | None:
+        """What the rules show that the platform applies; None when nobody says anything of them."""
+        if self.applied is not None:
+            return of_proof(self.applied, APPLIED)
+        return Held(None, self.not_applied, self.failed) if self.not_applied else None
 
 
-def translated(
-    loaded: Loaded, deployed: DeployedStack, provider: Provider[Any, Any], session: Any
-) -> tuple[Proof | None, str]:
+def of_proof(proof: Proof, rules: str) -> Held:
+    """What a proof about `rules` shows of every policy that packets tell of."""
+    if proof.differences:
+        count = len(proof.differences)
+        return Held(False, f"{count} difference{'s' * (count != 1)} between the {rules} and the file")
+    if proof.unmodelled:
+        return Held(None, f"not understood: {proof.unmodelled[0]}", failed=True)
+    return Held(True, f"the {rules} let pass what the file allows, and nothing else")
+
+
+def _both(one: Held | None, other: Held) -> Held:
+    """Two looks of one kind: each must agree, and what is seen counts more than what is not."""
+    if one is None or (one.holds is None and not one.failed):
+        return other
+    if other.holds is None and not other.failed:
+        return one
+    holds = None if None in (one.holds, other.holds) else one.holds and other.holds
+    wrong = [look for look in (one, other) if look.holds is not True]
+    texts = [look.text for look in wrong or (one, other)]
+    return Held(False if False in (one.holds, other.holds) else holds, "; ".join(texts), one.failed or other.failed)
+
+
+def translated(loaded: Loaded, deployed: DeployedStack, places: Places) -> tuple[Proof | None, str]:
     """The proof of the stack's native rules with the addresses that it has; else why there is none."""
-    if not isinstance(provider, CanReadRules):
-        return None, f"the plugin '{provider.name}' cannot read its native rules back"
+    for provider, _ in places.values():
+        if not isinstance(provider, CanReadRules):
+            return None, f"the plugin '{provider.name}' cannot read its native rules back"
     scope = Scope(deployed.project, deployed.name, str(loaded.directory))
     try:
-        return prove_planned(loaded, provider, provider.capabilities(session), scope, deployed.recorded), ""
+        sites = {location: (one, one.capabilities(session)) for location, (one, session) in places.items()}
+        first = next(iter(sites.values()))
+        return prove_planned(loaded, *first, scope, deployed.recorded, sites), ""
     except ProvisionError as error:
         return None, f"the stack file could not be translated: {error.summary}"
 
 
+def applied(stack: Stack, deployed: DeployedStack, places: Places) -> tuple[Proof | None, str, bool]:
+    """The proof of the rules that the platform applies now; else why there is none, and whether that is a failure."""
+    found = []
+    layout = Layout(stack)
+    for location, (provider, session) in places.items():
+        proof, why, failed = _applied(stack, deployed, provider, session, location, layout)
+        if proof is None:
+            return None, why, failed
+        found.append(proof)
+    return joined(found), "", False
+
+
+def _applied(
+    stack: Stack, deployed: DeployedStack, provider: Provider[Any, Any], session: Any, location: str, layout: Layout
+) -> tuple[Proof | None, str, bool]:
+    """The same of one location."""
+    if not isinstance(provider, CanReadLiveRules):
+        return None, "", False
+    try:
+        if len(deployed.locations) < 2 or location not in deployed.locations:
+            found = prove_applied(stack, deployed, provider, session)
+        else:
+            found = prove_applied(
+                layout.seen(location),
+                deployed.part(location),
+                provider,
+                session,
+                everywhere=layout.reached(location, deployed.addresses(stack)),
+                here=frozenset(name for name, it in stack.networks.items() if layout.home(it) == location),
+            )
+    except ProvisionError as error:
+        return None, error.summary, True
+    return (None, found, False) if isinstance(found, str) else (found, "", False)
+
+
 def live(
-    stack: Stack, deployed: DeployedStack, provider: Provider[Any, Any], session: Any
+    stack: Stack, deployed: DeployedStack, places: Places
 ) -> tuple[Mapping[str, Mapping[Evidence, Held]], Mapping[str, Mapping[Evidence, Held]]]:
     """What every machine shows of the policies and shares that select it; by name of policy, and by name of share."""
     downgraded = {record.name for record in deployed.downgraded}
@@ -105,17 +187,26 @@ def live(
         name: policy for name, policy in stack.isolation.policies.items() if name not in downgraded
     }
     shares: dict[str, Policy | Share] = {**stack.sharing.shares}
-    if not isinstance(provider, CanShowEvidence):
-        none = dict.fromkeys(_LIVE, Held(None, f"the plugin '{provider.name}' cannot show it"))
+    unable = [provider.name for provider, _ in places.values() if not isinstance(provider, CanShowEvidence)]
+    if len(unable) == len(places):
+        none = dict.fromkeys(_LIVE, Held(None, f"the plugin '{unable[0]}' cannot show it"))
         return dict.fromkeys(policies, none), dict.fromkeys(shares, none)
     asked = [*policies.values(), *shares.values()]
     entries = [_entries(stack, item) for item in asked]
+    members = [_members(stack, deployed, those) for those in entries]
     seen: list[list[tuple[str, Sequence[Shown] | str]]] = [[] for _ in asked]
     for instance in instances(stack):
         about = [index for index, those in enumerate(entries) if instance.entry in those]
         machine = deployed.machines.get(instance.name)
         if about and machine is not None:
-            request = EvidenceRequest(machine, tuple(asked[index] for index in about), deployed.shared)
+            location = deployed.location_of(instance.name)
+            provider, session = places.get(location) or next(iter(places.values()))
+            request = EvidenceRequest(
+                machine,
+                tuple(asked[index] for index in about),
+                deployed.part(location).shared if location else deployed.shared,
+                tuple(members[index] for index in about),
+            )
             for index, answer in zip(about, _look(provider, session, request), strict=True):
                 seen[index].append((instance.name, answer))
     held = [_held(answers) for answers in seen]
@@ -144,9 +235,17 @@ def _entries(stack: Stack, policy: Policy | Share) -> frozenset[str]:
     return frozenset(found)
 
 
-def _look(provider: CanShowEvidence, session: Any, request: EvidenceRequest) -> Sequence[Sequence[Shown] | str]:
+def _members(stack: Stack, deployed: DeployedStack, entries: frozenset[str]) -> tuple[DeployedMachine, ...]:
+    names = [instance.name for instance in instances(stack) if instance.entry in entries]
+    return tuple(deployed.machines[name] for name in names if name in deployed.machines)
+
+
+def _look(provider: Provider[Any, Any], session: Any, request: EvidenceRequest) -> Sequence[Sequence[Shown] | str]:
     """The answers of the plugin, or the same reason for each when it has none."""
     asked = request.asked
+    if not isinstance(provider, CanShowEvidence):
+        seen = f"the plugin '{provider.name}' cannot show it"
+        return [[Shown(kind, None, seen) for kind in _LIVE]] * len(asked)
     try:
         answers = list(provider.evidence(session, request))
     except ProvisionError as error:
@@ -193,8 +292,9 @@ def _told(seen: Iterable[tuple[str, str]]) -> str:
     return "; ".join(f"{', '.join(who)}: {text}" for text, who in names.items())
 
 
-def gather(loaded: Loaded, deployed: DeployedStack, provider: Provider[Any, Any], session: Any) -> Gathered:
-    """Everything that is known without sending packets."""
-    proof, no_proof = translated(loaded, deployed, provider, session)
-    policies, shares = live(loaded.stack, deployed, provider, session)
-    return Gathered(proof, no_proof, policies, shares)
+def gather(loaded: Loaded, deployed: DeployedStack, places: Places) -> Gathered:
+    """Everything that is known without sending packets; `places` has plugin and session by location."""
+    proof, no_proof = translated(loaded, deployed, places)
+    policies, shares = live(loaded.stack, deployed, places)
+    seen, unseen, failed = applied(loaded.stack, deployed, places)
+    return Gathered(proof, no_proof, seen, unseen, failed, policies, shares)

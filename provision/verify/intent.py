@@ -10,7 +10,7 @@ from provision.models import PeerIsolationPolicy, Posture, Stack
 from provision.packets import Protocol, Service
 from provision.spi import NicAddress
 from provision.translate.instances import instances, selected
-from provision.verify.endpoints import Endpoint, EndpointKind, Family, host_endpoint, nic_endpoints
+from provision.verify.endpoints import OUTSIDE, Endpoint, EndpointKind, Family, host_endpoint, nic_endpoints
 from provision.verify.index import SideIndex
 from provision.verify.routes import Routes, Way
 from provision.verify.rules import Rule, rules
@@ -83,6 +83,8 @@ class Intent:
         if way is Way.HIDDEN and verdict.allowed:
             # The receiver's filter sees the host's address, so it must also allow the host.
             seen = self.hosts.get(destination.network)
+            if self._home(source) != self._home(destination):  # there it is the address of somebody outside
+                seen = Endpoint(EndpointKind.OUTSIDE, OUTSIDE)
             return verdict if seen is None else self._decide(seen, destination, service, family)
         return verdict
 
@@ -109,6 +111,10 @@ class Intent:
             return None
         ends = {self._entry(source), self._entry(destination)}
         return next((name for name, entries in self._apart if ends <= entries), None)
+
+    def _home(self, endpoint: Endpoint) -> str:
+        network = self.stack.networks.get(endpoint.network)
+        return "" if network is None else self.stack.home(network.location)
 
     def _entry(self, endpoint: Endpoint) -> str:
         instance = self.instances.get(endpoint.name) if endpoint.kind is EndpointKind.MACHINE else None

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from provision.models import Power
 from provision.packets import Protocol, Service
 from provision.spi import Probe
-from provision.verify.endpoints import OUTSIDE, Endpoint, EndpointKind, Family
+from provision.verify.endpoints import Endpoint, EndpointKind, Family
 from provision.verify.intent import Intent, Verdict, overlap
 from provision.verify.pairs import MAX_PAIRS, Pairs, choose
 from provision.verify.services import Catalogue, catalogue
@@ -82,30 +82,35 @@ class ProbePlan:
 def make_plan(
     intent: Intent,
     deployed: Sequence[str],
-    outside: Endpoint | None = None,
+    outside: Endpoint | Mapping[str, Endpoint] | None = None,
     *,
     max_pairs: int = MAX_PAIRS,
     seconds: float = PROBE_SECONDS,
+    unable: Mapping[str, str] | None = None,
 ) -> ProbePlan:
     """Decide what to probe.
 
     Args:
         intent: what the file says.
         deployed: names of the machines that the last update made.
-        outside: the peer beyond the stack's networks, None when the platform has none.
+        outside: the peer beyond the stack's networks, None when the platform has none; where machines have different
+            ones, that of each machine that has any.
         max_pairs: most ordered pairs of machines probed one by one.
         seconds: how long each probe waits for an answer.
+        unable: machines from which nothing can be sent, with the reason.
     """
     ports = catalogue(intent.stack)
-    not_probed = dict(_unavailable(intent, deployed))
+    not_probed = dict(_unavailable(intent, deployed)) | dict(unable or {})
     usable = [name for name in intent.instances if name not in not_probed]
     pairs = choose(intent, usable, max_pairs)
     machines = pairs.machines if pairs.chosen else tuple(usable[:1])
     ends: dict[str, tuple[Endpoint, ...]] = {name: intent.machines[name] for name in machines}
-    if outside is not None:
-        ends[OUTSIDE] = (outside,)
+    if isinstance(outside, Endpoint):
+        outside = dict.fromkeys(machines, outside)
+    peers = outside or {}
+    ends |= {peer.name: (peer,) for peer in peers.values()}
     found: dict[str, list[PlannedProbe]] = {name: [] for name in ends}
-    for expectation in _expectations(intent, ports, pairs, machines, outside):
+    for expectation in _expectations(intent, ports, pairs, machines, peers):
         probe = Probe(expectation.service.protocol, expectation.address, _port(expectation.service), seconds)
         found[expectation.source.name].append(PlannedProbe(expectation, probe))
     listeners: dict[str, dict[tuple[Protocol, int], None]] = {
@@ -121,7 +126,7 @@ def make_plan(
         ends,
         ports,
         not_probed,
-        tuple(_left_out(ports, pairs, usable, machines, outside)),
+        tuple(_left_out(ports, pairs, usable, machines, peers)),
         pairs.rule,
     )
 
@@ -141,7 +146,7 @@ def _unavailable(intent: Intent, deployed: Sequence[str]) -> Iterator[tuple[str,
 
 
 def _expectations(
-    intent: Intent, ports: Catalogue, pairs: Pairs, machines: Sequence[str], outside: Endpoint | None
+    intent: Intent, ports: Catalogue, pairs: Pairs, machines: Sequence[str], peers: Mapping[str, Endpoint]
 ) -> Iterator[Expectation]:
     for source, destination in pairs.chosen:
         for end in intent.machines[destination]:
@@ -152,7 +157,7 @@ def _expectations(
             host = intent.hosts[network]
             if not taken & {host.ipv4, host.ipv6} - {None}:  # where the host is absent, a machine may have its address
                 yield from _from_machine(intent, ports, name, host)
-        if outside is not None:
+        if (outside := peers.get(name)) is not None:
             yield from _from_machine(intent, ports, name, outside)
             for end in intent.machines[name]:
                 for family in Family:
@@ -182,7 +187,9 @@ def _services(
         if verdict.allowed:
             passing.add(service)
         # The host's own services drop what they do not understand, so silence on its UDP ports would prove nothing.
-        if witness or service.protocol is not Protocol.UDP or service in ports.controls:
+        # Nor does it at others where all may pass: not every host says that a port is closed.
+        control = service in ports.controls and not verdict.allowed
+        if witness or service.protocol is not Protocol.UDP or control:
             yield Expectation(source, end, service, family, verdict, witness)
     allowed = [service for service in ports.ranges if any(overlap(service, one) for one in passing)]
     for service in ports.neighbours(allowed):
@@ -191,7 +198,7 @@ def _services(
 
 
 def _left_out(
-    ports: Catalogue, pairs: Pairs, usable: Sequence[str], machines: Sequence[str], outside: Endpoint | None
+    ports: Catalogue, pairs: Pairs, usable: Sequence[str], machines: Sequence[str], peers: Mapping[str, Endpoint]
 ) -> Iterator[LeftOut]:
     if pairs.left_out:
         yield LeftOut(pairs.left_out, "ordered pairs of machines", f"probed was {pairs.rule}")
@@ -209,8 +216,9 @@ def _left_out(
             f"UDP port{'' if udp == 1 else 's'} of the host",
             "nothing of ours answers there, and silence would prove nothing",
         )
-    if outside is None and usable:
-        yield LeftOut(2 * len(usable), "ways to or from outside", "there is no probing peer outside of the stack")
+    alone = len(usable) if not peers else sum(name not in peers for name in machines)
+    if alone:
+        yield LeftOut(2 * alone, "ways to or from outside", "there is no probing peer outside of the stack")
 
 
 def _port(service: Service) -> int:

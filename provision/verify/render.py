@@ -45,6 +45,7 @@ def human(report: VerifyReport) -> RenderableType:
         parts += [_policy_table([*report.policies, *report.shares]), Text(_EVIDENCE, style="dim")]
     parts += [Text(f"shown: {line}") for line in shown(report)]
     parts += [Text(f"difference: {line}", style="bold red") for line in differences(report)]
+    parts += [Text(f"required: {line}", style="bold red") for line in report.unmet]
     parts += [Text(f"downgraded: {line}", style="yellow") for line in downgrades(report)]
     parts += [Text(f"note: {line}", style="dim") for line in gaps(report)]
     bad = report.exit_code != 0
@@ -130,7 +131,9 @@ def as_data(report: VerifyReport) -> dict[str, Any]:
         ],
         "left_out": [{"count": item.count, "what": item.what, "why": item.why} for item in report.left_out],
         "shares": [_item(share) for share in report.shares],
+        "unmet": list(report.unmet),
         "translated": None if report.proof is None else proofs.as_data(report.proof),
+        "effective": None if report.applied is None else proofs.as_data(report.applied),
     }
 
 
@@ -194,6 +197,7 @@ def markdown(report: VerifyReport) -> str:
         lines += ["", _EVIDENCE, ""]
     for title, found in (
         ("Differences", differences(report)),
+        ("Required evidence that is missing", report.unmet),
         ("Shown beside packets", shown(report)),
         ("Downgraded policies", downgrades(report)),
         ("Not shown by this report", gaps(report)),

@@ -101,6 +101,8 @@ class VerifyReport:
         rule: how pairs of machines were chosen.
         shares: every share of the file.
         proof: of the native rules, when the plugin can read them.
+        applied: of the rules that the platform applies, when the plugin can see them.
+        unmet: required evidence that is missing, in words.
     """
 
     project: str
@@ -116,6 +118,8 @@ class VerifyReport:
     rule: str = ""
     shares: tuple[PolicyEvidence, ...] = ()
     proof: Proof | None = None
+    applied: Proof | None = None
+    unmet: tuple[str, ...] = ()
 
     @property
     def counts(self) -> Mapping[str, int]:
@@ -139,7 +143,8 @@ class VerifyReport:
         """0 all agrees; 3 something differs, or what is required is not proven; 1 nothing could be verified."""
         counts = self.counts
         judged = (*self.policies, *self.shares)
-        unproved = self.proof is not None and not self.proof.holds  # also where there is no policy but to deny
+        proofs = [proof for proof in (self.proof, self.applied) if proof is not None]
+        unproved = not all(proof.holds for proof in proofs)  # also where there is no policy but to deny
         if counts["differ"] or unproved or any(item.standing is Standing.DIFFERS for item in judged):
             return 3
         if self.broken and counts["unproven"] == counts["probed"]:
@@ -147,7 +152,7 @@ class VerifyReport:
         preferred = {policy.name for policy in self.policies if policy.level == Level.PREFERRED}
         short = any(row.why not in preferred for row in self.having(Outcome.UNPROVEN))
         unproven = any(item.standing is Standing.UNPROVEN and item.level != Level.PREFERRED for item in judged)
-        return 3 if short or unproven or self.broken else 0
+        return 3 if short or unproven or self.broken or self.unmet else 0
 
 
 def make_report(
@@ -190,6 +195,7 @@ def make_report(
             for name, held in known.shares.items()
         ),
         known.proof,
+        known.applied,
     )
 
 

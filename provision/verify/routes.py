@@ -72,4 +72,4 @@ def has_host(stack: Stack, name: str) -> bool:
     """Whether the host is on the network: as its way out, or because the file asks for something it offers there."""
     network, services = stack.networks[name], stack.isolation.services
     offered = network.gateway or network.gateway6 or network.dhcp.enabled or network.dns or network.domain
-    return network.internet is not Internet.NONE or bool(offered) or services.dhcp or services.dns
+    return network.internet is not Internet.NONE or bool(offered) or services.dhcp or services.dns or services.ntp

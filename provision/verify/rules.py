@@ -77,6 +77,8 @@ class Rule:
     same_network: bool = field(default=False)
 
 
+_METADATA = (Service(Protocol.TCP, 80, 80),)
+_METADATA_SIDE = Side(prefixes=(IPv4Network(METADATA_ADDRESS),))
 _ALL = Side(host=True, outside=True, internet=True)
 
 
@@ -106,8 +108,7 @@ def rules(stack: Stack, without: Collection[str] = ()) -> tuple[Rule, ...]:
             case NoHostAccessPolicy():
                 closing.extend(_both_ways(name, _chosen(stack, policy.machines), Side(host=True)))
             case MetadataPolicy(access="closed"):
-                service = Side(prefixes=(IPv4Network(METADATA_ADDRESS),))
-                closing.append(Rule(name, False, _EVERYTHING, _chosen(stack, policy.machines), service))
+                closing.append(Rule(name, False, _EVERYTHING, _chosen(stack, policy.machines), _METADATA_SIDE))
             case _:
                 pass
     traffic.sort(key=lambda item: item[:3])
@@ -128,8 +129,7 @@ def _infrastructure(stack: Stack) -> Iterator[Rule]:
     if stack.isolation.services.dhcp:  # a server may speak first (RFC 3203), and its answers may be broadcast
         yield Rule("services.dhcp", True, _LEASES, Side(host=True), machines, same_network=True)
     if stack.isolation.services.metadata:
-        where = Side(prefixes=(IPv4Network(METADATA_ADDRESS),))
-        yield Rule("services.metadata", True, (Service(Protocol.TCP, 80, 80),), machines, where)
+        yield Rule("services.metadata", True, _METADATA, machines, _METADATA_SIDE)
 
 
 def _closed_services(stack: Stack) -> Iterator[Rule]:
@@ -141,6 +141,8 @@ def _closed_services(stack: Stack) -> Iterator[Rule]:
     for name, services in _SERVICES.items():
         if not getattr(isolation.services, name):
             yield Rule(f"services.{name}", False, services, machines, Side(host=True), same_network=True)
+    if not isolation.services.metadata:
+        yield Rule("services.metadata", False, _METADATA, machines, _METADATA_SIDE)
 
 
 def _side(stack: Stack, peers: Sequence[Peer]) -> Side:

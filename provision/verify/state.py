@@ -2,11 +2,12 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from provision.errors import UserError
 from provision.models import Stack
+from provision.models.stack import DEFAULT_LOCATION
 from provision.spi import DeployedMachine, NativeState, NicAddress, ResourceType
 from provision.translate import AssignedAddress
 from provision.translate.instances import instances
@@ -42,19 +43,37 @@ class Assigned:
 
 
 @dataclass(frozen=True)
+class DeployedLocation:
+    """One location of a deployed stack.
+
+    Attributes:
+        platform: name of the provider plugin.
+        provider_config: the plugin's configuration by Python name; secrets are `HIDDEN`.
+        machines: names of the machines there.
+        shared: native resources there that belong to no machine.
+    """
+
+    platform: str
+    provider_config: Mapping[str, Any] = field(default_factory=dict)
+    machines: frozenset[str] = frozenset()
+    shared: tuple[NativeState, ...] = ()
+
+
+@dataclass(frozen=True)
 class DeployedStack:
     """A stack as it was last deployed.
 
     Attributes:
         project: Pulumi project.
         name: Pulumi stack.
-        platform: name of the provider plugin, empty when nothing was deployed.
-        provider_config: the plugin's configuration by Python name; secrets are `HIDDEN`.
+        platform: name of the provider plugin, of the first location; empty when nothing was deployed.
+        provider_config: the plugin's configuration there by Python name; secrets are `HIDDEN`.
         stack_id: the random identity of the stack, empty when it has none yet.
         machines: by name of instance.
         policies: by name.
         assigned: addresses by key of interface: `web-0/front`.
         shared: native resources that belong to no machine.
+        locations: where it was made, by name; the first is `default`, if there is one.
     """
 
     project: str = ""
@@ -66,6 +85,29 @@ class DeployedStack:
     policies: Mapping[str, PolicyRecord] = field(default_factory=dict)
     assigned: Mapping[str, Assigned] = field(default_factory=dict)
     shared: tuple[NativeState, ...] = ()
+    locations: Mapping[str, DeployedLocation] = field(default_factory=dict)
+
+    @property
+    def has_default(self) -> bool:
+        """Whether `platform` is that of what says no location."""
+        return not self.locations or DEFAULT_LOCATION in self.locations
+
+    def location_of(self, machine: str) -> str:
+        """The location of a machine; empty when nobody knows, so that it is the only one."""
+        return next((name for name, one in self.locations.items() if machine in one.machines), "")
+
+    def part(self, location: str) -> "DeployedStack":
+        """What is at one location; addresses are those of all."""
+        one = self.locations[location]
+        machines = {name: machine for name, machine in self.machines.items() if name in one.machines}
+        return replace(
+            self,
+            platform=one.platform,
+            provider_config=one.provider_config,
+            machines=machines,
+            shared=one.shared,
+            locations={location: one},
+        )
 
     def addresses(self, stack: Stack) -> Mapping[str, tuple[NicAddress, ...]]:
         """The NICs of each machine that is both in the file and deployed, in the order of the file."""
@@ -103,35 +145,45 @@ class _Resource:
     id: str
     inputs: Mapping[str, Any]
     outputs: Mapping[str, Any]
+    provider: str = ""
+
+    @property
+    def location(self) -> str:
+        """The last part of the name of the provider resource that made it."""
+        return self.provider.rpartition("::")[0].rpartition("::")[2].rpartition("/")[2]
 
 
-def read_state(
-    export: Mapping[str, Any], resource_types: Iterable[type[ResourceType[Any, Any, Any]]] = ()
-) -> DeployedStack:
+Types = Iterable[type[ResourceType[Any, Any, Any]]]
+
+
+def read_state(export: Mapping[str, Any], resource_types: Types | Mapping[str, Types] = ()) -> DeployedStack:
     """Read an exported deployment.
 
     Args:
         export: the parsed JSON of `pulumi stack export`.
-        resource_types: those of the plugin, from which the Python names of properties are exact; without them names are
-            converted by rule.
+        resource_types: those of the plugin, or of several by platform, from which the Python names of properties are
+            exact; without them names are converted by rule.
 
     Raises:
         UserError: when it is not an exported stack.
     """
     found = list(_resources(export))
     by_urn = {resource.urn: resource for resource in found}
-    names = {kind.token: _python_names(kind) for kind in resource_types}
+    kinds = resource_types if isinstance(resource_types, Mapping) else {"": resource_types}
+    names = {(where, kind.token): _python_names(kind) for where, found_in in kinds.items() for kind in found_in}
     natives: dict[str, list[NativeState]] = {
         r.name.removeprefix("machines/"): [] for r in found if r.type == "provision:index:Machine"
     }
     assigned: dict[str, Assigned] = {}
-    shared: list[NativeState] = []
-    platform, config, stack_id = "", {}, ""
+    shared: list[tuple[str, NativeState]] = []
+    at: dict[str, str] = {}
+    configs: dict[str, tuple[str, Mapping[str, Any]]] = {}
+    platform, stack_id = "", ""
     for resource in found:
         match = _TOKEN.match(resource.type)
-        if resource.type.startswith(_PROVIDER) and not platform:
-            platform = resource.type.removeprefix(_PROVIDER)
+        if resource.type.startswith(_PROVIDER):
             config = {snake(k): v for k, v in resource.inputs.items() if _is_setting(k)}
+            configs[resource.name.rpartition("/")[2]] = (resource.type.removeprefix(_PROVIDER), config)
         elif resource.type == "pulumi:index:Stash" and resource.name == "stack-id":
             stack_id = str(resource.outputs.get("output", ""))
         elif match and match["token"] == "index:AddressPlan":
@@ -139,19 +191,36 @@ def read_state(
             assigned.update(_assigned(resource.outputs.get("assigned")))
         elif match:
             machine = _machine_of(resource, by_urn)
-            found_in = shared if machine is None else natives[machine]
-            found_in.append(_native(resource, match["token"], names.get(match["token"], {})))
+            token = match["token"]
+            known = names.get((match["platform"], token)) or names.get(("", token), {})
+            native = _native(resource, token, known)
+            if machine is None:
+                shared.append((resource.location, native))
+            else:
+                natives[machine].append(native)
+                at[machine] = resource.location
     project, stack = _identity(found)
+    locations = {
+        name: DeployedLocation(
+            kind,
+            config,
+            frozenset(machine for machine in natives if at.get(machine, name) == name),
+            tuple(native for where, native in shared if where in (name, "")),
+        )
+        for name, (kind, config) in sorted(configs.items(), key=lambda item: item[0] != DEFAULT_LOCATION)
+    }
+    first = next(iter(locations.values()), DeployedLocation(platform))
     return DeployedStack(
         project,
         stack,
-        platform,
-        config,
+        first.platform,
+        first.provider_config,
         stack_id,
         {name: DeployedMachine(name, tuple(parts)) for name, parts in natives.items()},
         {policy.name: policy for policy in _policies(found)},
         assigned,
-        tuple(shared),
+        tuple(native for _, native in shared),
+        locations,
     )
 
 
@@ -188,6 +257,7 @@ def _resources(export: Mapping[str, Any]) -> Iterator[_Resource]:
             str(item.get("id", "")),
             plain(item.get("inputs") or {}),
             plain(item.get("outputs") or {}),
+            str(item.get("provider", "")),
         )
 
 

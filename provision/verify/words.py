@@ -1,6 +1,7 @@
 """Differences and gaps in words, the same in every form of the report."""
 
 from provision.spi import Evidence
+from provision.verify.evidence import APPLIED, of_proof
 from provision.verify.intent import DEFAULT_ALLOW, DEFAULT_DENY, NO_ADDRESS, NO_DISCOVERY, NO_ROUTE
 from provision.verify.judge import Outcome
 from provision.verify.report import PolicyEvidence, Row, Standing, VerifyReport
@@ -56,6 +57,10 @@ def summary(report: VerifyReport) -> str:
         parts.append(f"other evidence contradicts {found} {'policy' if found == 1 else 'policies'}")
     if report.proof is not None and not report.proof.holds:
         parts.append("the native rules are not proven")
+    if report.applied is not None and not report.applied.holds:
+        parts.append("the rules that the platform applies are not proven")
+    if report.unmet:
+        parts.append(f"required evidence is missing in {len(report.unmet)} place{'s' * (len(report.unmet) != 1)}")
     return ", ".join(parts)
 
 
@@ -69,11 +74,15 @@ def differences(report: VerifyReport) -> list[str]:
     found = [counter_example(row, report.file) for row in report.having(Outcome.DIFFERS)]
     if report.proof is not None:
         found += [f"translated: {item}" for item in report.proof.differences]
+    told = set[str]()
+    if report.applied is not None:
+        found += [f"effective: {item}" for item in report.applied.differences]
+        told.add(of_proof(report.applied, APPLIED).text)  # packets say it better than each policy
     return found + [
         f"{_name(item)} is contradicted by what is {kind}: {item.evidence[kind]}"
         for item in (*report.policies, *report.shares)
         for kind, holds in beyond_probes(item).items()
-        if holds is False and kind is not Evidence.TRANSLATED
+        if holds is False and kind is not Evidence.TRANSLATED and item.evidence[kind] not in told
     ]
 
 

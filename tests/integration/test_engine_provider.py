@@ -272,6 +272,10 @@ def test_an_immutable_change_deletes_first_and_then_makes_anew(world: World) -> 
     world.up(servers())
     before = world.only(SERVER)
     world.mutations()
+    with pytest.raises(automation.CommandError, match="PROVISION_ALLOW_DESTROY=server pulumi up"):
+        world.up(servers(image="other"))
+    assert world.mutations() == []
+    world.stack.workspace.env_vars["PROVISION_ALLOW_DESTROY"] = "server"
     assert summary(world.up(servers(image="other"))) == {"same": 4, "replace": 1}
     assert world.mutations() == ["delete web-0", "create web-0"]
     assert world.only(SERVER).id != before.id
@@ -432,6 +436,7 @@ def test_a_kill_in_create_leaves_no_orphan_and_no_duplicate(world: World, moment
 def test_a_kill_in_a_replacement_leaves_exactly_the_new_object(world: World) -> None:
     world.up(servers())
     world.store.inject(Fault("create", "kill-after", SERVER))
+    world.stack.workspace.env_vars["PROVISION_ALLOW_DESTROY"] = "server"
     with pytest.raises(automation.CommandError):
         world.up(servers(image="other"))
     world.up(servers(image="other"))

@@ -127,7 +127,8 @@ def test_its_example_is_valid_and_what_folders_cannot_do_is_refused(made, tmp_pa
     valid = made.provision("validate", "example")
     assert (valid.returncode, valid.stdout) == (0, "example/stack.yaml: valid: 2 machines, 0 networks, 0 policies\n")
     (tmp_path / "stack.yaml").write_text(
-        f"version: 1\nplatform: {NAME}\nmachines: {{web: {{image: blank, memory: 64MiB, ssh_keys: [x]}}}}\n"
+        f"version: 1\nplatform: {NAME}\n"
+        "machines: {web: {image: blank, memory: 64MiB, ssh_keys: [ssh-ed25519 AAAAC3]}}\n"
         "isolation: {policies: {own: {kind: no_internet, machines: [machine.web]}}}\n"
     )
     code = (

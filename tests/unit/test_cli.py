@@ -141,7 +141,7 @@ def test_a_broken_project_file_is_explained(provision, folder, text, message):
 
 
 def test_a_missing_engine_is_explained(provision, folder, monkeypatch):
-    monkeypatch.setattr("provision.host.automation.find_engine", lambda: None)
+    monkeypatch.setattr("provision.host.automation.find_engine", lambda **asked: None)
     said = provision("preview")
     assert (said.code, said.err) == (1, "error: the Pulumi engine is not installed\n  fix: run `provision setup`\n")
 
@@ -283,15 +283,19 @@ def differing(folder, monkeypatch):
     """A deployed stack whose only probe shows a leak."""
     workspace = SimpleNamespace(project="shop", stack_name="dev", config=dict)
     deployed = SimpleNamespace(
-        workspace=workspace, stack=SimpleNamespace(platform="memory"), provider=None, session=None
+        workspace=workspace,
+        stack=SimpleNamespace(platform="memory", has_default=True),
+        provider=None,
+        session=None,
+        sites=None,
     )
     (folder / "stack.yaml").write_text(STACK.replace("{type: integer", "{type: integer, default: 1"))
     row = Row(
         "web-0", "10.1.0.2", "db", "10.1.0.3", "tcp/5432", 4, False, True, "open", "default deny", Outcome.DIFFERS
     )
-    monkeypatch.setattr("provision.cli.deployed.open_deployed", lambda *given: nullcontext(deployed))
+    monkeypatch.setattr("provision.cli.deployed.open_deployed", lambda *given, **named: nullcontext(deployed))
     monkeypatch.setattr(
-        "provision.verify.verify", lambda *given: VerifyReport("shop", "dev", "memory", "stack.yaml", (row,))
+        "provision.verify.verify", lambda *given, **named: VerifyReport("shop", "dev", "memory", "stack.yaml", (row,))
     )
 
 

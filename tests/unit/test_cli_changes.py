@@ -163,3 +163,11 @@ def test_what_else_loses_data_is_announced_by_its_plugin_alone():
     said = shown(announced, *steps("delete-replaced", "replace", "create-replacement"))
     assert said.count("destroys data: image changes") == 1
     assert "is lost" not in said
+
+
+def test_a_reason_that_many_resources_share_is_told_once():
+    away = "the hypervisor cannot be reached\n  fix: start it"
+    said = shown(Message("error", away, DISK), Message("error", away, SERVER), command="refresh")
+    assert said.count("cannot be reached") == 1
+    assert said.count("failed") == 2
+    assert "for the same reason as machines/web-0/disk-data" in said

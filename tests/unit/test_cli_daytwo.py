@@ -1,17 +1,20 @@
 """The commands for deployed machines, on the in-memory platform."""
 
+import io
 import json
 from contextlib import nullcontext
 from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
+from rich.console import Console
 
 from provision.cli.deployed import Deployed
+from provision.cli.machine_table import Row, rows, table
 from provision.cli.main import main
 from provision.cli.terminal_text import TerminalText, shown
 from provision.errors import RetriableError
-from provision.spi import DeployedMachine, LogPiece, NativeState
+from provision.spi import DeployedMachine, LogPiece, MachineStatus, NativeState, RunState
 from provision.testing import MemoryProvider, Store, StoredObject
 from provision.testing.memory_types import MemorySession
 from provision.verify.state import Assigned, DeployedStack
@@ -46,7 +49,7 @@ def platform(monkeypatch):
     platform = Platform()
     platform.add("web-0", log="first\nsecond\nthird")
     platform.add("db", wanted="stopped", power="stopped")
-    monkeypatch.setattr("provision.cli.deployed.open_deployed", lambda *given: nullcontext(platform.deployed))
+    monkeypatch.setattr("provision.cli.deployed.open_deployed", lambda *given, **named: nullcontext(platform.deployed))
     monkeypatch.setattr("provision.cli.commands.status._LOOK_SECONDS", 0.001)
     monkeypatch.setattr("provision.cli.commands.logs._LOOK_SECONDS", 0.001)
     return platform
@@ -67,15 +70,36 @@ def run(capsys, platform):
 def test_status_shows_each_machine_beside_what_it_was_given(run):
     said = run("status")
     assert (said.code, said.err) == (0, "")
-    title, web, db = [line.split() for line in said.out.splitlines()]
+    title, db, web = [line.split() for line in said.out.splitlines()]
     assert title == ["machine", "state", "addresses", "up", "cpus", "memory", "(MiB)"]
     assert web == ["web-0", "running", "10.1.0.2", "1d", "1h", "2,", "uses", "0.00", "64,", "uses", "32"]
     assert db == ["db", "stopped", "-", "-", "2", "64"]
     document = json.loads(run("status", "--format", "json").out)
     assert (document["project"], document["stack"], document["exit_code"]) == ("shop", "dev", 0)
-    web, _ = document["machines"]
+    _, web = document["machines"]
     assert web["cpu"] == {"used": 0.0, "granted": 2, "cap": None}
     assert web["memory_mib"] == {"used": 32, "granted": 64, "cap": None}
+
+
+@pytest.mark.parametrize("width", [30, 50, 62, 72, 200])
+def test_status_breaks_no_word_on_a_narrow_terminal(width):
+    status = MachineStatus(
+        RunState.RUNNING, uptime=75, memory_mib=196, granted_cpus=2, granted_memory_mib=96, cpu_cap=0.5
+    )  # fmt: skip
+    found = [Row(name, status, ("10.20.2.10", "fd00:20:2:0:6dee:6718:9fcb:8156"), 0.31) for name in ("db", "web-10")]
+    console = Console(width=width, file=io.StringIO(), color_system=None)
+    console.print(table(found, width))
+    lines = console.file.getvalue().splitlines()
+    assert max(map(len, lines)) <= width
+    words = {word for line in lines for word in line.split()}
+    assert {"db", "web-10", "running", "10.20.2.10"} <= words
+    assert words & {"0.31", "0.31/2"}
+    assert words & {"196", "196/96"}
+
+
+def test_machines_are_shown_by_name_and_number():
+    now = dict.fromkeys(("web-10", "web-2", "db"), MachineStatus(RunState.RUNNING))
+    assert [row.name for row in rows(DeployedStack(), now)] == ["db", "web-2", "web-10"]
 
 
 @pytest.mark.parametrize(

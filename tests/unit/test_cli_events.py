@@ -10,7 +10,7 @@ import time
 import pytest
 from pulumi.automation.events import EngineEvent
 
-from provision.host.events import Message, PropertyChange, translate
+from provision.host.events import Message, PropertyChange, stack_outputs, translate
 
 SIGNATURE = {"4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270", "ciphertext": "[secret]"}
 URN = "urn:pulumi:dev::shop::provision-memory:compute:Server::machines/web/server"
@@ -30,6 +30,26 @@ def step(detailed, old, new):
     event = EngineEvent.from_json({"sequence": 1, "timestamp": 1, "resOutputsEvent": {"metadata": metadata}})
     (found,) = translate(event)
     return found
+
+
+def outputs_told(kind, outputs):
+    state = {"type": kind, "urn": URN, "id": "", "parent": "", "provider": "", "inputs": {}, "outputs": outputs}
+    metadata = {"op": "same", "urn": URN, "type": kind, "provider": "", "old": state, "new": state}
+    event = {"sequence": 1, "timestamp": 1, "resOutputsEvent": {"metadata": metadata}}
+    return stack_outputs(EngineEvent.from_json(event))
+
+
+def test_outputs_of_the_stack_are_taken_from_the_events_of_the_run_and_secrets_never():
+    nested = {"users": [{"name": "root", "password": SIGNATURE}]}
+    assert outputs_told("pulumi:pulumi:Stack", {"address": "10.0.0.1", "key": SIGNATURE, **nested}) == {
+        "address": "10.0.0.1",
+        "key": "[secret]",
+        "users": [{"name": "root", "password": "[secret]"}],
+    }
+    assert outputs_told("pulumi:pulumi:Stack", {}) == {}
+    assert outputs_told("provision:index:Stack", {"platform": "memory"}) is None
+    told = {"sequence": 1, "timestamp": 1, "diagnosticEvent": {"message": "", "severity": "info", "color": "never"}}
+    assert stack_outputs(EngineEvent.from_json(told)) is None
 
 
 def diagnostic(message, severity="error", urn=""):

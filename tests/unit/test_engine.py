@@ -30,6 +30,8 @@ from provision.host.engine import (
     find,
     find_engine,
     install,
+    remembered,
+    remembering,
     survey_engines,
 )
 from provision.host.engine.download import DownloadUnavailable, ReleaseSite, archive_name
@@ -144,6 +146,49 @@ def test_candidates_that_do_not_serve_are_passed_over_and_named(env: dict[str, s
         (bad["c"], "it cannot be run: Permission denied"),
         (bad["d"], "it cannot be run: Exec format error"),
     ]
+
+
+def test_an_engine_that_answered_is_not_asked_again_until_its_file_changes(
+    env: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Path] = []
+    answers = {"3.259.0": None, "3.100.0": "it is too old"}
+    version = "3.259.0"
+
+    def probe(path: Path, env: object) -> tuple[str, str | None]:
+        asked.append(path)
+        return (version, None) if answers[version] is None else ("", answers[version])
+
+    monkeypatch.setattr(remembering, "probe", probe)
+    program = tmp_path / "bin" / "pulumi"
+    program.write_bytes(b"\x7fELF one")
+    for _ in range(2):
+        found = find_engine(env, remembered)
+        assert found is not None
+        assert found.version == "3.259.0"
+    assert asked == [program]
+    program.write_bytes(b"\x7fELF another")
+    version = "3.100.0"
+    for _ in range(2):  # what does not serve is asked again each time: it may be mended
+        assert find_engine(env, remembered) is None
+    assert asked == [program] * 3
+    version = "3.259.0"
+    pulumi(program)  # a script may start another engine tomorrow
+    for _ in range(2):
+        assert find_engine(env, remembered) is not None
+    assert asked == [program] * 5
+
+
+def test_an_answer_that_a_newer_provision_does_not_accept_is_asked_for_again(
+    env: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remembering, "probe", lambda path, env: ("3.259.0", None))
+    (tmp_path / "bin" / "pulumi").write_bytes(b"\x7fELF")
+    assert find_engine(env, remembered) is not None
+    monkeypatch.setattr(remembering, "probe", lambda path, env: ("", "it is too old"))
+    assert find_engine(env, remembered) is not None
+    monkeypatch.setattr(remembering, "refusal", lambda version: "it is too old")
+    assert find_engine(env, remembered) is None
 
 
 def test_an_engine_that_hangs_is_given_up(env: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -57,6 +57,22 @@ def test_what_was_made_changed_or_replaced_is_told_apart():
     assert interrupted.half_replaced(deployment) == ["urn:replaced"]
 
 
+def test_what_was_taken_up_since_is_not_replaced_for_a_create_that_is_still_noted():
+    def urn(token):
+        return f"urn:pulumi:dev::shop::provision:index:Stack$provision-memory:{token}::it"
+
+    group, server = urn("network:Group"), urn("compute:Server")
+    types = {group: "provision-memory:network:Group", server: "provision-memory:compute:Server"}
+    deployment = {
+        "resources": [{"urn": item} for item in types],
+        "pending_operations": [
+            {"type": "creating", "resource": {"urn": item, "type": kind}} for item, kind in types.items()
+        ],
+    }
+    assert interrupted.pending_creates(deployment) == [group, server]
+    assert interrupted.half_replaced(deployment) == [group], "its new object is made before the old one goes"
+
+
 def test_half_written_side_files_are_removed_and_whole_ones_and_the_state_stay(tmp_path):
     folder = tmp_path / ".pulumi" / "stacks" / "shop"
     folder.mkdir(parents=True)
@@ -67,3 +83,15 @@ def test_half_written_side_files_are_removed_and_whole_ones_and_the_state_stay(t
 
     assert [file.name for file in removed] == ["dev.json.attrs"]
     assert sorted(file.name for file in folder.iterdir()) == ["dev.json", "prod.json.attrs"]
+
+
+def test_a_stack_is_known_from_a_backend_in_a_folder_and_from_no_other(tmp_path):
+    url = f"file://{tmp_path}?metadata=skip"
+    record = tmp_path / ".pulumi" / "stacks" / "shop" / "dev.json"
+    record.parent.mkdir(parents=True)
+
+    assert not interrupted.is_recorded(url, "shop", "dev")
+    record.write_text("{}")
+    assert interrupted.is_recorded(url, "shop", "dev")
+    assert not interrupted.is_recorded(url, "shop", "prod")
+    assert not interrupted.is_recorded("s3://bucket", "shop", "dev")

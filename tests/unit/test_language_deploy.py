@@ -10,7 +10,7 @@ from pydantic import SecretStr
 
 from provision.diagnostics import DiagnosticSink, SourceMap
 from provision.host.deploying.configuration import provider_config
-from provision.host.deploying.deploy import Deployment
+from provision.host.deploying.deploy import Deployment, Target
 from provision.host.deploying.monitor import EngineStopped, Registered
 from provision.host.deploying.stack import Site, StackRun
 from provision.host.deploying.wire import wire_inputs, with_unknowns
@@ -67,9 +67,8 @@ def deployment(engine, graph, parallel=8):
     return Deployment(
         engine,
         graph,
-        package="provision-sample",
+        targets={node.name: Target("provision-sample", "urn:provider::id") for node in graph.nodes},
         parent="urn:stack",
-        provider="urn:provider::id",
         stack_id=Registered("urn:stash", "s", {"output": "5tack"}),
         parallel=parallel,
     )

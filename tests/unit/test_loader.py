@@ -126,7 +126,7 @@ version: 1
 platform: memory
 parameters:
   n: {type: integer}
-  keys: {type: list, default: [a, b]}
+  keys: {type: list, default: ["ssh-ed25519 AAAAC3 a", "ssh-rsa AAAAB3 b"]}
   token: {secret: true}
 references:
   shared: {stack: org/net/prod}
@@ -161,7 +161,7 @@ def test_values_reach_every_field_with_their_types(write: Write) -> None:
     stack = load(write(MACHINES), **OPTIONS).stack
     web = stack.machines["web"]
     assert web.count == 3
-    assert web.ssh_keys == ["a", "b"]
+    assert web.ssh_keys == ["ssh-ed25519 AAAAC3 a", "ssh-rsa AAAAB3 b"]
     assert web.labels == {"note": "${not} 3"}
     assert str(stack.networks["front"].cidr) == "10.0.0.0/24"
     assert stack.machines["db"].user_data == "echo ${HOME}"

@@ -171,19 +171,12 @@ def test_a_type_that_is_not_the_plugins_own_is_its_mistake():
         run(stack(), Wrong())
 
 
-def test_one_location_may_be_named_and_several_are_refused():
+def test_the_only_location_takes_everything_unless_a_platform_is_chosen_beside_it():
     here = {"platform": "sample", "config": {"endPoint": "x"}}
-    (placed,) = place(stack(locations={"here": here}), DiagnosticSink())
+    (placed,) = place(stack(platform=None, locations={"here": here}), DiagnosticSink())
     assert (placed.location, placed.platform, placed.config) == ("here", "sample", {"endPoint": "x"})
-    machine = {"image": "micro", "memory": "64MiB"}
-    two = stack(
-        locations={"here": here, "there": here},
-        networks={},
-        machines={"a": machine | {"location": "here"}, "b": machine | {"location": "there"}},
-    )
-    with pytest.raises(StackFileError) as caught:
-        place(two, DiagnosticSink())
-    assert "several locations" in caught.value.diagnostics[0].summary
+    (placed,) = place(stack(locations={"here": here}), DiagnosticSink())
+    assert (placed.location, placed.platform, placed.config) == ("default", "sample", {})
 
 
 def test_without_a_platform_the_message_says_how_to_choose_one():

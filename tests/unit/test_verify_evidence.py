@@ -188,7 +188,7 @@ def test_of_a_downgraded_policy_nothing_is_asked() -> None:
 def reading(monkeypatch: pytest.MonkeyPatch, outcome: Proof | UserError) -> VerifyReport:
     made = three_tiers(held={"kind": "anti_spoofing", "machines": ["machine.web"]}, own=pinned())
 
-    def prove(*given: Any) -> Proof:
+    def prove(*given: Any, **named: Any) -> Proof:
         if isinstance(outcome, UserError):
             raise outcome
         return outcome
@@ -234,6 +234,88 @@ def test_a_proof_that_cannot_be_had_says_why(monkeypatch: pytest.MonkeyPatch) ->
     found = reading(monkeypatch, UserError("addresses cannot be given", "run provision preview"))
     assert of(found, "app-to-db").standing is Standing.PROVEN
     assert of(found, "app-to-db").evidence[T] == "the stack file could not be translated: addresses cannot be given"
+
+
+@dataclass
+class Applying(Showing):
+    """A platform whose own tables can be read."""
+
+    def read_live_rules(self, session: Any, request: Any) -> Any: ...
+
+
+def applying(
+    monkeypatch: pytest.MonkeyPatch, outcome: Proof | str | PlatformError, answer: Answer = lambda machine, kind: ()
+) -> VerifyReport:
+    made = three_tiers(held={"kind": "anti_spoofing", "machines": ["machine.web"]}, own=pinned())
+
+    def prove(*given: Any) -> Proof | str:
+        if isinstance(outcome, PlatformError):
+            raise outcome
+        return outcome
+
+    monkeypatch.setattr(evidence, "prove_applied", prove)
+    return verify(loaded(made), deployed_for(made), Applying(agreeing(made), answer=answer), None)  # type: ignore[arg-type]
+
+
+def test_rules_that_the_platform_applies_are_evidence_of_every_policy_about_packets(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    found = applying(monkeypatch, Proof((), (), 4, 5))
+    assert of(found, "app-to-db").holds[E] is of(found, "held").holds[E] is True
+    assert of(found, "held").standing is Standing.PROVEN
+    assert of(found, "own").holds[E] is None
+    assert as_data(found)["effective"]["proven"] is True
+    assert found.exit_code == 0
+
+
+def test_a_rule_that_was_changed_on_the_host_is_told_by_its_packet_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = applying(monkeypatch, Proof((LEAK,), (), 4, 5))
+    assert differences(found) == [f"effective: {LEAK_TEXT}"]
+    assert of(found, "app-to-db").standing is Standing.DIFFERS
+    assert summary(found).endswith("the rules that the platform applies are not proven")
+    assert found.exit_code == 3
+
+
+def test_applied_rules_that_were_not_understood_prove_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = applying(monkeypatch, Proof((), ("the kernel rule '-A FORWARD -m x': '-m x' is not understood",), 4, 5))
+    assert of(found, "app-to-db").standing is Standing.UNPROVEN
+    assert "'-m x' is not understood" in "\n".join(gaps(found))
+    assert found.exit_code == 3
+
+
+def test_rules_that_cannot_be_seen_say_why_and_nobody_is_blamed(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = applying(monkeypatch, "the host cannot be looked at from here")
+    assert of(found, "app-to-db").evidence[E] == "the host cannot be looked at from here"
+    assert of(found, "app-to-db").standing is Standing.PROVEN
+    assert found.exit_code == 0
+
+
+def test_rules_that_should_have_been_seen_and_could_not_leave_policies_unproven(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    found = applying(monkeypatch, PlatformError("the machine 'db' is not there", "run `provision up`"))
+    assert of(found, "app-to-db").standing is Standing.UNPROVEN
+    assert of(found, "app-to-db").evidence[E] == "the machine 'db' is not there"
+
+
+@pytest.mark.parametrize(
+    ("shown", "outcome", "holds", "text"),
+    [
+        (True, Proof((), (), 4, 5), True, "web-0, web-1: seen; the rules that the platform applies let pass what the"),
+        (False, Proof((), (), 4, 5), False, "web-0, web-1: seen"),
+        (True, Proof((LEAK,), (), 4, 5), False, "1 difference between the rules that the platform applies and the"),
+        (None, Proof((), (), 4, 5), True, "the rules that the platform applies let pass what the file allows, and"),
+        (True, "nobody sees it", True, "web-0, web-1: seen"),
+    ],
+)
+def test_two_looks_at_one_policy_must_agree(
+    monkeypatch: pytest.MonkeyPatch, shown: bool | None, outcome: Proof | str, holds: bool, text: str
+) -> None:
+    found = applying(
+        monkeypatch, outcome, lambda machine, kind: [Shown(E, shown, "seen")] if kind == "anti_spoofing" else []
+    )
+    assert of(found, "held").holds[E] is holds
+    assert of(found, "held").evidence[E].startswith(text)
 
 
 def test_sides_of_traffic_are_machines_labels_networks_and_addresses() -> None:

@@ -1,10 +1,9 @@
 """A proof in each of its forms."""
 
-import json
 from ipaddress import ip_address
 
 from provision.packets.sets import Packet
-from provision.verify.proof import Difference, Proof, Way, as_json, lines, markdown, summary
+from provision.verify.proof import Difference, Proof, Way, as_data, lines, markdown, summary
 
 PACKET = Packet(4, 6, ip_address("10.0.1.5"), ip_address("10.0.2.9"), 0, 22)
 LEAK = Difference(Way.LEAK, PACKET, "web-0", "db", "isolation/ssh/in: accept in tcp")
@@ -28,7 +27,7 @@ def test_every_difference_is_a_packet_in_words():
     assert lines(proof) == [f"difference: {LEAK_TEXT}"]
     assert summary(proof) == "1 difference between the native rules and the file (2 machines, 1 policy)"
     assert markdown(proof) == f"**{summary(proof)}**\n\n- difference: {LEAK_TEXT}\n"
-    assert json.loads(as_json(proof)) == {
+    assert as_data(proof) == {
         "schema": 1,
         "proven": False,
         "machines": 2,

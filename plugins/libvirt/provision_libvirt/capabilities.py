@@ -3,19 +3,22 @@
 import contextlib
 import json
 import subprocess
+import urllib.parse
 from collections.abc import Iterator, Sequence
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import libvirt
 
 from provision.errors import ProvisionError
 from provision.spi import Capabilities
-from provision_libvirt import hostcaps, hostview, micro
+from provision_libvirt import cloud, hostcaps, hostview, micro, testdriver, usermode
 from provision_libvirt.lab import kvm_verdict
 from provision_libvirt.lab.peer import LAB_SIDE, LAB_SIDE6
-from provision_libvirt.place import is_own_host, lab_directory
+from provision_libvirt.ownership import is_marked
+from provision_libvirt.place import is_own_host, is_session, lab_directory
 from provision_libvirt.session import Session, explained
 
 _BRIDGE_SETTINGS = Path("/proc/sys/net/bridge")
@@ -43,12 +46,23 @@ def ask(session: Session) -> Capabilities:
     for setting in ("iptables", "ip6tables"):
         facts[f"bridge_nf_call_{setting}"] = bridge_filtering(uri, setting)
     facts["host_addresses"] = host_addresses(connection, uri)
-    facts |= host_facts(connection, uri)
+    facts |= host_facts(connection, uri) | usermode.facts(uri)
+    facts |= {"sole_use": session.config.sole_use, **machines_there(connection)}
     try:
         facts["micro_digest"] = micro.build().digest
     except ProvisionError as problem:  # only a stack that uses the image needs it
         facts["micro_digest"], facts["micro_problem"] = None, problem.summary
-    return Capabilities("libvirt", facts)
+    built = {name: cloud.find(name) for name in cloud.IMAGES}
+    facts["images"] = {name: {"digest": it.digest, "size": it.size} for name, it in built.items() if it}
+    return Capabilities("libvirt", facts, identity(connection))
+
+
+def identity(connection: Any) -> str:
+    """Which hypervisor it is, however it is reached: the UUID of its host; a user's own has the user's name to it."""
+    with explained("asking the hypervisor who it is"):
+        uuid = ElementTree.fromstring(connection.getCapabilities()).findtext("host/uuid") or ""
+        path = urllib.parse.urlsplit(connection.getURI()).path
+    return f"{uuid}{path}" if is_session(connection.getURI()) and uuid else uuid
 
 
 def host_facts(connection: Any, uri: str) -> dict[str, Any]:
@@ -58,17 +72,29 @@ def host_facts(connection: Any, uri: str) -> dict[str, Any]:
     return facts | hostcaps.ask(connection, kind) | hostview.facts(uri)
 
 
+def machines_there(connection: Any) -> dict[str, list[str]]:
+    """Names of the hypervisor's machines, and of those among them that no stack made."""
+    with explained("asking the hypervisor which machines it has"):
+        found = sorted((domain.name(), domain.UUIDString()) for domain in connection.listAllDomains(0))
+    return {
+        "machines": [name for name, _ in found],
+        "unmarked_machines": [name for name, uuid in found if not is_marked(uuid)],
+    }
+
+
 def version(number: int) -> str:
     """A version as libvirt encodes it: 9000001 is 9.0.1."""
     return f"{number // 1_000_000}.{number // 1000 % 1000}.{number % 1000}"
 
 
 def accelerator(connection: Any, uri: str) -> tuple[str, str]:
-    """`kvm` or `qemu`, and why.
+    """`kvm`, `qemu`, or `test` where nothing runs; and why.
 
     What libvirt says of KVM is only a claim: on this machine itself a guest is booted to find out. A private hypervisor
     hides KVM when it does not work, and of a remote one nothing better than the claim can be had.
     """
+    if connection.getType().lower() == testdriver.DRIVER:
+        return testdriver.DRIVER, "libvirt's test driver runs no guests"
     try:
         connection.getDomainCapabilities(None, None, None, "kvm", 0)
     except libvirt.libvirtError:

@@ -35,3 +35,7 @@ class LibvirtConfig(Properties):
             description="Unix socket of a probing peer beyond the stack's networks. Default: PROVISION_OUTSIDE_SOCKET.",
         ),
     ]
+    sole_use: Annotated[
+        bool,
+        Field(description="The hypervisor is for the machines of one stack alone, as `single_tenancy` asks for."),
+    ] = False

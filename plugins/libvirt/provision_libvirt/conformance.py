@@ -1,6 +1,7 @@
 """The conformance kit on a private hypervisor of its own: `provision plugin check libvirt`, and the plugin's tests."""
 
 import fnmatch
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -286,7 +287,7 @@ class LibvirtConformance(ConformanceSuite):
     def platform(self, directory: Path) -> Iterator[Platform]:
         """A private hypervisor with nothing on it but an image in a pool that no stack made."""
         place = directory / "lab"
-        running = lab.start(place)
+        running = lab.start(place, owner=os.getpid())
         try:
             connection = libvirt.open(running.uri)
             hypervisor = Hypervisor(connection, running.directory / "lib/images")

@@ -13,6 +13,7 @@ import libvirt
 
 from provision.errors import EnvironmentProblem, PlatformError
 from provision.spi import DeployedMachine, NativeState
+from provision_libvirt.daytwo.machines import domain_of
 from provision_libvirt.resources.domain import Domain
 from provision_libvirt.resources.guest import console_text
 from provision_libvirt.session import Session, explained
@@ -25,15 +26,20 @@ def console(session: Session, machine: DeployedMachine) -> None:
 
     Raises:
         EnvironmentProblem: there is no terminal.
-        PlatformError: the machine does not run.
+        NotFound: the machine is gone.
+        PlatformError: it does not run.
     """
-    native = _domain(machine)
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise EnvironmentProblem(
             "the console needs a terminal", "run it in one, or read what was printed with `provision console --log`"
         )
     with session.own() as connection, explained(f"opening the console of '{machine.name}'"):
-        domain = connection.lookupByUUIDString(native.id)
+        domain = domain_of(connection, machine)
+        if not domain.isActive():
+            raise PlatformError(
+                f"the machine '{machine.name}' is stopped",
+                f"start it with `provision power {machine.name} on`; what it printed: `provision logs {machine.name}`",
+            )
         stream = connection.newStream(0)
         domain.openConsole(None, stream, libvirt.VIR_DOMAIN_CONSOLE_FORCE)
         sys.stdout.write(f"Console of '{machine.name}'. Ctrl-] leaves.\r\n")

@@ -12,10 +12,10 @@ import libvirt
 
 from provision.errors import ProvisionError
 from provision.spi import Capabilities, FeatureUse, Finding
-from provision_libvirt import capabilities
+from provision_libvirt import capabilities, usermode
 from provision_libvirt.config import LibvirtConfig
 from provision_libvirt.lab import kvm_verdict
-from provision_libvirt.place import is_own_host, lab_directory
+from provision_libvirt.place import is_own_host, is_session, lab_directory
 from provision_libvirt.session import Session
 from provision_libvirt.support import supports
 from provision_libvirt.translate.hostpart import huge_pages
@@ -58,6 +58,7 @@ def diagnose(config: LibvirtConfig) -> Sequence[Finding]:
     try:
         for subject, look in (
             ("libvirt", _hypervisor),
+            ("mode", _mode),
             ("packet filters", _filters),
             ("storage", _storage),
             ("memory", _memory),
@@ -96,7 +97,7 @@ def _accelerator() -> Iterator[Finding]:
 
 
 def _permissions(uri: str) -> Iterator[Finding]:
-    if os.geteuid() == 0 or not is_own_host(uri):
+    if os.geteuid() == 0 or not is_own_host(uri) or is_session(uri):
         return
     try:
         allowed = grp.getgrnam("libvirt").gr_gid in os.getgroups()
@@ -123,8 +124,21 @@ def _hypervisor(session: Session) -> Iterator[Finding]:
         yield Finding("libvirt", True, f"{library} with QEMU {emulator} at {where}")
 
 
+def _mode(session: Session) -> Iterator[Finding]:
+    """Which of libvirt's two modes it is: what can be had at all depends on it."""
+    if is_session(session.config.uri):
+        yield Finding(
+            "mode", None, "session: a user's own hypervisor, with user-mode networking and without packet filters",
+            "for stacks with isolation or several machines on a network, use qemu:///system",
+        )  # fmt: skip
+    else:
+        yield Finding("mode", True, "system: networks, packet filters and limits can be had")
+
+
 def _filters(session: Session) -> Iterator[Finding]:
     uri = session.config.uri
+    if is_session(uri):
+        return
     if not capabilities.has_filters(session.connection()):
         yield Finding(
             "packet filters", False, "libvirt's nwfilter driver is not there",
@@ -154,7 +168,8 @@ def _filters(session: Session) -> Iterator[Finding]:
 
 def _policies(session: Session) -> Iterator[Finding]:
     """What policies and limits this hypervisor cannot carry out: a stack without them needs none of it."""
-    facts = capabilities.host_facts(session.connection(), session.config.uri)
+    uri = session.config.uri
+    facts = capabilities.host_facts(session.connection(), uri) | usermode.facts(uri)
     known = Capabilities("libvirt", facts)
     for subject, feature in _POLICIES.items():
         said = supports(FeatureUse(feature, (), True), known)
@@ -166,7 +181,7 @@ def _policies(session: Session) -> Iterator[Finding]:
 
 
 def _storage(session: Session) -> Iterator[Finding]:
-    path = session.config.pool_path
+    path = session.pool_path
     directory = lab_directory(session.config.uri)
     if directory is None and not is_own_host(session.config.uri):
         yield Finding("storage", None, f"{path} on the hypervisor cannot be seen from here")

@@ -1,11 +1,14 @@
 """Whether packets can be filtered on a hypervisor at all."""
 
 from provision.spi import Capabilities, Support, unsupported
+from provision_libvirt.usermode import is_user, no_filters
 
 
 def filter_problem(capabilities: Capabilities) -> Support | None:
     """Why packets cannot be filtered on this hypervisor; None when they can."""
     facts = capabilities.facts
+    if is_user(capabilities):
+        return no_filters()
     if not facts.get("nwfilter", False):
         return unsupported(
             "this hypervisor's libvirt has no packet filters (its nwfilter driver is not there)",

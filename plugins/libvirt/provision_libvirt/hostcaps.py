@@ -15,11 +15,17 @@ def ask(connection: Any, accelerator: str) -> dict[str, Any]:
     return {
         "topology": topology(host),
         "security_models": [model.text or "" for model in host.iterfind("host/secmodel/model")],
+        "firmware": ["bios", *_values(able, "os/enum[@name='firmware']")],
         "secure_boot": "yes" in _values(able, "os/loader/enum[@name='secure']")
         and "efi" in _values(able, "os/enum[@name='firmware']"),
         "tpm_backends": _values(able, "devices/tpm/enum[@name='backendModel']"),
-        "memory_encryption": [name for name in ("sev", "tdx") if _supported(able, f"features/{name}")],
+        "memory_encryption": memory_encryption(able),
     }
+
+
+def host_topology(connection: Any) -> list[dict[str, Any]]:
+    """The topology of the hypervisor's host, as `topology` gives it."""
+    return topology(_document(lambda: connection.getCapabilities()))
 
 
 def topology(host: ElementTree.Element) -> list[dict[str, Any]]:
@@ -43,6 +49,16 @@ def topology(host: ElementTree.Element) -> list[dict[str, Any]]:
             }
         )
     return nodes
+
+
+def memory_encryption(able: ElementTree.Element) -> list[str]:
+    """Technologies by which domains' memory may be encrypted: `sev`, `sev-es`, `sev-snp`, `tdx`."""
+    found = {name for name in ("sev", "tdx") if _supported(able, f"features/{name}")}
+    if "sev" in found and int(able.findtext("features/sev/maxESGuests") or 0) > 0:
+        found.add("sev-es")
+    # Since libvirt 10.5 the kinds are listed; before, nothing but SEV and SEV-ES was known.
+    found.update(set(_values(able, "features/launchSecurity/enum[@name='sectype']")) & {"sev", "sev-snp", "tdx"})
+    return sorted(found)
 
 
 def _document(ask: Any) -> ElementTree.Element:

@@ -13,6 +13,8 @@ from provision_libvirt.place import is_own_host, lab_directory
 
 _RUN = Path("run/libvirt/qemu")
 _DAEMONS = ("run/libvirtd.pid", "run/virtqemud.pid", "run/libvirt/libvirtd.pid", "run/libvirt/virtqemud.pid")
+_TIME_PORT = 123
+_LOOPBACKS = ("0100007F", "00000000000000000000000001000000")  # as /proc/net/udp writes them
 _SYS_RESOURCE = 24  # CAP_SYS_RESOURCE, capabilities(7)
 # What libvirt does for <bandwidth> (virNetDevBandwidthSet): each line needs something else of the kernel.
 _SHAPING = (
@@ -40,6 +42,20 @@ class HostView:
         pid = _number(self.root / _RUN / f"{domain}.pid")
         place = None if pid is None else self.root / "proc" / str(pid)
         return place if place is not None and place.exists() else None
+
+    def emulators(self) -> list[int]:
+        """Numbers of all QEMU processes, whoever started them.
+
+        Raises:
+            OSError: they may not be looked at.
+        """
+        found = [int(place.name) for place in (self.root / "proc").iterdir() if place.name.isdigit()]
+        return sorted(pid for pid in found if _text(self.root / "proc" / str(pid) / "comm").startswith("qemu-"))
+
+    def merges_pages(self) -> bool | None:
+        """Whether the kernel merges equal pages now (KSM); None when it cannot be seen."""
+        said = _text(self.root / "sys/kernel/mm/ksm/run").strip()
+        return said == "1" if said else None
 
     def daemon(self) -> Path | None:
         """`/proc/PID` of the daemon that starts machines."""
@@ -74,6 +90,7 @@ def facts(uri: str) -> dict[str, Any]:
         "may_lock_memory": None if view is None else may_lock_memory(view),
         "huge_pages_mounted": None if view is None else huge_pages_mounted(view),
         "seccomp": None if view is None else seccomp(view),
+        "time_service": None if view is None else time_service(view),
     }
 
 
@@ -122,6 +139,16 @@ def may_lock_memory(view: HostView) -> bool | None:
     daemon = view.daemon()
     found = None if daemon is None else re.search(r"^CapEff:\s*([0-9a-f]+)", _text(daemon / "status"), re.MULTILINE)
     return None if found is None else bool(int(found[1], 16) >> _SYS_RESOURCE & 1)
+
+
+def time_service(view: HostView) -> bool | None:
+    """Whether something answers at udp/123 beyond the host itself; None when it cannot be seen."""
+    daemon = view.daemon()
+    if daemon is None:
+        return None
+    lines = [line.split() for name in ("udp", "udp6") for line in _text(daemon / "net" / name).splitlines()[1:]]
+    bound = [words[1].partition(":")[::2] for words in lines if len(words) > 1]
+    return any(port == f"{_TIME_PORT:04X}" and address not in _LOOPBACKS for address, port in bound)
 
 
 def seccomp(view: HostView) -> bool | None:

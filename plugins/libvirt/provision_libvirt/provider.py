@@ -14,6 +14,7 @@ from provision.spi import (
     Finding,
     Function,
     LabInfo,
+    LiveRulesRequest,
     LogPiece,
     MachineStatus,
     Objection,
@@ -106,6 +107,12 @@ class LibvirtProvider(Provider[LibvirtConfig, Session]):
 
         return read_rules(request)
 
+    def read_live_rules(self, session: Session, request: LiveRulesRequest) -> Readout | str:
+        """What the host's kernel lets pass, read from its own tables."""
+        from provision_libvirt.readers.kernel import read_live_rules
+
+        return read_live_rules(session, request)
+
     def evidence(self, session: Session, request: EvidenceRequest) -> Sequence[Sequence[Shown]]:
         """What libvirt and the hypervisor's host show of a machine's policies."""
         from provision_libvirt.evidence import evidence
@@ -113,8 +120,24 @@ class LibvirtProvider(Provider[LibvirtConfig, Session]):
         return evidence(session, request)
 
     def builtin_images(self) -> Sequence[str]:
-        """The micro image, which is made on this machine."""
-        return ("micro",)
+        """The images that are made on this machine: the micro image always, the others when a person says so."""
+        return ("micro", *self.buildable_images())
+
+    def buildable_images(self) -> Mapping[str, str]:
+        """Full images, which take minutes to build."""
+        from provision_libvirt import cloud
+
+        return cloud.IMAGES
+
+    def build_image(self, name: str, progress: Callable[[str], None], *, refresh: bool) -> None:
+        """Build a full image, unless it is there.
+
+        Raises:
+            provision.errors.EnvironmentProblem: a package or tool for it cannot be had.
+        """
+        from provision_libvirt import cloud
+
+        cloud.build(name, progress=progress, refresh=refresh)
 
     def prepare(self, progress: Callable[[str], None]) -> None:
         """Make the micro image.

@@ -10,6 +10,7 @@ from typing import Any
 import libvirt
 
 from provision.errors import EnvironmentProblem, NotFound, PlatformError, ProvisionError, RetriableError
+from provision_libvirt import place, ssh
 from provision_libvirt.config import LibvirtConfig
 
 _KEEPALIVE_SECONDS = 10
@@ -96,6 +97,16 @@ class Session:
         self._closed = False
         self.connection()
 
+    @property
+    def pool_path(self) -> str:
+        """Directory on the hypervisor for the volumes of all stacks.
+
+        Raises:
+            UserError: nobody says where a user's own hypervisor keeps them.
+        """
+        given = "pool_path" in self.config.model_fields_set or not place.is_session(self.config.uri)
+        return place.pool_path(self.config.uri, self.config.pool_path if given else None)
+
     def connection(self) -> Any:
         """The live `virConnect`; a broken one is replaced.
 
@@ -151,7 +162,7 @@ class Session:
     def _open(self) -> Any:
         _start_event_loop()
         try:
-            made = self._connect(self.config.uri)
+            made = self._connect(ssh.dialled(self.config.uri))
         except libvirt.libvirtError as error:
             problem = _unreachable(self.config.uri, error)
             if self._reached and is_passing(error, *_ABSENT_DAEMON):
@@ -293,6 +304,8 @@ def _unreachable(uri: str, error: libvirt.libvirtError) -> EnvironmentProblem:
     text = str(error).strip()
     lowered = text.lower()
     summary = f"the hypervisor at {uri} cannot be reached: {text}"
+    if ssh.is_ssh(uri) and (problem := ssh.unreachable(uri, text)) is not None:
+        return problem
     if error.get_error_code() in _DENIED or "permission denied" in lowered:
         return EnvironmentProblem(summary, "add this user to the group `libvirt`, or run as root")
     if "no such file" in lowered or "connection refused" in lowered:

@@ -3,16 +3,16 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from provision.models import MetadataPolicy, Peer, PeerKind, Revoke
+from provision.models import MetadataPolicy, Revoke
 from provision.packets import Protocol, Service
 from provision.spi import ENFORCED, Capabilities, Evidence, FeatureUse, Support, unsupported
-from provision_libvirt import support_host
+from provision_libvirt import support_hardware, support_host, testdriver, usermode
 from provision_libvirt.filtering import filter_problem
 from provision_libvirt.translate.services import NAMED_PROTOCOLS
 
-BEST: Mapping[str, Any] = {"nwfilter": True, "host_addresses": ["192.0.2.1"], **support_host.BEST}
+BEST: Mapping[str, Any] = {"nwfilter": True, "host_addresses": ["192.0.2.1"], "time_service": True, **support_host.BEST}
 """Facts of a hypervisor that lacks nothing."""
-_PACKETS = Support(True, evidence=frozenset({Evidence.TRANSLATED, Evidence.ACCEPTED, Evidence.PROBED}))
+_PACKETS = Support(True, evidence=frozenset(Evidence))
 _ISOLATED_PORTS = (6, 1)
 """The first release of libvirt that has them."""
 _LATER = "this release of the libvirt plugin does not do it yet"
@@ -25,9 +25,15 @@ _PROVISIONED = (
 _ENFORCED = frozenset({
     "images.sources.builtin",
     "images.sources.builtin.name",
+    "images.sources.builtin.refresh",
     "images.sources.file",
     "images.sources.file.path",
     "images.sources.file.format",
+    "images.agent",
+    "images.sources.url",
+    "images.sources.url.format",
+    "images.sources.url.sha256",
+    "images.sources.url.url",
     "images.user",
     "isolation.default",
     "isolation.policies.anti_spoofing.arp",
@@ -38,10 +44,14 @@ _ENFORCED = frozenset({
     "isolation.policies.no_host_access.machines",
     "isolation.policies.no_internet.machines",
     "isolation.policies.peer_isolation.machines",
+    "isolation.policies.traffic.destinations",
     "isolation.policies.traffic.order",
+    "isolation.policies.traffic.sources",
     "isolation.services.dhcp",
     "isolation.services.dns",
     "isolation.services.nd",
+    "machines.autostart",
+    "machines.cloud_init",
     "machines.cpus",
     "machines.delete_protection",
     "machines.disks.keep_on_delete",
@@ -50,11 +60,15 @@ _ENFORCED = frozenset({
     "machines.memory",
     "machines.nics.address",
     "machines.nics.address6",
+    "machines.nics.connected",
     "machines.nics.mac",
     "machines.nics.network",
     "machines.power",
     "machines.ready_timeout",
+    "machines.root.disposable",
     "machines.root.size",
+    "machines.shutdown_timeout",
+    "machines.ssh_keys",
     "machines.user_data",
     "networks.cidr",
     "networks.cidr6",
@@ -73,10 +87,6 @@ _SWITCHES: Mapping[str, tuple[str, str]] = {
         "libvirt has no metadata service; machines get their data from a seed disk",
         "remove it: the seed is always there",
     ),
-    "isolation.services.ntp": (
-        "libvirt's networks offer no time service",
-        "allow udp/123 to a machine or prefix that offers one by a traffic policy",
-    ),
     "machines.nics.public": (
         "a hypervisor has no public addresses to give",
         "use a network with 'internet: routed' and an address that is routed to the hypervisor",
@@ -85,37 +95,28 @@ _SWITCHES: Mapping[str, tuple[str, str]] = {
 """Fields that are refused only when they are switched on: reason and fix."""
 
 _REFUSED: Mapping[str, tuple[str, str]] = {
-    "images.sources.url": (
-        f"images by URL: {_LATER}",
-        "download it, and write 'kind: file' with its path",
-    ),
     "images.sources.named": ("libvirt has no catalogue of images", "write 'kind: file' with a path"),
     "images.sources.ssm": ("SSM parameters are Amazon's", "write 'kind: file' with a path"),
     "images.sources.search": ("libvirt has no catalogue of images", "write 'kind: file' with a path"),
-    "machines.cloud_init": (
-        f"rendering 'cloud_init': {_LATER}",
-        "write it as 'user_data' that begins with #cloud-config",
-    ),
     "machines.disks.image": (f"data disks that start from an image: {_LATER}", "remove 'image'"),
     "machines.disks.iops": _PROVISIONED,
     "machines.disks.overrides": (f"native fields: {_LATER}", "remove the overrides for libvirt"),
     "machines.disks.throughput": _PROVISIONED,
     "machines.disks.type": ("a hypervisor has one kind of storage, its pool's", "remove 'type'"),
-    "machines.overrides": (f"native fields: {_LATER}", "remove the overrides for libvirt"),
     "machines.root.type": ("a hypervisor has one kind of storage, its pool's", "remove 'type'"),
     "machines.size": ("libvirt has no instance types", "remove the size for libvirt: 'cpus' and 'memory' say it"),
-    "machines.ssh_keys": (f"SSH keys: {_LATER}", "write them in 'user_data' that begins with #cloud-config"),
     "networks.overrides": (f"native fields: {_LATER}", "remove the overrides for libvirt"),
-    "isolation.policies.memory_encryption": (f"memory encryption: {_LATER}", ""),
-    "isolation.policies.pack": (f"placement: {_LATER}", ""),
-    "isolation.policies.single_tenancy": (f"knowing who else uses the host: {_LATER}", ""),
-    "isolation.policies.spread": ("one hypervisor is one host", ""),
 }
 """Refused whatever the value, with all that lies below: reason and fix."""
 
 
 def supports(use: FeatureUse, capabilities: Capabilities) -> Support:
     """The answer for one use of a feature; what is not known is unsupported."""
+    refused = testdriver.refusal(use.feature, capabilities)
+    if refused is not None:
+        return refused
+    if usermode.is_user(capabilities) and (answer := usermode.answer(use)) is not None:
+        return answer
     special = _SPECIAL.get(use.feature)
     if special is not None:
         return special(use, capabilities)
@@ -156,14 +157,6 @@ def _ports(use: FeatureUse, capabilities: Capabilities) -> Support:
     return _PACKETS
 
 
-def _peers(use: FeatureUse, capabilities: Capabilities) -> Support:
-    peers: list[Peer] = list(use.value)
-    references = [str(peer) for peer in peers if peer.kind is PeerKind.REFERENCE]
-    if references:
-        return unsupported(f"references as peers ({references[0]}): {_LATER}", "write the CIDR itself")
-    return ENFORCED
-
-
 def _services(use: FeatureUse, capabilities: Capabilities) -> Support:
     services: list[Service] = list(use.value)
     for service in services:
@@ -183,8 +176,21 @@ def _revoke(use: FeatureUse, capabilities: Capabilities) -> Support:
     )
 
 
+def _time(use: FeatureUse, capabilities: Capabilities) -> Support:
+    there = capabilities.facts.get("time_service")
+    if use.value and not there:
+        what = "nothing on the hypervisor answers at udp/123"
+        return unsupported(
+            what if there is False else "whether the hypervisor answers at udp/123 cannot be seen from here",
+            "run a time service on the hypervisor, such as chrony with 'allow', or allow udp/123 to a machine or "
+            "prefix that offers one by a traffic policy",
+        )
+    return ENFORCED
+
+
 _SPECIAL: Mapping[str, Callable[[FeatureUse, Capabilities], Support]] = {
     **support_host.ANSWERS,
+    **support_hardware.ANSWERS,
     "isolation.policies.anti_spoofing": _filtered,
     "isolation.policies.metadata": _filtered,
     "isolation.policies.metadata.access": _metadata_access,
@@ -195,7 +201,6 @@ _SPECIAL: Mapping[str, Callable[[FeatureUse, Capabilities], Support]] = {
     "isolation.policies.traffic": _filtered,
     "isolation.policies.traffic.allow": _services,
     "isolation.policies.traffic.deny": _services,
-    "isolation.policies.traffic.destinations": _peers,
     "isolation.policies.traffic.revoke": _revoke,
-    "isolation.policies.traffic.sources": _peers,
+    "isolation.services.ntp": _time,
 }

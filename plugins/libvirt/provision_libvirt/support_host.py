@@ -3,12 +3,17 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from provision.models import ConfinementPolicy
+from provision.models import ConfinementPolicy, Topology
 from provision.spi import ENFORCED, Capabilities, Evidence, FeatureUse, Support, unsupported
 from provision_libvirt.resources.xml_protection import MANDATORY
 
 SEEN = Support(True, evidence=frozenset({Evidence.ACCEPTED, Evidence.EFFECTIVE}))
 Answer = Callable[[FeatureUse, Capabilities], Support]
+Problem = Callable[[Capabilities], Support | None]
+"""Why a host cannot do something; None when it can."""
+
+ENCRYPTION_TECHNOLOGIES = ("sev-snp", "tdx", "sev-es", "sev")
+"""Technologies that encrypt memory, the best first."""
 
 BEST: Mapping[str, Any] = {
     "accelerator": "kvm",
@@ -20,9 +25,12 @@ BEST: Mapping[str, Any] = {
     "secrets": True,
     "seccomp": True,
     "security_models": ["apparmor", "dac"],
+    "firmware": ["bios", "efi"],
     "secure_boot": True,
     "tpm_backends": ["emulator"],
-    "memory_encryption": ["sev", "tdx"],
+    "memory_encryption": ["sev", "sev-es", "sev-snp", "tdx"],
+    "sole_use": True,
+    "unmarked_machines": [],
     "topology": [{"id": 0, "memory_mib": 65536, "huge_pages": {"2048": 8192}, "cpus": [{"id": 0, "siblings": "0"}]}],
 }
 """Facts of a host that lacks nothing."""
@@ -41,12 +49,21 @@ ENFORCED_FIELDS = frozenset({
     "isolation.policies.dedicated_cpus.smt",
     "isolation.policies.memory.machines",
     "isolation.policies.memory.shared_pages",
+    "isolation.policies.memory_encryption.machines",
+    "isolation.policies.memory_encryption.technology",
+    "isolation.policies.pack.machines",
+    "isolation.policies.pack.over",
+    "isolation.policies.single_tenancy.machines",
+    "isolation.policies.spread.machines",
+    "isolation.policies.spread.max_per",
+    "isolation.policies.spread.over",
     "sharing.pools.cpu_overcommit",
     "sharing.pools.memory_overcommit",
     "sharing.shares.disk.iops",
     "sharing.shares.disk.throughput",
     "sharing.shares.machines",
     "sharing.shares.memory.balloon",
+    "sharing.shares.memory.minimum",
     "sharing.shares.memory.page_sharing",
 })  # fmt: skip
 """Fields that need nothing, or nothing beyond what their policy needs as a whole; stacks as a whole are looked at by
@@ -99,13 +116,6 @@ def _maximum(use: FeatureUse, capabilities: Capabilities) -> Support:
     return missing_controller(capabilities, "memory") or no_locking(capabilities) or ENFORCED
 
 
-def _minimum(use: FeatureUse, capabilities: Capabilities) -> Support:
-    return unsupported(
-        "libvirt guarantees no part of a QEMU machine's memory (its min_guarantee is for other hypervisors)",
-        "remove 'minimum'; a policy of kind 'memory' with 'locked: true' keeps all of it there",
-    )
-
-
 def _bandwidth(use: FeatureUse, capabilities: Capabilities) -> Support:
     missing = capabilities.facts.get("shaping_missing")
     if missing is None:
@@ -130,31 +140,21 @@ def _rule(use: FeatureUse, capabilities: Capabilities) -> Support:
     return ENFORCED
 
 
-def _location(use: FeatureUse, capabilities: Capabilities) -> Support:
-    return unsupported("a stack has one hypervisor", "remove 'location': the pool is that hypervisor")
-
-
-def _dedicated(use: FeatureUse, capabilities: Capabilities) -> Support:
+def no_topology(capabilities: Capabilities) -> Support | None:
+    """Why no machine can be held to CPUs or NUMA nodes; None when it can."""
     if not capabilities.facts.get("topology"):
         return unsupported("the hypervisor does not tell which CPUs it has", "see: virsh capabilities")
-    return SEEN
+    return None
 
 
-def _memory(use: FeatureUse, capabilities: Capabilities) -> Support:
-    return SEEN
-
-
-def _locked(use: FeatureUse, capabilities: Capabilities) -> Support:
-    return (no_locking(capabilities) if use.value else None) or ENFORCED
-
-
-def _huge_pages(use: FeatureUse, capabilities: Capabilities) -> Support:
-    if use.value and capabilities.facts.get("huge_pages_mounted") is False:
+def no_huge_pages(capabilities: Capabilities) -> Support | None:
+    """Why no memory can be made of huge pages; None when it can, or cannot be seen from here."""
+    if capabilities.facts.get("huge_pages_mounted") is False:
         return unsupported(
             "the hypervisor has no file system of huge pages mounted",
             "on the hypervisor: mount -t hugetlbfs hugetlbfs /dev/hugepages, and restart libvirt",
         )
-    return ENFORCED
+    return None
 
 
 def _confinement(use: FeatureUse, capabilities: Capabilities) -> Support:
@@ -182,41 +182,45 @@ def _confinement(use: FeatureUse, capabilities: Capabilities) -> Support:
     return SEEN
 
 
-def _hidden(use: FeatureUse, capabilities: Capabilities) -> Support:
+def always_told(capabilities: Capabilities) -> Support | None:
+    """Why a guest always learns that it has a hypervisor; None when that can be hidden."""
     if capabilities.facts.get("accelerator") != "kvm":
         return unsupported(
             "machines are emulated here, and an emulated CPU says so (CPUID leaf 0x40000000), which libvirt cannot "
             "switch off",
             "use a hypervisor with working KVM",
         )
-    return SEEN
+    return None
 
 
-def _secure_boot(use: FeatureUse, capabilities: Capabilities) -> Support:
+def no_secure_boot(capabilities: Capabilities) -> Support | None:
+    """Why no machine can be held to signed code; None when it can."""
     if not capabilities.facts.get("secure_boot"):
         return unsupported(
             "the hypervisor has no UEFI firmware with secure boot (virsh domcapabilities names none)",
             "on the hypervisor: apt-get install ovmf",
         )
-    return SEEN
+    return None
 
 
-def _vtpm(use: FeatureUse, capabilities: Capabilities) -> Support:
-    if use.value and "emulator" not in (capabilities.facts.get("tpm_backends") or ()):
+def no_tpm(capabilities: Capabilities) -> Support | None:
+    """Why no machine can have a TPM; None when it can."""
+    if "emulator" not in (capabilities.facts.get("tpm_backends") or ()):
         return unsupported(
             "the hypervisor cannot emulate a TPM (swtpm is not installed there)",
             "on the hypervisor: apt-get install swtpm swtpm-tools, and restart libvirt",
         )
-    return ENFORCED
+    return None
 
 
-def _disk_encryption(use: FeatureUse, capabilities: Capabilities) -> Support:
-    if use.value and not capabilities.facts.get("secrets"):
+def no_keys(capabilities: Capabilities) -> Support | None:
+    """Why no disk can be encrypted; None when it can."""
+    if not capabilities.facts.get("secrets"):
         return unsupported(
             "the hypervisor's libvirt keeps no keys (its secret driver is not there)",
             "apt-get install libvirt-daemon-system on the hypervisor, or encrypt in the guest",
         )
-    return SEEN if use.feature.startswith("isolation.") else ENFORCED
+    return None
 
 
 def _key(use: FeatureUse, capabilities: Capabilities) -> Support:
@@ -226,39 +230,95 @@ def _key(use: FeatureUse, capabilities: Capabilities) -> Support:
 
 
 def _memory_encryption(use: FeatureUse, capabilities: Capabilities) -> Support:
-    technology = getattr(use.value, "technology", "any")
-    offered = capabilities.facts.get("memory_encryption") or []
-    wanted = ["sev", "tdx"] if technology == "any" else [technology.partition("-")[0]]
-    if not set(wanted).intersection(offered):
-        names = " nor ".join({"sev": "AMD SEV", "tdx": "Intel TDX"}[name] for name in wanted)
+    asked = getattr(use.value, "technology", "any")
+    if encryption_technology(capabilities, asked) is not None:
+        return SEEN
+    offered = capabilities.facts.get("memory_encryption") or ()
+    if asked != "any" and offered:
         return unsupported(
-            f"the hypervisor offers {'neither ' if len(wanted) > 1 else 'no '}{names} (virsh domcapabilities: not "
-            "supported); its CPU, kernel and firmware must all have it",
-            "use a hypervisor on such hardware",
+            f"the hypervisor offers no {asked.upper()} (virsh domcapabilities names {', '.join(offered)})",
+            "write 'technology: any', or use a hypervisor on such hardware",
         )
-    return unsupported("starting machines with encrypted memory: this release of the libvirt plugin does not do it yet")
+    names = "neither AMD SEV nor Intel TDX" if asked == "any" else f"no {asked.upper()}"
+    return unsupported(
+        f"the hypervisor offers {names} (virsh domcapabilities: not supported); its CPU, kernel and firmware must all "
+        "have it",
+        "use a hypervisor on such hardware",
+    )
+
+
+def encryption_technology(capabilities: Capabilities, asked: str) -> str | None:
+    """How the hypervisor encrypts memory when `asked` is (`any`: the best that it has); None when it cannot."""
+    offered = capabilities.facts.get("memory_encryption") or ()
+    wanted = ENCRYPTION_TECHNOLOGIES if asked == "any" else (asked,)
+    return next((name for name in wanted if name in offered), None)
+
+
+def _spread(use: FeatureUse, capabilities: Capabilities) -> Support:
+    over = getattr(use.value, "over", Topology.NUMA)
+    if over in (Topology.RACK, Topology.ZONE):
+        return unsupported(
+            f"libvirt does not know in which {over} a hypervisor stands",
+            "write 'over: numa' or 'over: core' to keep the machines apart on one hypervisor",
+        )
+    return (no_topology(capabilities) if over is not Topology.HOST else None) or SEEN
+
+
+def _pack(use: FeatureUse, capabilities: Capabilities) -> Support:
+    on_part = getattr(use.value, "over", Topology.HOST) in (Topology.CORE, Topology.NUMA)
+    return (no_topology(capabilities) if on_part else None) or SEEN
+
+
+def _single_tenancy(use: FeatureUse, capabilities: Capabilities) -> Support:
+    if not capabilities.facts.get("sole_use"):
+        return unsupported(
+            "libvirt gives its host to nobody: whoever else may use the hypervisor can start machines there",
+            "when the hypervisor is this stack's alone, say so: pulumi config set provision-libvirt:soleUse true",
+        )
+    others = capabilities.facts.get("unmarked_machines") or ()
+    if others:
+        return unsupported(
+            f"the hypervisor has machines that no stack made: {', '.join(others)}",
+            "remove them, or use a hypervisor of the stack's own",
+        )
+    return SEEN
+
+
+def _if_on(problem: Problem) -> Answer:
+    """The answer for a switch: when it is on, what is in the way, if anything."""
+    return lambda use, capabilities: (problem(capabilities) if use.value else None) or ENFORCED
+
+
+def _unless(problem: Problem) -> Answer:
+    """The answer for a policy as a whole."""
+    return lambda use, capabilities: problem(capabilities) or SEEN
+
+
+def _seen(use: FeatureUse, capabilities: Capabilities) -> Support:
+    return SEEN
 
 
 ANSWERS: Mapping[str, Answer] = {
-    "isolation.policies.disk_encryption": _disk_encryption,
+    "isolation.policies.disk_encryption": _unless(no_keys),
     "isolation.policies.disk_encryption.key": _key,
-    "machines.disks.encrypted": _disk_encryption,
-    "machines.root.encrypted": _disk_encryption,
+    "machines.disks.encrypted": _if_on(no_keys),
+    "machines.root.encrypted": _if_on(no_keys),
     "isolation.policies.confinement": _confinement,
-    "isolation.policies.hide_hypervisor": _hidden,
+    "isolation.policies.hide_hypervisor": _unless(always_told),
     "isolation.policies.memory_encryption": _memory_encryption,
-    "isolation.policies.secure_boot": _secure_boot,
-    "isolation.policies.secure_boot.vtpm": _vtpm,
-    "isolation.policies.dedicated_cpus": _dedicated,
-    "isolation.policies.memory": _memory,
-    "isolation.policies.memory.huge_pages": _huge_pages,
-    "isolation.policies.memory.locked": _locked,
-    "sharing.pools.location": _location,
+    "isolation.policies.pack": _pack,
+    "isolation.policies.secure_boot": _unless(no_secure_boot),
+    "isolation.policies.secure_boot.vtpm": _if_on(no_tpm),
+    "isolation.policies.single_tenancy": _single_tenancy,
+    "isolation.policies.spread": _spread,
+    "isolation.policies.dedicated_cpus": _unless(no_topology),
+    "isolation.policies.memory": _seen,
+    "isolation.policies.memory.huge_pages": _if_on(no_huge_pages),
+    "isolation.policies.memory.locked": _if_on(no_locking),
     "sharing.pools.rule": _rule,
     "sharing.shares.cpu.cap": _cap,
     "sharing.shares.cpu.weight": _weight,
     "sharing.shares.memory.maximum": _maximum,
-    "sharing.shares.memory.minimum": _minimum,
     "sharing.shares.nic.inbound": _bandwidth,
     "sharing.shares.nic.outbound": _bandwidth,
 }

@@ -1,5 +1,7 @@
 """A private hypervisor for all tests of a module, and a bench on it that must be empty after each."""
 
+import os
+
 import pytest
 from provision_libvirt import lab
 from provision_libvirt.config import LibvirtConfig
@@ -11,7 +13,7 @@ from resource_bench import POOL, Bench
 @pytest.fixture(scope="module")
 def hypervisor(tmp_path_factory):
     directory = tmp_path_factory.mktemp("hv") / "lab"
-    yield lab.start(directory)
+    yield lab.start(directory, owner=os.getpid())
     lab.stop(directory)
 
 

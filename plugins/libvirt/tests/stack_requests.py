@@ -12,6 +12,7 @@ FACTS: dict[str, Any] = {
     "bridge_nf_call_iptables": True,
     "host_addresses": ["198.51.100.1", "2001:db8::1"],
     "micro_digest": "a" * 64,
+    "images": {"debian": {"digest": "d" * 64, "size": 2 << 30}},
     "nwfilter": True,
     "host_cpus": 8,
     "host_memory_mib": 16384,

@@ -1,6 +1,7 @@
 """The hypervisor's daemon is killed while the plugin works; machines run on, and so do operations."""
 
 import asyncio
+import os
 import subprocess
 import time
 
@@ -17,7 +18,7 @@ STACK = {"stackId": "0123456789abcdef"}
 @pytest.fixture(scope="module")
 def running(tmp_path_factory):
     directory = tmp_path_factory.mktemp("hv") / "lab"
-    yield lab.start(directory)
+    yield lab.start(directory, owner=os.getpid())
     lab.stop(directory)
 
 

@@ -10,6 +10,7 @@ import pytest
 from provision_libvirt.daytwo import execute, logs, power, snapshots, status
 from provision_libvirt.daytwo.machines import domain_of
 from provision_libvirt.ownership import Owner
+from provision_libvirt.resources import agent as agent_calls
 
 from provision.errors import ForeignObject, NotFound, PlatformError
 from provision.spi import DeployedMachine, NativeState, PowerAction, PowerRequest, RunState
@@ -19,6 +20,7 @@ ID = Owner("stack-1", "urn:web").uuid()
 
 def failure(code, text="it failed"):
     error = libvirt.libvirtError(text)
+    error.args = (text,)  # else it would be the last error of this thread
     error.err = (code, libvirt.VIR_FROM_QEMU, text, 2, "", None, None, -1, -1)
     return error
 
@@ -339,7 +341,7 @@ class Agent:
 @pytest.fixture
 def agent(monkeypatch):
     monkeypatch.setattr(
-        execute.libvirt_qemu,
+        agent_calls.libvirt_qemu,
         "qemuAgentCommand",
         lambda domain, request, timeout, flags: domain.command(request, timeout),
     )
@@ -491,9 +493,15 @@ def test_a_revert_never_brings_old_filters_or_limits_back(then, now):
 
 def test_a_machine_with_other_hardware_is_not_reverted():
     kept = Kept(definition(memory=96), definition(memory=128))
-    with pytest.raises(PlatformError, match=r"was changed since .* Memory in MiB \(then 96, now 128\)"):
+    with pytest.raises(PlatformError, match=r"was changed since .* Memory in MiB.* \(then 96, now 128\)"):
         revert(kept)
     assert kept.calls == []
+
+
+ENCRYPTED = (
+    "<domain><devices><disk type='file'><driver type='qcow2'/><target dev='vda'/>"
+    "<source file='/p/web.qcow2'><encryption format='luks'/></source></disk></devices></domain>"
+)
 
 
 @pytest.mark.parametrize(
@@ -501,6 +509,7 @@ def test_a_machine_with_other_hardware_is_not_reverted():
     [
         (definition(format="raw"), "vda is no qcow2 volume"),
         ("<domain><devices/></domain>", "has no disk that could hold a snapshot"),
+        (ENCRYPTED, "vda is encrypted, and QEMU makes no snapshots in encrypted volumes"),
     ],
 )
 def test_a_machine_that_cannot_be_kept_as_a_whole_is_refused(text, message):

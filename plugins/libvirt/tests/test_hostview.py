@@ -25,7 +25,7 @@ DOMAIN = """
     <loader supported='yes'><enum name='secure'><value>yes</value><value>no</value></enum></loader></os>
   <devices><tpm supported='yes'><enum name='backendModel'><value>passthrough</value><value>emulator</value></enum></tpm>
   </devices>
-  <features><sev supported='yes'/><sgx supported='yes'/></features>
+  <features><sev supported='yes'><maxESGuests>0</maxESGuests></sev><sgx supported='yes'/></features>
 </domainCapabilities>
 """
 
@@ -55,10 +55,30 @@ def test_libvirts_description_of_the_host():
             {"id": 1, "memory_mib": 2048, "huge_pages": {}, "cpus": [{"id": 1, "siblings": "1"}]},
         ],
         "security_models": ["apparmor", "dac"],
+        "firmware": ["bios", "efi"],
         "secure_boot": True,
         "tpm_backends": ["passthrough", "emulator"],
         "memory_encryption": ["sev"],
     }
+
+
+@pytest.mark.parametrize(
+    ("features", "technologies"),
+    [
+        ("<sev supported='no'/>", []),
+        ("<sev supported='yes'><maxESGuests>15</maxESGuests></sev>", ["sev", "sev-es"]),
+        (
+            "<sev supported='yes'><maxESGuests>0</maxESGuests></sev><launchSecurity supported='yes'>"
+            "<enum name='sectype'><value>sev</value><value>sev-snp</value><value>s390-pv</value></enum>"
+            "</launchSecurity>",
+            ["sev", "sev-snp"],
+        ),
+        ("<launchSecurity><enum name='sectype'><value>tdx</value></enum></launchSecurity>", ["tdx"]),
+    ],
+)
+def test_technologies_that_encrypt_memory(features, technologies):
+    document = f"<domainCapabilities><features>{features}</features></domainCapabilities>"
+    assert hostcaps.ask(Connection(domain=document), "kvm")["memory_encryption"] == technologies
 
 
 @pytest.mark.parametrize("missing", ["<value>efi</value>", "<value>yes</value>"])
@@ -109,6 +129,38 @@ def test_emulators_are_found_by_name_while_they_run(tmp_path):
     assert view.emulator("web") == tmp_path / "proc/5"
     assert view.emulator("db") is None
     assert view.emulator("none") is None
+
+
+def test_every_emulator_is_found_whoever_started_it(tmp_path):
+    names = {"7": "qemu-system-x86", "8": "qemu-img-helper", "9": "libvirtd", "self": "qemu-system-x86"}
+    view = host(tmp_path, {f"proc/{pid}/comm": f"{name}\n" for pid, name in names.items()})
+
+    assert view.emulators() == [7, 8]
+
+
+@pytest.mark.parametrize(("run", "merges"), [("1\n", True), ("0\n", False), (None, None)])
+def test_whether_the_host_merges_pages(tmp_path, run, merges):
+    assert host(tmp_path, {} if run is None else {"sys/kernel/mm/ksm/run": run}).merges_pages() is merges
+
+
+@pytest.mark.parametrize(
+    ("udp", "udp6", "offers"),
+    [
+        ("", "", False),
+        ("00000000:007B 00000000:0000", "", True),
+        ("0100007F:007B 00000000:0000", "00000000000000000000000001000000:007B 0:0", False),
+        ("00000000:0143 00000000:0000", "00000000000000000000000000000000:007B 0:0", True),
+    ],
+)
+def test_a_time_service_is_one_that_others_can_reach(tmp_path, udp, udp6, offers):
+    files = {
+        "run/libvirtd.pid": "3\n",
+        "proc/3/net/udp": f"head\n 1: {udp}\n",
+        "proc/3/net/udp6": f"head\n 1: {udp6}\n",
+    }
+
+    assert hostview.time_service(host(tmp_path, files)) is offers
+    assert hostview.time_service(HostView(tmp_path / "none")) is None
 
 
 def test_parts_that_the_kernel_lacks_to_limit_cards_are_named(monkeypatch):

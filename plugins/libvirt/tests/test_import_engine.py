@@ -25,7 +25,7 @@ NETWORK = f"""
 @pytest.fixture(scope="module")
 def running(tmp_path_factory):
     directory = tmp_path_factory.mktemp("hv") / "lab"
-    yield lab.start(directory)
+    yield lab.start(directory, owner=os.getpid())
     lab.stop(directory)
 
 

@@ -103,7 +103,7 @@ class Guest:
 @pytest.fixture(scope="module")
 def lab() -> Iterator[LabInfo]:
     place = Path("/var/tmp") / f"provision-test-{os.getpid()}"
-    info = start(place)
+    info = start(place, owner=os.getpid())
     yield info
     stop(place)
 
@@ -289,4 +289,33 @@ def test_a_daemon_that_fails_gives_the_end_of_its_log(monkeypatch: pytest.Monkey
         start(place)
     assert caught.value.summary.startswith("the lab ended while it started\n  | ")
     assert "libvirtd ended (" in caught.value.summary
+    assert not place.exists()
+
+
+@pytest.mark.lab
+def test_a_lab_ends_with_its_owner_however_that_ends_and_leaves_nothing() -> None:
+    place = Path("/var/tmp") / f"provision-owned-{os.getpid()}"
+    owner = subprocess.Popen(["sleep", "600"])
+    try:
+        info = start(place, owner=owner.pid)
+        assert start(place, owner=os.getpid()) == info, "it runs already, for its owner"
+    finally:
+        owner.kill()
+        owner.wait()
+    end = time.monotonic() + 120
+    while place.exists() and time.monotonic() < end:
+        time.sleep(0.1)
+    assert not place.exists()
+    process = Path(f"/proc/{info.pid}/stat")
+    assert not process.exists() or process.read_text().rpartition(")")[2].split()[0] in "ZX"
+    assert stop(place) is False
+
+
+@pytest.mark.lab
+def test_a_lab_cannot_be_started_for_a_process_that_has_ended() -> None:
+    place = Path("/var/tmp") / f"provision-owned-{os.getpid()}"
+    owner = subprocess.Popen(["true"])
+    owner.wait()
+    with pytest.raises(EnvironmentProblem, match=f"the process {owner.pid}, with which the lab is to end"):
+        start(place, owner=owner.pid)
     assert not place.exists()

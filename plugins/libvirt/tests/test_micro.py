@@ -223,6 +223,20 @@ def test_a_udp_listener_answers_nothing_but_probes(client: ProbeClient) -> None:
         assert stranger.recv(100) == b"provision-echo 7"
 
 
+def test_a_flood_goes_through_all_ports_in_turn(client: ProbeClient) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as heard:
+        heard.bind(("127.0.0.1", 0))
+        heard.settimeout(5)
+        port = heard.getsockname()[1]
+        last = min(port + 1, 65535)
+        sent = client.flood("127.0.0.1", (last - 1, last), rate=2000, seconds=0.2)
+        assert 100 <= sent <= 500
+        got = 0
+        while got < (sent - 1) // 2:
+            assert heard.recv(100) == b"flood"
+            got += 1
+
+
 @pytest.mark.parametrize(
     ("request_line", "reply"),
     [
@@ -234,6 +248,10 @@ def test_a_udp_listener_answers_nothing_but_probes(client: ProbeClient) -> None:
         (b"1 tcp ::1 80 nan", b"1 error bad-timeout"),
         (b"1 tcp ::1 80 61", b"1 error bad-timeout"),
         (b"1 listen sctp 80", b"1 error bad-protocol"),
+        (b"1 flood ::1 9 8 100 1", b"1 error bad-port"),
+        (b"1 flood ::1 8 9 0 1", b"1 error bad-rate"),
+        (b"1 flood ::1 8 9 100 0", b"1 error bad-timeout"),
+        (b"1 flood here 8 9 100 1", b"1 error bad-address"),
         (b"a/b ping", b"? error bad-id"),
         (b"x" * 33 + b" ping", b"? error bad-id"),
         (b"\xff\x00\x80 ping", b"? error bad-id"),

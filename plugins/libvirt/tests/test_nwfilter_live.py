@@ -1,5 +1,6 @@
 """The emitted filters on a real hypervisor, shown with real packets between real guests, the hypervisor and outside."""
 
+import os
 import re
 import subprocess
 import time
@@ -135,7 +136,7 @@ class Deployment:
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory):
-    started = lab.start(tmp_path_factory.mktemp("nw") / "lab")
+    started = lab.start(tmp_path_factory.mktemp("nw") / "lab", owner=os.getpid())
     provider = LibvirtProvider()
     config = LibvirtConfig(uri=started.uri, outside_socket=str(started.outside_socket))
     session = provider.connect(config)

@@ -122,7 +122,7 @@ def leaks(world: World):
 
 def test_a_difference_names_packet_ends_and_rule():
     asked = document(
-        {"p": traffic("machine.web", "machine.db", "tcp/80")} | {"q": traffic("machine.web", "machine.bare", "tcp/22")}
+        {"p": traffic("machine.web", "machine.app", "tcp/80")} | {"q": traffic("machine.web", "machine.bare", "tcp/22")}
     )
     graph = translate(request(asked))
     rules = next(node.inputs["rules"] for node in graph.nodes if node.name == "isolation/q/in")

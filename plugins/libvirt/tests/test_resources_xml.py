@@ -8,14 +8,23 @@ import pycdlib
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from provision_libvirt.resources import Volume, cpusets, tuning, xml_domain, xml_filter, xml_network, xml_storage
+from provision_libvirt.resources import (
+    Volume,
+    cpusets,
+    tuning,
+    xml_domain,
+    xml_filter,
+    xml_network,
+    xml_places,
+    xml_storage,
+)
 from provision_libvirt.resources.domain import needs_restart
 from provision_libvirt.resources.domain_model import Disk, DomainInputs, Nic
 from provision_libvirt.resources.filter_model import FilterInputs, FilterReference, FilterRule
 from provision_libvirt.resources.iso import iso_image
 from provision_libvirt.resources.leftovers import blank_qcow2, is_console_log
 from provision_libvirt.resources.network_model import DhcpHost, DhcpRange, DnsHost, IpAddress, NetworkInputs
-from provision_libvirt.resources.xml_tools import from_text, to_text
+from provision_libvirt.resources.xml_tools import element, from_text, to_text
 
 from provision.spi import IMMUTABLE, RESTARTS, CheckRequest
 
@@ -75,7 +84,8 @@ domains = model(
     stack_id=st.just("stack"),
     pool=names,
     name=names,
-    memory_mib=st.integers(32, 1 << 20),
+    memory_mib=st.integers(128, 1 << 20),
+    balloon_mib=st.none() | st.integers(32, 127),
     vcpus=st.integers(1, 64),
     accelerator=st.sampled_from(["kvm", "qemu"]),
     kernel=st.none() | texts,
@@ -88,8 +98,10 @@ domains = model(
             format=st.sampled_from(["qcow2", "raw"]),
             serial=st.none() | names,
             secret=st.none() | st.just(UUID),
+            generation=st.none() | names,
         ),
         max_size=4,
+        unique_by=lambda disk: disk.path,
     ),
     seed=st.none() | texts,
     nics=st.lists(
@@ -101,10 +113,14 @@ domains = model(
             parameters=parameters,
             mtu=st.none() | st.just(1400),
             isolated=st.none() | st.just(True),
+            connected=st.booleans(),
+            generation=st.none() | names,
+            settings=st.none() | names,
             inbound_kilobytes_s=st.none() | st.integers(1, 1 << 20),
             outbound_kilobytes_s=st.none() | st.integers(1, 1 << 20),
         ),
         max_size=3,
+        unique_by=lambda nic: nic.mac,
     ),
     generations=st.lists(names, max_size=3),
     probe_channel=st.booleans(),
@@ -121,6 +137,7 @@ domains = model(
     nested=st.sampled_from([None, False]),
     secure_boot=st.sampled_from([None, True]),
     tpm=st.sampled_from([None, True]),
+    memory_encryption=st.sampled_from([None, "sev", "sev-es", "sev-snp", "tdx"]),
     confinement=st.sampled_from([None, "apparmor", "selinux"]),
     emulator_pin=st.none() | st.sets(st.integers(0, 99), min_size=1).map(cpusets.written),
     **{name: st.none() for name in ("vcpu_pins", "disk_iops", "disk_bytes_s")},
@@ -232,6 +249,84 @@ def test_disks_are_named_as_linux_counts_them():
     assert targets[25:] == ["vdz", "vdaa", "vdab"]
 
 
+def settled(inputs, before=None):
+    return xml_places.settled(xml_domain.render(inputs, UUID, stack="s", urn="u", console_path=None), before)
+
+
+def devices(text):
+    """Letters of disks and places of all devices."""
+    found = {}
+    for device in from_text(text).iterfind("devices/*"):
+        if (key := xml_places.device_key(device)) is not None:
+            place, target = device.find("address"), device.find("target")
+            letter = target.get("dev") if device.tag == "disk" else None
+            found[key] = (letter, None if place is None else (place.get("bus"), place.get("slot")))
+    return found
+
+
+def as_given(text, express=True):
+    """A definition as libvirt gives it back, with an address for every device."""
+    root = from_text(text)
+    bus = 0
+    for device in root.iterfind("devices/*"):
+        if xml_places.device_key(device) is not None and device.find("address") is None:
+            bus += 1
+            place = {"bus": f"{bus:#04x}", "slot": "0x00"} if express else {"bus": "0x00", "slot": f"{bus + 1:#04x}"}
+            device.append(element("address", type="pci", **place))
+    return to_text(root)
+
+
+@pytest.mark.parametrize("machine", ["q35", "pc"])
+def test_devices_stay_where_they_are_when_others_come_and_go(machine):
+    part = ("bus", "slot").index({"q35": "bus", "pc": "slot"}[machine])
+    disks = [Disk(path=f"/p/{name}", serial=name) for name in ("a", "b", "c")]
+    cards = [Nic(network="n", mac=f"02:00:00:00:00:0{number}") for number in range(3)]
+    inputs = plain_domain().model_copy(
+        update={"machine": machine, "kernel": "/p/k", "disks": disks, "nics": cards[:2], "seed": "/p/s"}
+    )
+    first = as_given(settled(inputs), machine == "q35")
+    changed = inputs.model_copy(
+        update={"disks": [Disk(path="/p/new", serial="new"), disks[0], disks[2]], "nics": [cards[2], cards[1]]}
+    )
+    second = settled(changed, first)
+
+    was, now = devices(first), devices(second)
+    stay = was.keys() & now.keys()
+    assert stay == {("disk", "a"), ("disk", "c"), ("disk", "/p/s"), ("interface", cards[1].mac)}
+    assert {key: now[key] for key in stay} == {key: was[key] for key in stay}
+    assert now["disk", "new"][0] == "vdb", "the first free letter"
+    last = max(int(place[part], 0) for _, place in was.values())
+    fresh = sorted(int(now[key][1][part], 0) for key in (("disk", "new"), ("interface", cards[2].mac)))
+    assert fresh == [last + 1, last + 2], "behind all others, so that the guest counts these as before"
+    assert devices(settled(changed, second)) == now
+
+
+def test_each_definition_has_room_for_eight_more_devices_where_they_need_ports():
+    inputs = plain_domain().model_copy(update={"disks": [Disk(path="/p/a", serial="a")]})
+    ports = from_text(settled(inputs)).findall("devices/controller[@model='pcie-root-port']")
+
+    assert [port.get("index") for port in ports] == [str(index) for index in range(1, 3 + 8 + 1)]
+    assert "pcie-root-port" not in settled(inputs.model_copy(update={"machine": "pc"}))
+
+
+def test_a_disk_that_the_machine_is_to_boot_from_comes_first():
+    data = Disk(path="/p/a", serial="a")
+    before = as_given(settled(plain_domain().model_copy(update={"disks": [data], "kernel": "/p/k"})))
+    inputs = plain_domain().model_copy(update={"disks": [Disk(path="/p/root", serial="root"), data]})
+
+    assert {key: letter for key, (letter, _) in devices(settled(inputs, before)).items() if letter} == {
+        ("disk", "root"): "vda",
+        ("disk", "a"): "vdb",
+    }
+
+
+def test_places_mean_nothing_on_another_board():
+    inputs = plain_domain().model_copy(update={"machine": "pc"})
+    before = as_given(settled(plain_domain()))
+
+    assert {place for _, place in devices(settled(inputs, before)).values()} == {None}
+
+
 def test_a_live_nic_keeps_everything_but_its_filter():
     live = (
         "<domain><devices><interface type='network'><mac address='02:00:00:00:00:01'/>"
@@ -240,13 +335,13 @@ def test_a_live_nic_keeps_everything_but_its_filter():
         "</devices></domain>"
     )
 
-    changed = xml_domain.live_nic_with_filter(live, Nic(network="n", mac="02:00:00:00:00:01", filter="new"))
-    removed = xml_domain.live_nic_with_filter(live, Nic(network="n", mac="02:00:00:00:00:01"))
-    absent = xml_domain.live_nic_with_filter(live, Nic(network="n", mac="02:00:00:00:00:02"))
+    changed = xml_domain.live_nic_changed(live, Nic(network="n", mac="02:00:00:00:00:01", filter="new"))
+    removed = xml_domain.live_nic_changed(live, Nic(network="n", mac="02:00:00:00:00:01"))
+    absent = xml_domain.live_nic_changed(live, Nic(network="n", mac="02:00:00:00:00:02"))
 
     assert changed == (
         '<interface type="network"><mac address="02:00:00:00:00:01" /><source network="n" portid="x" bridge="br" />'
-        '<target dev="vnet3" /><alias name="net0" /><filterref filter="new" /></interface>'
+        '<target dev="vnet3" /><alias name="net0" /><filterref filter="new" /><link state="up" /></interface>'
     )
     assert removed is not None
     assert "filterref" not in removed
@@ -351,6 +446,11 @@ def test_parts_of_a_console_log_are_recognised(volume, expected):
 
 CHANGED = {
     "memory_mib": 128,
+    "balloon_mib": 64,
+    "firmware": "uefi",
+    "autostart": True,
+    "shutdown_timeout_s": 5,
+    "shutdown_on_delete": True,
     "vcpus": 2,
     "accelerator": "qemu",
     "kernel": "/p/other",
@@ -381,6 +481,7 @@ CHANGED = {
     "nested": False,
     "secure_boot": True,
     "tpm": True,
+    "memory_encryption": "sev",
     "confinement": "apparmor",
 }
 
@@ -419,23 +520,47 @@ def test_every_field_of_a_machine_replaces_it_or_is_known_to_the_test_above():
         ("mac", "02:00:00:00:00:02"),
         ("mtu", 1300),
         ("isolated", True),
+        ("generation", "other"),
+        ("settings", "other"),
+        ("connected", False),
         ("filter", None),
         ("inbound_kilobytes_s", 10),
         ("outbound_kilobytes_s", 10),
     ],
 )
-def test_of_a_nic_only_the_filter_changes_while_the_machine_runs(field, value):
+def test_a_changed_property_of_a_nic_restarts_exactly_when_its_annotation_says_so(field, value):
     inputs = plain_domain()
     nics = [inputs.nics[0].model_copy(update={field: value})]
 
     assert restarts(inputs, inputs.model_copy(update={"nics": nics})) is (RESTARTS in Nic.model_fields[field].metadata)
 
 
-def test_a_nic_more_or_less_needs_a_restart():
-    inputs = plain_domain()
+def test_nics_and_disks_come_and_go_while_the_machine_runs():
+    inputs = plain_domain().model_copy(update={"disks": [Disk(path="/p/d", serial="d")]})
+    more = Nic(network="front", mac="02:00:00:00:00:09", filter="f-1")
 
-    assert restarts(inputs, inputs.model_copy(update={"nics": []}))
-    assert restarts(inputs, inputs.model_copy(update={"nics": inputs.nics * 2}))
+    for changed in (
+        {"nics": []},
+        {"nics": [more]},
+        {"nics": [more, *inputs.nics]},
+        {"disks": []},
+        {"disks": [Disk(path="/p/e", serial="e"), *inputs.disks]},
+        {"disks": [Disk(path="/p/d", serial="renamed")]},
+    ):
+        assert not restarts(inputs, inputs.model_copy(update=changed))
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("path", "/p/other"), ("format", "raw"), ("secret", UUID), ("generation", "other"), ("serial", "other")],
+)
+def test_a_changed_property_of_a_disk_restarts_exactly_when_its_annotation_says_so(field, value):
+    inputs = plain_domain().model_copy(update={"disks": [Disk(path="/p/d", serial="d")]})
+    disks = [inputs.disks[0].model_copy(update={field: value})]
+
+    assert restarts(inputs, inputs.model_copy(update={"disks": disks})) is (
+        RESTARTS in Disk.model_fields[field].metadata
+    )
 
 
 LIMITED = {"cpu_shares": 200, "cpu_quota_us": 50_000, "disk_iops": 100, "disk_bytes_s": 1 << 20}
@@ -597,6 +722,17 @@ def test_only_disks_that_the_hypervisor_makes_itself_can_be_encrypted(inputs, re
 
     assert [failure.property for failure in checked.failures] == (["encrypted"] if refused else [])
     assert not Volume().check(CheckRequest("urn", {"name": "d", **inputs}, None)).failures
+
+
+@pytest.mark.parametrize(("size", "refused"), [(8 << 20, True), (16 << 20, False), (32 << 20, False)])
+def test_a_disk_grows_and_never_shrinks(size, refused):
+    before = {"name": "d", "capacity_bytes": 16 << 20}
+    checked = Volume().check(CheckRequest("urn", {"name": "d", "capacity_bytes": size}, before))
+
+    assert [failure.property for failure in checked.failures] == (["capacity_bytes"] if refused else [])
+    if refused:
+        reason = checked.failures[0].reason
+        assert "cannot shrink (from 16777216 to 8388608 bytes): it would lose data; keep its size" in reason
 
 
 @pytest.mark.parametrize(

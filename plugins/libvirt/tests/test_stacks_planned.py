@@ -26,11 +26,14 @@ POOR = {
     "secure_boot": False,
     "tpm_backends": [],
 }
-EVERYWHERE = {"own-cores", "huge-pages", "locked-memory", "encrypted-memory", "sealed-off", "signed-boot", "unseen"}
+EVERYWHERE = {
+    "own-cores", "own-corner", "nobody-else", "huge-pages", "locked-memory", "encrypted-memory", "sealed-off",
+    "signed-boot", "unseen",
+}  # fmt: skip
 
 
 def test_there_are_stacks():
-    assert [file.parent.name for file in STACKS][:3] == ["01-hello", "02-web", "03-isolation"]
+    assert [file.parent.name for file in STACKS][:4] == ["01-hello", "02-web", "03-isolation", "04-cloud-init"]
 
 
 @pytest.mark.parametrize("lacks", [{}, POOR], ids=["rich", "poor"])
@@ -54,4 +57,4 @@ def downgraded(lacks):
 
 def test_a_poor_host_goes_without_all_that_is_preferred_and_a_rich_one_with_nearly_all():
     assert downgraded(POOR) == EVERYWHERE
-    assert downgraded({}) == {"encrypted-memory", "signed-boot"}
+    assert downgraded({"sole_use": True}) == {"encrypted-memory", "signed-boot"}

@@ -12,7 +12,18 @@ from stack_requests import FACTS
 
 from provision.diagnostics import DiagnosticSink
 from provision.errors import PolicyRefused
-from provision.models import ConfinementPolicy, Isolation, MemoryEncryptionPolicy, Peer, Revoke, Selector, Stack
+from provision.models import (
+    ConfinementPolicy,
+    Firmware,
+    Isolation,
+    MemoryEncryptionPolicy,
+    PackPolicy,
+    Peer,
+    Revoke,
+    Selector,
+    SpreadPolicy,
+    Stack,
+)
 from provision.packets import Service
 from provision.spi import CanProbe, Capabilities, FeatureUse, HasConsole, HasDoctor, HasLab, HasSetup, Verdict, registry
 from provision.translate import negotiate
@@ -21,7 +32,7 @@ CAPABILITIES = Capabilities("libvirt", FACTS)
 FRAMEWORK = {
     "version", "description", "platform", "parameters", "references", "locations", "outputs", "include", "modules",
 }  # fmt: skip
-EVERYWHERE = {"kind", "level", "labels", "count", "location", "renamed_from"}
+EVERYWHERE = {"kind", "level", "labels", "count", "location", "renamed_from", "least_memory", "evidence"}
 
 
 def answer(feature, value=True, **facts):
@@ -34,7 +45,7 @@ def grammar(model=Stack, prefix=""):
         if name in EVERYWHERE or (model is Stack and name in FRAMEWORK):
             continue
         feature = f"{prefix}.{name}" if prefix else name
-        inner = [kind for kind in models(field.annotation) if kind.__name__ != "UserData"]
+        inner = [kind for kind in models(field.annotation) if kind.__name__ not in ("UserData", "CloudInit")]
         if not inner:
             yield feature
         for kind in inner:
@@ -52,6 +63,7 @@ def models(annotation):
 
 
 SAMPLES = {
+    "machines.overrides": {"machine_type": "pc"},
     "isolation.policies.metadata.access": "closed",
     "isolation.policies.metadata.hop_limit": 1,
     "isolation.policies.traffic.allow": [Service.parse("tcp/80")],
@@ -92,7 +104,11 @@ def test_what_is_enforced_is_this():
         "isolation.policies.dedicated_cpus.machines", "isolation.policies.dedicated_cpus.numa",
         "isolation.policies.dedicated_cpus.smt", "isolation.policies.memory", "isolation.policies.memory.huge_pages",
         "isolation.policies.memory.locked", "isolation.policies.memory.machines",
-        "isolation.policies.memory.shared_pages",
+        "isolation.policies.memory.shared_pages", "isolation.policies.memory_encryption.machines",
+        "isolation.policies.memory_encryption.technology", "isolation.policies.pack",
+        "isolation.policies.pack.machines",
+        "isolation.policies.pack.over", "isolation.policies.single_tenancy.machines", "isolation.policies.spread",
+        "isolation.policies.spread.machines", "isolation.policies.spread.max_per", "isolation.policies.spread.over",
         "isolation.policies.metadata", "isolation.policies.metadata.access", "isolation.policies.metadata.hop_limit",
         "isolation.policies.metadata.machines", "isolation.policies.no_host_access",
         "isolation.policies.no_host_access.machines", "isolation.policies.no_internet",
@@ -100,16 +116,23 @@ def test_what_is_enforced_is_this():
         "isolation.policies.peer_isolation.machines", "isolation.policies.traffic.deny",
         "isolation.policies.traffic", "isolation.policies.traffic.allow", "isolation.policies.traffic.destinations",
         "isolation.policies.traffic.order", "isolation.policies.traffic.revoke", "isolation.policies.traffic.sources",
-        "isolation.services.dhcp", "isolation.services.dns", "isolation.services.nd", "machines.cpus",
+        "isolation.services.dhcp", "isolation.services.dns", "isolation.services.nd", "machines.autostart",
+        "machines.overrides",
+        "machines.cpus", "machines.firmware", "machines.nics.connected", "machines.shutdown_timeout",
         "machines.delete_protection", "machines.disks.keep_on_delete", "machines.disks.size", "machines.image",
         "machines.memory", "machines.nics.address", "machines.nics.address6", "machines.nics.mac",
-        "machines.nics.network", "machines.power", "machines.ready_timeout", "machines.root.size",
-        "machines.user_data", "networks.cidr", "networks.cidr6", "networks.dhcp.enabled", "networks.dhcp.range",
+        "machines.nics.network", "machines.power", "machines.ready_timeout", "machines.root.disposable",
+        "machines.root.size",
+        "machines.cloud_init", "machines.ssh_keys", "images.agent", "images.sources.builtin.refresh",
+        "images.sources.url", "images.sources.url.format",
+        "images.sources.url.sha256", "images.sources.url.url", "machines.user_data", "networks.cidr",
+        "networks.cidr6", "networks.dhcp.enabled", "networks.dhcp.range",
         "networks.dns", "networks.domain", "networks.gateway", "networks.gateway6", "networks.internet", "networks.mtu",
         "sharing.pools.cpu_overcommit", "sharing.pools.memory_overcommit", "sharing.pools.rule",
         "sharing.shares.cpu.cap", "sharing.shares.cpu.weight", "sharing.shares.disk.iops",
         "sharing.shares.disk.throughput", "sharing.shares.machines", "sharing.shares.memory.balloon",
-        "sharing.shares.memory.maximum", "sharing.shares.memory.page_sharing", "sharing.shares.nic.inbound",
+        "sharing.shares.memory.maximum", "sharing.shares.memory.minimum", "sharing.shares.memory.page_sharing",
+        "sharing.shares.nic.inbound",
         "sharing.shares.nic.outbound",
     }  # fmt: skip
 
@@ -132,11 +155,6 @@ def test_switching_off_what_is_never_on_is_fine(feature):
 def test_a_protocol_that_only_ebtables_could_match_is_refused():
     said = answer("isolation.policies.traffic.allow", [Service.parse("tcp/1"), Service.parse("protocol/47")])
     assert said.reason == "libvirt's packet filter cannot follow protocol/47"
-
-
-def test_references_as_peers_are_refused():
-    said = answer("isolation.policies.traffic.sources", [Peer.parse("reference.shared.cidr")])
-    assert "reference.shared.cidr" in said.reason
 
 
 def test_keeping_established_flows_is_refused_and_cutting_them_is_what_happens():
@@ -169,10 +187,13 @@ def test_the_provider_keeps_to_the_interface():
         ("sharing.shares.cpu.cap", 0.009, {}, "the kernel's least is 0.01 of a CPU"),
         ("sharing.shares.memory.maximum", 1 << 30, {"cgroup_controllers": ["cpu"]}, "no 'memory' controller"),
         ("sharing.shares.memory.maximum", 1 << 30, {"may_lock_memory": False}, "without CAP_SYS_RESOURCE"),
-        ("sharing.shares.memory.minimum", 1 << 30, {}, "guarantees no part"),
         ("sharing.shares.nic.inbound", 1e6, {"shaping_missing": "sfq, police"}, "that libvirt needs: sfq, police"),
         ("sharing.shares.nic.outbound", 1e6, {"shaping_missing": None}, "cannot be seen from here"),
         ("sharing.shares.nic.outbound", 7999.0, {}, "libvirt's least is 8 kbit/s"),
+        ("machines.firmware", Firmware.UEFI, {"firmware": ["bios"]}, "has no UEFI firmware"),
+        ("machines.overrides", {"machine_type": "microvm"}, {}, "an emulated microvm has no timer"),
+        ("machines.overrides", {"machine_type": "pc-9"}, {}, "'machine_type': Input should be 'pc' or 'q35'"),
+        ("machines.overrides", {"video": "vga"}, {}, "'video': Extra inputs are not permitted"),
         ("sharing.pools.rule", "warn", {}, "holds a pool's limit or refuses"),
         ("isolation.policies.dedicated_cpus", True, {"topology": []}, "does not tell which CPUs it has"),
         ("isolation.policies.memory.locked", True, {"may_lock_memory": False}, "without CAP_SYS_RESOURCE"),
@@ -185,13 +206,18 @@ def test_what_a_host_lacks_is_the_reason(feature, value, facts, reason):
     assert reason in said.reason
     assert said.fix
     best = supports(FeatureUse(feature, (), SAMPLES.get(feature, True)), LibvirtProvider().best_capabilities())
-    assert best.enforced or feature == "sharing.shares.memory.minimum"
+    assert best.enforced
 
 
 def encryption(technology):
     return MemoryEncryptionPolicy(
         kind="memory_encryption", machines=[Selector.parse("machine.*")], technology=technology
     )
+
+
+def over(kind, topology):
+    model = {"spread": SpreadPolicy, "pack": PackPolicy}[kind]
+    return model(kind=kind, machines=[Selector.parse("machine.*")], over=topology)
 
 
 MAC_OFF = ConfinementPolicy.model_validate(
@@ -217,8 +243,23 @@ SECCOMP_OFF = MAC_OFF.model_copy(update={"mandatory_access_control": True, "secc
         ("disk_encryption", True, {"secrets": False}, "its secret driver is not there"),
         ("disk_encryption.key", "mine", {}, "each disk has a key of its own"),
         ("memory_encryption", True, {}, "neither AMD SEV nor Intel TDX"),
-        ("memory_encryption", encryption("sev-snp"), {"memory_encryption": ["tdx"]}, "no AMD SEV (virsh"),
-        ("memory_encryption", encryption("tdx"), {"memory_encryption": ["tdx"]}, "does not do it yet"),
+        ("memory_encryption", encryption("sev"), {}, "the hypervisor offers no SEV (virsh domcapabilities: not"),
+        ("memory_encryption", encryption("sev-snp"), {"memory_encryption": ["tdx"]}, "domcapabilities names tdx)"),
+        ("memory_encryption", encryption("tdx"), {"memory_encryption": ["tdx"]}, None),
+        ("memory_encryption", encryption("any"), {"memory_encryption": ["sev"]}, None),
+        ("spread", over("spread", "rack"), {}, "does not know in which rack a hypervisor stands"),
+        ("spread", over("spread", "numa"), {"topology": []}, "does not tell which CPUs it has"),
+        ("spread", over("spread", "host"), {"topology": []}, None),
+        ("pack", over("pack", "core"), {"topology": []}, "does not tell which CPUs it has"),
+        ("pack", over("pack", "zone"), {"topology": []}, None),
+        ("single_tenancy", True, {}, "gives its host to nobody"),
+        (
+            "single_tenancy",
+            True,
+            {"sole_use": True, "unmarked_machines": ["mine"]},
+            "machines that no stack made: mine",
+        ),
+        ("single_tenancy", True, {"sole_use": True, "unmarked_machines": []}, None),
     ],
 )
 def test_protection_is_refused_with_what_the_hypervisor_lacks(kind, value, facts, reason):
@@ -237,8 +278,8 @@ def decided(level, cpus):
     document = {
         "version": 1,
         "machines": {
-            "web": {"image": "micro", "memory": "64MiB", "cpus": cpus},
-            "db": {"image": "micro", "memory": "64MiB"},
+            "web": {"image": "micro", "memory": "96MiB", "cpus": cpus},
+            "db": {"image": "micro", "memory": "96MiB"},
         },
         "isolation": {
             "policies": {"own": {"kind": "dedicated_cpus", "machines": ["machine.web"], "level": level}},
@@ -267,9 +308,9 @@ def negotiated(policies, **facts):
         "version": 1,
         "networks": {"lan": {"cidr": "10.1.0.0/24"}, "out": {"cidr": "10.2.0.0/24", "internet": "nat"}},
         "machines": {
-            "web": {"image": "micro", "memory": "64MiB", "nics": [{"network": "lan"}]},
-            "db": {"image": "micro", "memory": "64MiB", "nics": [{"network": "lan"}]},
-            "pc": {"image": "micro", "memory": "64MiB", "nics": [{"network": "out"}]},
+            "web": {"image": "micro", "memory": "96MiB", "nics": [{"network": "lan"}]},
+            "db": {"image": "micro", "memory": "96MiB", "nics": [{"network": "lan"}]},
+            "pc": {"image": "micro", "memory": "96MiB", "nics": [{"network": "out"}]},
         },
         "isolation": {"policies": policies},
     }

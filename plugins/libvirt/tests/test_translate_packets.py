@@ -7,6 +7,7 @@ from filter_semantics import Nic, Packet, forward_passes, frame_passes, nic_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from provision_libvirt.translate import translate
+from provision_libvirt.translate.reach import Reaching
 from stack_requests import FACTS, addresses, request
 
 from provision.models import Stack
@@ -43,13 +44,23 @@ def document(policies):
     machines = {
         name: {
             "image": "micro",
-            "memory": "64MiB",
+            "memory": "96MiB",
             **{k: v for k, v in it.items() if k in ("count", "labels")},
             "nics": [{"network": network} for network in it["nics"]],
         }
         for name, it in MACHINES.items()
     }
     return {"networks": NETWORKS, "machines": machines, "isolation": {"policies": policies}}
+
+
+def possible(found):
+    """Without the policies that are refused because nothing that they allow could get there."""
+    traffic = Stack.model_validate({"version": 1, **document(found)}).isolation.policies
+    named = [(name, policy) for name, policy in traffic.items() if policy.kind == "traffic"]
+    while refused := {item.path[2] for item in Reaching(ONLY_NETWORKS, named).objections()}:
+        named = [(name, policy) for name, policy in named if name not in refused]
+    kept = {name for name, _ in named}
+    return {name: policy for name, policy in found.items() if name in kept or policy["kind"] != "traffic"}
 
 
 @st.composite
@@ -62,7 +73,7 @@ def policies(draw):
         if any(peer in ("outside", "internet") or "/" in peer for peer in targets):
             allow = [service for service in allow if not service.startswith(("udp", "any"))] or ["tcp/80"]
         found[f"p{index}"] = {"kind": "traffic", "from": sources, "to": targets, "allow": allow}
-    return found
+    return possible(found)
 
 
 @st.composite
@@ -86,7 +97,10 @@ def ordered_policies(draw):
         }
     for machines in draw(st.sets(st.sampled_from(["machine.*", "machine.web", "label.tier=web"]), max_size=1)):
         found["apart"] = {"kind": "peer_isolation", "machines": [machines]}
-    return found
+    return possible(found)
+
+
+ONLY_NETWORKS = Stack.model_validate({"version": 1, **document({})})
 
 
 class World:

@@ -19,13 +19,14 @@ def command(machine: str, stack: str | None, directory: Path, log: bool) -> None
     from provision.cli.deployed import open_deployed
     from provision.spi import HasConsole
 
-    with open_deployed(directory, stack) as deployed:
-        if not isinstance(deployed.provider, HasConsole):
-            raise UserError(f"the platform '{deployed.provider.name}' has no console")
+    with open_deployed(directory, stack, machine=machine) as deployed:
         target = deployed.machine(machine)
+        provider, session = deployed.of(machine)
+        if not isinstance(provider, HasConsole):
+            raise UserError(f"the platform '{provider.name}' has no console")
         if log:
-            click.echo(deployed.provider.console_log(deployed.session, target), nl=False)
+            click.echo(provider.console_log(session, target), nl=False)
             return
         if not sys.stdin.isatty():
             raise UserError("a console needs a terminal", "use --log to print what the machine has said so far")
-        deployed.provider.console(deployed.session, target)
+        provider.console(session, target)

@@ -44,10 +44,10 @@ def command(machine: str, words: tuple[str, ...], stack: str | None, directory: 
     if words[0].startswith("-"):
         raise click.UsageError(f"No such command: '{words[0]}'. Options stand before MACHINE.")
     try:
-        with open_deployed(directory, stack) as deployed:
-            lack = "cannot run commands in machines"
-            provider = able(deployed.provider, CanExecute, lack)  # type: ignore[type-abstract]
-            result = provider.execute(deployed.session, deployed.machine(machine), words, timeout)
+        with open_deployed(directory, stack, machine=machine) as deployed:
+            plugin, session = deployed.of(machine)
+            provider = able(plugin, CanExecute, "cannot run commands in machines")  # type: ignore[type-abstract]
+            result = provider.execute(session, deployed.machine(machine), words, timeout)
     except ProvisionError as error:
         error.exit_code = _NOT_RUN
         raise

@@ -30,11 +30,12 @@ def command(machine: str, stack: str | None, directory: Path, follow: bool, tail
     from provision.cli.deployed import open_deployed
     from provision.spi import HasLog
 
-    with open_deployed(directory, stack) as deployed:
-        provider = able(deployed.provider, HasLog, "keeps no logs of machines")  # type: ignore[type-abstract]
+    with open_deployed(directory, stack, machine=machine) as deployed:
         target = deployed.machine(machine)
+        plugin, session = deployed.of(machine)
+        provider = able(plugin, HasLog, "keeps no logs of machines")  # type: ignore[type-abstract]
         out = _Out(raw)
-        piece = provider.read_log(deployed.session, target)
+        piece = provider.read_log(session, target)
         out.write(_last_lines(piece.data, tail), last=not follow)
         if not follow:
             return
@@ -43,7 +44,7 @@ def command(machine: str, stack: str | None, directory: Path, follow: bool, tail
             while True:
                 time.sleep(_LOOK_SECONDS)
                 try:
-                    piece = provider.read_log(deployed.session, target, piece.position)
+                    piece = provider.read_log(session, target, piece.position)
                 except RetriableError as error:
                     away = _say_once(away, f"{error.summary}; waiting for it")
                     continue

@@ -38,12 +38,13 @@ def command(machine: str, action: str, stack: str | None, directory: Path, force
     from provision.cli.deployed import open_deployed
     from provision.spi import HasPower, PowerAction, PowerRequest
 
-    with open_deployed(directory, stack) as deployed:
-        provider = able(deployed.provider, HasPower, "cannot switch machines")  # type: ignore[type-abstract]
+    with open_deployed(directory, stack, machine=machine) as deployed:
         target = deployed.machine(machine)
+        plugin, session = deployed.of(machine)
+        provider = able(plugin, HasPower, "cannot switch machines")  # type: ignore[type-abstract]
         with Console(stderr=True).status(f"switching {machine} {action}") as line:
             request = PowerRequest(PowerAction(action), force, timeout, lambda text: line.update(f"{machine}: {text}"))
-            done = provider.switch_power(deployed.session, target, request)
+            done = provider.switch_power(session, target, request)
         click.echo(f"{machine} {_NOW[action]}{'' if done else ' already'}.")
         _compare(deployed, target)
 
@@ -53,9 +54,10 @@ def _compare(deployed: "Deployed", machine: "DeployedMachine") -> None:
     from provision.cli.asking import say
     from provision.spi import HasStatus
 
-    if not isinstance(deployed.provider, HasStatus):
+    provider, session = deployed.of(machine.name)
+    if not isinstance(provider, HasStatus):
         return
-    status = deployed.provider.machine_status(deployed.session, [machine])[machine.name]
+    status = provider.machine_status(session, [machine])[machine.name]
     if status.state is not status.wanted:
         say(
             f"The stack file has `power: {status.wanted}`, and that stays the truth: after `provision refresh`, "

@@ -108,9 +108,10 @@ def _opened(directory: Path, stack: str | None, machine: str) -> "Iterator[tuple
     from provision.cli.deployed import open_deployed
     from provision.spi import HasSnapshots
 
-    with open_deployed(directory, stack) as deployed:
-        provider = able(deployed.provider, HasSnapshots, "has no snapshots")  # type: ignore[type-abstract]
-        yield provider, deployed.session, deployed.machine(machine)
+    with open_deployed(directory, stack, machine=machine) as deployed:
+        plugin, session = deployed.of(machine)
+        provider = able(plugin, HasSnapshots, "has no snapshots")  # type: ignore[type-abstract]
+        yield provider, session, deployed.machine(machine)
 
 
 def _print(found: "Sequence[Snapshot]") -> None:

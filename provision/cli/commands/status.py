@@ -83,15 +83,20 @@ class _Look:
         from provision.spi import HasStatus
 
         self._deployed = deployed
-        self._provider = able(deployed.provider, HasStatus, "does not tell how machines are")  # type: ignore[type-abstract]
+        self._parts = [
+            (able(provider, HasStatus, "does not tell how machines are"), session, machines)  # type: ignore[type-abstract]
+            for provider, session, machines in deployed.parts()
+        ]
         self._before: Mapping[str, MachineStatus] | None = None
         self._at = 0.0
 
     def rows(self) -> "Sequence[Row]":
         from provision.cli.machine_table import rows
+        from provision.translate import at_once
 
-        machines = list(self._deployed.stack.machines.values())
-        now, at = self._provider.machine_status(self._deployed.session, machines), time.monotonic()
+        seen = at_once(lambda part: part[0].machine_status(*part[1:]), self._parts)
+        now = {name: status for one in seen for name, status in one.items()}
+        now, at = {name: now[name] for name in self._deployed.stack.machines if name in now}, time.monotonic()
         found = rows(self._deployed.stack, now, self._before, at - self._at)
         self._before, self._at = now, at
         return found

@@ -11,9 +11,16 @@ from provision.errors import UserError
 
 @click.command()
 @options.run_options
+@options.allow_destroy
 @click.option("-y", "--yes", is_flag=True, help="Do not ask; needed without a terminal.")
 def command(
-    directory: Path, stack: str | None, output: str, parallel: int | None, detailed_exitcode: bool, yes: bool
+    directory: Path,
+    stack: str | None,
+    output: str,
+    parallel: int | None,
+    detailed_exitcode: bool,
+    allow_destroy: tuple[str, ...],
+    yes: bool,
 ) -> int:
     """Make the platform as the stack file in DIRECTORY says."""
     from provision.cli.run import Session
@@ -24,7 +31,8 @@ def command(
             "`up` asks before it changes anything, and there is no terminal",
             "look at `provision preview`, then add --yes",
         )
-    session = Session(open_workspace(directory.resolve(), stack, create=True), output, parallel)
+    workspace = open_workspace(directory.resolve(), stack, create=True, allow_destroy=allow_destroy)
+    session = Session(workspace, output, parallel)
     if not yes:
         code = session.confirmed("preview", "Make these changes?")
         if code is not None:

@@ -1,21 +1,40 @@
 """`provision verify`."""
 
+import json
 import sys
+from functools import reduce
+from operator import add
 from pathlib import Path
 
 import click
 
 from provision.cli import options
 
+_KINDS = ("translated", "accepted", "effective", "probed")
+
 
 @click.command()
 @click.option(
     "--static", is_flag=True, help="Send nothing: prove that the native rules, as `up` would make them, say the same."
 )
+@click.option(
+    "--self-test",
+    is_flag=True,
+    help="With --static: break every native rule, one at a time, and count what is noticed.",
+)
+@click.option(
+    "--require",
+    "required",
+    metavar="KIND,…",
+    callback=lambda context, parameter, value: _kinds(value),
+    help="Kinds of evidence that no required policy may lack: translated, accepted, effective, probed.",
+)
 @options.output_format("human", "json", "markdown")
 @options.stack
 @options.directory
-def command(directory: Path, stack: str | None, output: str, static: bool) -> int:
+def command(
+    directory: Path, stack: str | None, output: str, static: bool, required: tuple[str, ...], self_test: bool
+) -> int:
     """Send real packets between the machines of the stack in DIRECTORY and compare with its policies.
 
     What packets cannot show is looked at elsewhere: native rules are proven, what the platform records is read
@@ -24,28 +43,50 @@ def command(directory: Path, stack: str | None, output: str, static: bool) -> in
     With --static nothing needs to be deployed: the native rules are read back as sets of packets and compared
     with the file; every difference is named by a packet.
 
-    Exits with 3 when what is seen differs from what the stack file says.
+    With --require, and where a policy of the file names kinds of `evidence` itself, evidence that is missing is a
+    failure too; of kinds that no policy of its sort can have, nothing is asked.
+
+    With --self-test it is shown besides what the proof is worth: how many broken rules it would notice.
+
+    Exits with 3 when what is seen differs from what the stack file says, or when required evidence is missing.
     """
-    return _prove(directory, stack, output) if static else _probe(directory, stack, output)
+    if static and set(required) - {"translated"}:
+        raise click.UsageError("--static gives evidence of the kind 'translated' alone; leave it out to have others")
+    if self_test and not static:
+        raise click.UsageError("--self-test breaks rules before they are made: give --static too")
+    return _prove(directory, stack, output, self_test) if static else _probe(directory, stack, output, required)
 
 
-def _probe(directory: Path, stack: str | None, output: str) -> int:
+def _kinds(written: str | None) -> tuple[str, ...]:
+    """The kinds of evidence in a list with commas."""
+    found = tuple(word.strip() for word in (written or "").split(",") if word.strip())
+    if unknown := [word for word in found if word not in _KINDS]:
+        raise click.BadParameter(f"'{unknown[0]}' is no kind of evidence; there are {', '.join(_KINDS)}")
+    return found
+
+
+def _probe(directory: Path, stack: str | None, output: str, required: tuple[str, ...]) -> int:
     from rich.console import Console
 
     from provision.cli.deployed import open_deployed
     from provision.cli.planned import configuration, load_configured
+    from provision.spi import Evidence
     from provision.verify import as_json, human, markdown, verify
 
     with open_deployed(directory, stack) as deployed:
+        workspace, made = deployed.workspace, deployed.stack
         loaded = load_configured(
-            directory, deployed.workspace, configuration(deployed.workspace), deployed.stack.platform
+            directory, workspace, configuration(workspace), made.platform if made.has_default else None
         )
         with Console(stderr=True).status("probing") as status:
 
             def progress(phase: str, done: int, total: int) -> None:
                 status.update(f"{phase}: {done} of {total}")
 
-            report = verify(loaded, deployed.stack, deployed.provider, deployed.session, progress)
+            kinds = [Evidence(kind) for kind in required]
+            report = verify(
+                loaded, made, deployed.provider, deployed.session, progress, sites=deployed.sites, required=kinds
+            )
     if output == "json":
         click.echo(as_json(report))
     elif output == "markdown":
@@ -55,17 +96,27 @@ def _probe(directory: Path, stack: str | None, output: str) -> int:
     return report.exit_code
 
 
-def _prove(directory: Path, stack: str | None, output: str) -> int:
-    from provision.cli.planned import prove_configured
-    from provision.verify.proof import as_json, lines, markdown, summary
+def _prove(directory: Path, stack: str | None, output: str, self_test: bool) -> int:
+    from provision.cli.planned import planned_configured
+    from provision.verify import selftest
+    from provision.verify.proof import as_data, joined, lines, markdown, summary
 
-    proof = prove_configured(directory, stack)
+    parts = planned_configured(directory, stack)
+    proof = joined([part.prove() for part in parts])
+    score = reduce(add, map(selftest.score, parts)) if self_test else None
     if output == "json":
-        click.echo(as_json(proof))
+        more = {"self_test": selftest.as_data(score)} if score else {}
+        click.echo(json.dumps({**as_data(proof), **more}, indent=2))
     elif output == "markdown":
         click.echo(markdown(proof), nl=False)
+        for line in [selftest.summary(score), *selftest.lines(score)] if score else []:
+            click.echo(f"\n- {line}", nl=False)
     else:
         for line in lines(proof):
             click.secho(line, fg="red")
         click.secho(summary(proof), bold=True, fg="green" if proof.holds else "red")
+        for line in selftest.lines(score) if score else []:
+            click.secho(line, fg="yellow")
+        if score:
+            click.echo(selftest.summary(score))
     return 0 if proof.holds else 3

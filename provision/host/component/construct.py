@@ -27,6 +27,7 @@ from provision.host.deploying.stack import (
     StackRun,
     downgrades,
     secret_text,
+    state_name,
     unresolved,
 )
 from provision.host.deploying.wire import wire_value
@@ -208,6 +209,7 @@ class _Construction:
             provider_settings=settings,
             settings=asked.settings,
             unknown=_MARK if asked.unknown else "",
+            state=state_name(request.organization, request.project, request.stack),
             inherited=Inherited(
                 prefix=self._prefix,
                 protect=request.protect,
@@ -270,6 +272,7 @@ def _marked(loaded: Loaded, machines: Collection[str]) -> Loaded:
     """The stack with a mark in place of the user data of `machines`, which is not known yet."""
     stack = loaded.stack
     data = UserData(text=_MARK)
-    changed = {name: machine.model_copy(update={"user_data": data}) for name, machine in stack.machines.items()}
+    marked: dict[str, Any] = {"user_data": data, "cloud_init": None, "ssh_keys": []}
+    changed = {name: machine.model_copy(update=marked) for name, machine in stack.machines.items()}
     entries = {name: changed[name] if name in machines else machine for name, machine in stack.machines.items()}
     return replace(loaded, stack=stack.model_copy(update={"machines": entries}))

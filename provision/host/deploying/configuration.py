@@ -99,6 +99,15 @@ def provider_config(
     return ProviderConfig(model, inputs)
 
 
+def without_written(
+    configured: Mapping[str, Any], from_file: Mapping[str, Any], provider: Provider[Any, Any]
+) -> dict[str, Any]:
+    """What is configured without the settings that the file says itself, in whichever spelling."""
+    names = {spelling: name for name, field in provider.Config.model_fields.items() for spelling in (name, field.alias)}
+    written = {names.get(key, key) for key in from_file}
+    return {key: value for key, value in configured.items() if names.get(key, key) not in written}
+
+
 def _parsed(value: Any) -> Any:
     """Objects and lists come from Pulumi's configuration as JSON."""
     if isinstance(value, str) and value[:1] in ("{", "["):

@@ -40,6 +40,14 @@ class Inherited:
     timeouts: Mapping[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where a native resource is made: the Pulumi package of a plugin, and the reference of a provider resource."""
+
+    package: str
+    provider: str
+
+
 class Deployment:
     """One graph on its way to the engine."""
 
@@ -48,9 +56,8 @@ class Deployment:
         monitor: Monitor,
         graph: ResourceGraph,
         *,
-        package: str,
+        targets: Mapping[str, Target],
         parent: str,
-        provider: str,
         stack_id: Registered,
         parallel: int,
         inherited: Inherited | None = None,
@@ -60,18 +67,16 @@ class Deployment:
         Args:
             monitor: the engine.
             graph: what is to be made.
-            package: Pulumi package of the plugin.
+            targets: by name of node, where it is made.
             parent: URN of the stack component.
-            provider: reference of the provider resource.
             stack_id: the resource whose `output` identifies the stack.
             parallel: most resources at once.
             inherited: what holds for all resources.
         """
         self._monitor = monitor
         self._graph = graph
-        self._package = package
+        self._targets = targets
         self._parent = parent
-        self._provider = provider
         self._stack_id = stack_id
         self._parallel = parallel
         self._inherited = inherited or Inherited()
@@ -116,19 +121,19 @@ class Deployment:
         if any(self._nodes[name].failed for name in needed):
             self._nodes[node.name] = Registered("", failed=True)
             return
-        model = node.type.Inputs
+        model, target = node.type.Inputs, self._targets[node.name]
         values = dict(node.inputs)
         used_by = self._used_by(node)
         if issubclass(model, OwnedInputs):
             values["stack_id"] = Output("", "output")
             used_by["stackId"] = [self._stack_id.urn]
         self._nodes[node.name] = await self._monitor.register(
-            f"{self._package}:{node.type.token}",
+            f"{target.package}:{node.type.token}",
             f"{self._inherited.prefix}{node.name}",
             wire_inputs(model, values, self._resolve),
             Options(
                 parent=self._parent if node.parent is None else self._components[node.parent].urn,
-                provider=self._provider,
+                provider=target.provider,
                 used_by=used_by,
                 depends_on=[self._nodes[name].urn for name in node.depends_on],
                 delete_first=node.type.replacement is Replacement.DELETE_FIRST,

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import grpc
+from google.protobuf import struct_pb2
 
 from provision.diagnostics import Severity
 from provision.host.deploying.wire import wire_name
@@ -217,6 +218,25 @@ class Monitor:
         found = decode_struct(answer.properties).get("outputs")
         return found if isinstance(found, dict) else {}
 
+    async def recorded(self, stack: str) -> Mapping[str, Mapping[str, Any]]:
+        """What our plugins have recorded for this host in the state of a stack (`__…`), by URN of each resource.
+
+        Args:
+            stack: its full name: organization, project and stack.
+
+        Raises:
+            EngineStopped: it cannot be read, or the engine takes no more.
+        """
+        request = resource_pb2.ResourceInvokeRequest(
+            tok="pulumi:pulumi:readStackResourceOutputs",
+            args=encode_struct({"stackName": stack}),
+            acceptResources=True,
+        )
+        answer = await self._call(self._monitor.Invoke, request)
+        # A large stack has many outputs: only those that are wanted are read.
+        found = getattr(answer, "return").fields["outputs"].struct_value.fields
+        return {urn: _own(item.struct_value.fields["outputs"].struct_value) for urn, item in found.items()}
+
     async def _call(self, method: Any, request: Any) -> Any:
         try:
             return await method(request)
@@ -224,3 +244,7 @@ class Monitor:
             if error.code() not in _STOPPED:
                 await self.log(Severity.ERROR, error.details() or str(error.code()))
             raise EngineStopped from error
+
+
+def _own(outputs: struct_pb2.Struct) -> dict[str, Any]:
+    return decode_struct(struct_pb2.Struct(fields={k: v for k, v in outputs.fields.items() if k.startswith("__")}))

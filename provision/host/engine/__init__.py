@@ -17,6 +17,7 @@ from provision.host.engine.find import (
 from provision.host.engine.install import ensure_engine
 from provision.host.engine.places import engine_cache, pulumi_home
 from provision.host.engine.release import ENGINE_VERSION, MINIMUM_VERSION
+from provision.host.engine.remembering import remembered
 
 __all__ = [
     "ENGINE_VERSION",
@@ -30,5 +31,6 @@ __all__ = [
     "ensure_engine",
     "find_engine",
     "pulumi_home",
+    "remembered",
     "survey_engines",
 ]

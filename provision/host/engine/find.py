@@ -7,16 +7,19 @@ can say so.
 
 import os
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from provision.host.engine.environment import tool_environment
 from provision.host.engine.places import installed_path, pulumi_home
 from provision.host.engine.release import refusal
 
 EngineSource = Literal["path", "pulumi-home", "cache"]
+
+Ask: TypeAlias = Callable[[Path, Mapping[str, str]], tuple[str, str | None]]
+"""Finds out about a candidate, with the answer of `probe`."""
 
 PROBE_SECONDS = 20.0
 """How long `pulumi version` may take: it needs some tenths of a second, more from a cold disk."""
@@ -52,16 +55,16 @@ class EngineSurvey:
     findings: tuple[EngineFinding, ...] = ()
 
 
-def find_engine(env: Mapping[str, str] = os.environ) -> Engine | None:
+def find_engine(env: Mapping[str, str] = os.environ, ask: Ask | None = None) -> Engine | None:
     """The first engine that serves: on PATH, in the Pulumi home, in our cache; or None."""
-    return survey_engines(env).engine
+    return survey_engines(env, ask).engine
 
 
-def survey_engines(env: Mapping[str, str] = os.environ) -> EngineSurvey:
-    """As `find_engine`, with what was passed over on the way."""
+def survey_engines(env: Mapping[str, str] = os.environ, ask: Ask | None = None) -> EngineSurvey:
+    """As `find_engine`, with what was passed over on the way; `ask` finds out about a candidate (`probe`)."""
     findings: list[EngineFinding] = []
     for path, source in _candidates(env):
-        version, problem = probe(path, env)
+        version, problem = (ask or probe)(path, env)
         if problem is None:
             return EngineSurvey(Engine(path, version, source), tuple(findings))
         findings.append(EngineFinding(path, problem))

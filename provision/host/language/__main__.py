@@ -1,11 +1,14 @@
 """Start: `python -m provision.host.language [engine flags] ENGINE_ADDRESS`."""
 
+import gc
 import os
 import signal
 
 # The engine ends its plugins with SIGINT, and a terminal's Ctrl-C may come at any moment: without this line an
 # interrupted import would print a traceback among the user's output.
 signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+gc.disable()  # imports make hundreds of thousands of objects and no rubbish; the server has it collected later
 
 import sys  # noqa: E402
 

@@ -9,7 +9,7 @@ from provision.diagnostics import Severity
 from provision.host.deploying.configuration import FRAMEWORK
 from provision.host.deploying.explain import explain
 from provision.host.deploying.monitor import EngineStopped, Monitor, Options, Registered
-from provision.host.deploying.stack import Site, StackRun, downgrades, secret_text, unresolved
+from provision.host.deploying.stack import Site, StackRun, downgrades, secret_text, state_name, unresolved
 from provision.host.deploying.wire import wire_value
 from provision.host.language.settings import Settings, settings
 from provision.loader import Loaded, load, reference_stacks
@@ -42,7 +42,8 @@ class _Run:
     async def run(self) -> bool:
         asked = self._asked
         loaded = await self._load()
-        site = Site(asked.project, asked.stack, asked.preview, asked.parallel, asked.config)
+        name = state_name(asked.organization, asked.project, asked.stack)
+        site = Site(asked.project, asked.stack, asked.preview, asked.parallel, asked.config, state=name)
         stack = StackRun(self._monitor, site, loaded)
         agreed = await stack.agree()
         root = await self._root_stack()

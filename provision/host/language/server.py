@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import os
 import platform
 import signal
@@ -64,6 +65,8 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
         """Make, or preview, what the stack file says; what is wrong has been told to the engine when this returns."""
         from provision.host.language.run import run
 
+        gc.freeze()  # what is there now stays
+        gc.enable()
         fine = await run(request, self._engine_address)
         return language_pb2.RunResponse(bail=not fine)
 
@@ -71,7 +74,7 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
         """End this process soon."""
         from google.protobuf import empty_pb2
 
-        asyncio.get_running_loop().call_later(0.1, self._cancelled.set)
+        self._cancelled.set()  # stopping the server waits for this very answer: the engine waits for the process to end
         return empty_pb2.Empty()
 
 

@@ -19,6 +19,7 @@ class Settings:
         preview: whether nothing is to be changed.
         parallel: how many resources the engine handles at once.
         monitor: address of the engine's resource monitor.
+        organization: that the stack belongs to at the backend; empty where there are none.
         config: configuration by namespace and key; what is secret is a `SecretStr`.
     """
 
@@ -29,6 +30,7 @@ class Settings:
     parallel: int
     monitor: str
     config: Config
+    organization: str = ""
 
     @property
     def platform(self) -> str | None:
@@ -53,4 +55,5 @@ def settings(request: Any) -> Settings:
         parallel=max(1, request.parallel),
         monitor=request.monitor_address,
         config=by_namespace(request.config, request.configSecretKeys),
+        organization=request.organization,
     )

@@ -20,12 +20,15 @@ def severest(found: Sequence[Difference]) -> Change:
     return max((item.change for item in found), key=SEVERITY.index, default=Change.IN_PLACE)
 
 
-def told(found: Sequence[Difference]) -> str:
+def told(found: Sequence[Difference], *, losing: bool = True) -> str:
     """One line such as `restarts: memoryMib, cpus change`; empty when the display says enough by itself.
 
-    What hangs on values that are not known yet is told as such: `may restart: disks may change`.
+    What hangs on values that are not known yet is told as such: `may restart: disks may change`. Unless the object is
+    `losing` data, its replacement destroys none.
     """
     worst = severest(found)
+    if worst is Change.DESTROYS_DATA and not losing:
+        return ""
     if worst not in _WORDS:
         return ""
     worst_ones = [item for item in found if item.change is worst]

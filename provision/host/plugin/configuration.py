@@ -17,6 +17,12 @@ from provision.host.values import plain
 ENGINE_KEYS = frozenset({"version", "pluginDownloadURL", "pluginChecksums", "parameterization", "envVarMappings"})
 """Properties of a provider resource that belong to the engine."""
 
+IDENTITY = "__identity"
+"""Beside the settings of a provider resource: which platform they lead to, however it is reached."""
+
+ALLOWED = "__allowDestroy"
+"""Beside the settings of a provider resource: the names in `provision:allowDestroy`, which only programs are told."""
+
 
 def check_config(
     model: type[BaseModel], values: Mapping[str, Any], environment: Mapping[str, str] | None = None
@@ -65,3 +71,9 @@ def bad_configuration(
         f"the configuration cannot be used: {reasons}\n  fix: pulumi config set {package}:KEY VALUE",
         detail,
     )
+
+
+def moved(olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
+    """Whether two configurations lead to different platforms, as far as that is known."""
+    before, now = plain(olds.get(IDENTITY)), plain(news.get(IDENTITY))
+    return isinstance(before, str) and isinstance(now, str) and before != now

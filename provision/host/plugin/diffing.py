@@ -98,7 +98,34 @@ def _record(
     for wire, field in record.fields.items():
         before, after = _or_default(old, wire, field), _or_default(new, wire, field)
         if not (field.normalized and _same(before, after, field)):
-            yield from _value(before, after, field.shape, (*path, wire), max(least, field.change, key=SEVERITY.index))
+            at, change = (*path, wire), max(least, field.change, key=SEVERITY.index)
+            pairs = _paired(before, after, field.keyed) if field.keyed else None
+            if pairs is None:
+                yield from _value(before, after, field.shape, at, change)
+            else:
+                for index, one, other in pairs:
+                    yield from _value(one, other, child(field.shape, index), (*at, index), change)
+
+
+def _paired(old: Any, new: Any, key: str) -> list[tuple[int, Any, Any]] | None:
+    """Items of two lists that are the same by `key`, each with its place; None when `key` does not tell them apart."""
+    before, after = _by_key(old, key), _by_key(new, key)
+    if before is None or after is None:
+        return None
+    pairs = [(index, before.get(name, (0, ABSENT))[1], item) for name, (index, item) in after.items()]
+    return pairs + [(index, item, ABSENT) for name, (index, item) in before.items() if name not in after]
+
+
+def _by_key(items: Any, key: str) -> dict[str, tuple[int, Any]] | None:
+    if not isinstance(items, list):
+        return None
+    found: dict[str, tuple[int, Any]] = {}
+    for index, item in enumerate(items):
+        name = item.get(key) if isinstance(item, Mapping) else None
+        if not isinstance(name, str) or name in found:
+            return None
+        found[name] = index, item
+    return found
 
 
 def _same(old: Any, new: Any, field: Field) -> bool:

@@ -12,6 +12,7 @@ import grpc
 
 from provision.errors import CreatedButUnhealthy
 from provision.host.aborting import Abort
+from provision.host.permission import permission
 from provision.host.plugin.calls import Calls
 from provision.host.plugin.engine_log import EngineLog, Log, Silent
 from provision.host.plugin.failures import abort_for
@@ -52,6 +53,8 @@ class Host:
         self._session: Any = None
         self._connected = False
         self._config_secrets: tuple[str, ...] = ()
+        self.permission = permission(None)
+        """Whose data may be destroyed."""
 
     @cached_property
     def resources(self) -> Mapping[str, Resource]:

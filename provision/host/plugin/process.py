@@ -73,7 +73,7 @@ def engine_address(arguments: Sequence[str]) -> str:
 
 def framework_types() -> list[Any]:
     """Resource types of the framework itself, served beside each plugin's own."""
-    from provision.translate.addresses import AddressPlan  # late: it imports the stack-file models
+    from provision.addressing import AddressPlan  # late: not every start of a plugin needs it
 
     return [AddressPlan]
 

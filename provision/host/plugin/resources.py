@@ -6,11 +6,13 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from provision.errors import CreatedButUnhealthy, NotFound, PartiallyUpdated, PluginError, UserError
+from provision.host.permission import Permission
 from provision.host.plugin import previews
 from provision.host.plugin.change_classes import told
 from provision.host.plugin.checking import Failure, explain
 from provision.host.plugin.diffing import Difference, compare
 from provision.host.plugin.examining import Circumstances, Examination
+from provision.host.plugin.losing import loss_of, marks, refuse_loss
 from provision.host.plugin.running import with_retries
 from provision.host.plugin.settling import STACK_ID, settled
 from provision.host.plugin.shapes import Record, record_of, to_wire_names
@@ -28,6 +30,7 @@ from provision.spi.resource import (
     CanUpdate,
     CanWait,
     CreateRequest,
+    DataLoss,
     DeleteRequest,
     ReadRequest,
     Replacement,
@@ -52,6 +55,8 @@ class Resource:
         self._vault = Vault()
         self._examination = Examination(self._implementation, plugin, self._vault)
         self._checked: set[str] = set()
+        self.platform_identity = ""
+        """Of the platform that is connected; empty when it has none."""
 
     @property
     def implementation(self) -> ResourceType[Any, Any, Any]:
@@ -95,15 +100,31 @@ class Resource:
         )
         return [item for item in found if not (self._owned and item.path == (STACK_ID,))]
 
-    def plan(self, urn: str, olds: Wire, outputs: Wire, news: Wire, ignored: Sequence[str] = ()) -> Plan:
-        """What recorded inputs and outputs say is to be done for the wanted inputs."""
+    def plan(
+        self,
+        urn: str,
+        olds: Wire,
+        outputs: Wire,
+        news: Wire,
+        ignored: Sequence[str] = (),
+        permission: Permission | None = None,
+    ) -> Plan:
+        """What recorded inputs and outputs say is to be done for the wanted inputs.
+
+        Raises:
+            UserError: data would be lost, and `permission`, where there is one, does not cover it.
+        """
         before = self._recorded(olds, outputs, news)
         found = self.diff(before.inputs or {}, news, ignored)
-        # A refresh compares too, what it found with what was recorded; no check comes before that.
+        # A refresh compares too, what it found with what was recorded; no check comes before that. Nor does one come
+        # when the engine asks what becomes of an object whose source is made anew; that leaves values unknown.
         wanted = urn in self._checked
         self._checked.discard(urn)
+        if permission is not None and (wanted or any(item.uncertain for item in found)):
+            refuse_loss(self._implementation, urn, before.inputs or {}, found, permission, wanted=wanted)
         stables = () if any(item.replaces for item in found) else self._stables(before.outputs)
-        return Plan(found, before.upgraded, stables, told(found) if wanted else "")
+        losing = loss_of(self._implementation, before.inputs or {}) is not DataLoss.NEVER
+        return Plan(found, before.upgraded, stables, told(found, losing=losing) if wanted else "")
 
     def _stables(self, outputs: Wire) -> tuple[str, ...]:
         return tuple(
@@ -237,7 +258,9 @@ class Resource:
         return self._dump_outputs("read", found.outputs, news)
 
     def _unchanged(self, outputs: Wire, news: Wire) -> dict[str, Any]:
-        return stamped(mirrored(marked(self._shown(public(outputs)), self.outputs), news), self.kind)
+        return self._with_marks(
+            stamped(mirrored(marked(self._shown(public(outputs)), self.outputs), news), self.kind), news
+        )
 
     def read(self, running: Operation, identity: str, inputs: Wire | None, outputs: Wire) -> State | None:
         """What the object is now, None when it is gone. Without `inputs` it is an import.
@@ -321,7 +344,10 @@ class Resource:
     def _dump_outputs(self, member: str, outputs: Any, inputs: Wire) -> dict[str, Any]:
         if not isinstance(outputs, self.kind.Outputs):
             raise self._broken(member, f"must return outputs of type {self.kind.Outputs.__name__}")
-        return stamped(mirrored(self._shown(dump(outputs)), inputs), self.kind)
+        return self._with_marks(stamped(mirrored(self._shown(dump(outputs)), inputs), self.kind), inputs)
+
+    def _with_marks(self, outputs: dict[str, Any], inputs: Wire) -> dict[str, Any]:
+        return outputs | marks(self._implementation, inputs, self.platform_identity)
 
     def _shown(self, outputs: Wire) -> dict[str, Any]:
         """Outputs without what mirrors a write-only input."""
@@ -332,7 +358,7 @@ class Resource:
         """What is known of an object; what of that cannot be recorded must not cost the whole object."""
         wire = self._shown(to_wire_names(known, self.outputs))
         kept = {key: item for key, item in wire.items() if _can_be_recorded(key, item, self.outputs)}
-        return stamped(mirrored(marked(kept, self.outputs), inputs), self.kind)
+        return self._with_marks(stamped(mirrored(marked(kept, self.outputs), inputs), self.kind), inputs)
 
     def unhealthy(self, error: CreatedButUnhealthy, inputs: Wire) -> Unhealthy:
         """What is to be recorded of an object that exists, with checked inputs."""

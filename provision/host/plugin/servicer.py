@@ -7,8 +7,9 @@ from google.protobuf import empty_pb2
 
 from provision.errors import CreatedButUnhealthy, PluginError
 from provision.host.aborting import Abort
-from provision.host.plugin.configuration import bad_configuration, check_config
-from provision.host.plugin.diffing import Difference, compare
+from provision.host.permission import permission
+from provision.host.plugin.configuration import ALLOWED, IDENTITY, bad_configuration, check_config, moved
+from provision.host.plugin.diffing import Difference, Kind, compare
 from provision.host.plugin.examining import Circumstances
 from provision.host.plugin.masking import Masker, secrets_in
 from provision.host.plugin.questions import Questions
@@ -24,7 +25,8 @@ from provision.host.plugin.shapes import record_of
 from provision.host.plugin.wire import read_stored
 from provision.host.protocol import plugin_pb2, provider_pb2, provider_pb2_grpc
 from provision.host.setup import semantic_version
-from provision.host.values import encode_struct
+from provision.host.values import encode_struct, plain
+from provision.spi.properties import Change
 from provision.spi.resource import CanChoose
 
 R = TypeVar("R")
@@ -104,14 +106,19 @@ class PluginServicer(Questions, provider_pb2_grpc.ResourceProviderServicer):
         return await self._run("check", f"the configuration of {self.package}", mask, work)
 
     async def DiffConfig(self, request: provider_pb2.DiffRequest, context: Context) -> provider_pb2.DiffResponse:
-        """Compare configurations; how a platform is reached replaces nothing."""
+        """Compare configurations; how a platform is reached replaces nothing, only that it is another one."""
         olds, news = decoded(request.old_inputs), decoded(request.news)
         model = self.provider.Config
         mask = self._masker((olds, record_of(model)), (news, record_of(model)))
 
         def work() -> provider_pb2.DiffResponse:
             found = compare(model, olds, news, ignored=list(request.ignoreChanges))
-            return diff_response([Difference(item.path, item.kind) for item in found])
+            differences = [Difference(item.path, item.kind) for item in found]
+            if moved(olds, news):
+                differences.append(Difference((IDENTITY,), Kind.UPDATE, Change.REPLACE))
+            if plain(olds.get(ALLOWED)) != plain(news.get(ALLOWED)):
+                differences.append(Difference((ALLOWED,), Kind.UPDATE))
+            return diff_response(differences)
 
         return await self._run("diff", f"the configuration of {self.package}", mask, work)
 
@@ -131,6 +138,11 @@ class PluginServicer(Questions, provider_pb2_grpc.ResourceProviderServicer):
             self._config_secrets += tuple(secrets_in(checked, shape))
             self._session = self.provider.connect(read_stored(self.provider.Config, checked))
             self._connected = True
+            if ALLOWED in args:
+                self.permission = permission(plain(args[ALLOWED]))
+            identity = plain(args.get(IDENTITY))
+            for resource in self.resources.values():
+                resource.platform_identity = identity if isinstance(identity, str) else ""
             return provider_pb2.ConfigureResponse(
                 acceptSecrets=True, supportsPreview=True, acceptResources=True, acceptOutputs=True
             )
@@ -169,7 +181,7 @@ class PluginServicer(Questions, provider_pb2_grpc.ResourceProviderServicer):
         mask = self._masker((olds, resource.inputs), (news, resource.inputs), (outputs, resource.outputs))
 
         def work() -> provider_pb2.DiffResponse:
-            plan = resource.plan(request.urn, olds, outputs, news, list(request.ignoreChanges))
+            plan = resource.plan(request.urn, olds, outputs, news, list(request.ignoreChanges), self.permission)
             if plan.told:
                 self._log.note(request.urn, mask(plan.told))
             return plan_response(plan, resource.delete_first)

@@ -21,6 +21,7 @@ from provision.spi.properties import (
     Computed,
     Drift,
     FromEnvironment,
+    Keyed,
     Normalized,
     OnChange,
     Secret,
@@ -143,6 +144,15 @@ class Field:
     def normalized(self) -> tuple[Normalized, ...]:
         """Its `Normalized` annotations."""
         return tuple(mark for mark in self.marks if isinstance(mark, Normalized))
+
+    @cached_property
+    def keyed(self) -> str:
+        """Wire name of the property that tells its items apart; empty where their places do."""
+        mark = self._mark(Keyed)
+        item = self.shape.item if isinstance(self.shape, Items) else None
+        if mark is None or not isinstance(item, Record):
+            return ""
+        return next((wire for wire, field in item.fields.items() if field.name == mark.by), "")
 
     def _mark(self, kind: type[M]) -> M | None:
         return next((mark for mark in self.marks if isinstance(mark, kind)), None)

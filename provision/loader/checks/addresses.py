@@ -24,12 +24,13 @@ def check_addresses(context: Context) -> None:
 
 def _overlaps(context: Context, key: str) -> None:
     """Sorted by first address, a prefix overlaps another only if it begins inside the widest one before it."""
-    by_location: dict[str | None, list[tuple[int, int, str]]] = {}
+    by_location: dict[str, list[tuple[int, int, str]]] = {}
     for name, network in context.stack.networks.items():
         prefix: Prefix | None = network.cidr if key == "cidr" else network.cidr6
         if prefix is not None and context.known("networks", name, key) and context.known("networks", name, "location"):
             first = int(prefix.network_address)
-            by_location.setdefault(network.location, []).append((first, -(first + prefix.num_addresses - 1), name))
+            home = context.stack.home(network.location)
+            by_location.setdefault(home, []).append((first, -(first + prefix.num_addresses - 1), name))
     order = {name: index for index, name in enumerate(context.stack.networks)}
     for entries in by_location.values():
         end, holder = -1, ""

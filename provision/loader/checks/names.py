@@ -6,7 +6,7 @@ from typing import Protocol
 
 from provision.diagnostics import Path
 from provision.loader.checks.context import Context, makes
-from provision.models import Image
+from provision.models import Image, Machine
 
 
 class _Renamable(Protocol):
@@ -23,6 +23,7 @@ def check_names(context: Context) -> None:
         at: Path = ("machines", name)
         _renames(context, (*at, "disks"), machine.disks, "disk")
         _image(context, (*at, "image"), machine.image, stack.images)
+        _memory(context, (*at, "memory"), machine, stack.images)
         for disk_name, disk in machine.disks.items():
             if disk.image is not None:
                 _image(context, (*at, "disks", disk_name, "image"), disk.image, stack.images)
@@ -35,6 +36,16 @@ def check_names(context: Context) -> None:
         _labels(context, (*at, "labels"), machine.labels)
     for name, network in stack.networks.items():
         _labels(context, ("networks", name, "labels"), network.labels)
+
+
+def _memory(context: Context, path: Path, machine: Machine, images: Mapping[str, Image]) -> None:
+    least = images[machine.image].least_memory if machine.image in images else None
+    if least is not None and machine.memory < least and context.known(*path):
+        context.sink.error(
+            path,
+            f"the image '{machine.image}' needs at least {least} of memory, and the machine has {machine.memory}",
+            f"write 'memory: {least}' or more",
+        )
 
 
 def _renames(context: Context, path: Path, entries: Mapping[str, _Renamable], noun: str) -> None:

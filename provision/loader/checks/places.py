@@ -2,6 +2,7 @@
 
 from provision.diagnostics import Path
 from provision.loader.checks.context import Context
+from provision.models.stack import DEFAULT_LOCATION
 
 _PLATFORM = "write 'platform: NAME', or run: pulumi config set provision:platform NAME"
 
@@ -22,7 +23,7 @@ def check_places(context: Context) -> None:
         _location(context, path, location)
     for name, pool in stack.sharing.pools.items():
         _location(context, ("sharing", "pools", name), pool.location)
-    if stack.platform is None and homeless and context.known("platform"):
+    if stack.platform is None and homeless and context.known("platform") and not _somewhere(context):
         if not stack.locations:
             if context.written("locations"):
                 context.sink.error((), "no platform is chosen", _PLATFORM)
@@ -35,6 +36,12 @@ def check_places(context: Context) -> None:
                     key=True,
                 )
     _apart(context)
+
+
+def _somewhere(context: Context) -> bool:
+    """Whether what says no location is at a declared one."""
+    home = context.stack.home(None)
+    return home in context.stack.locations or (home != DEFAULT_LOCATION and context.written("locations", home))
 
 
 def _location(context: Context, path: Path, location: str | None) -> None:
@@ -52,11 +59,12 @@ def _apart(context: Context) -> None:
             continue
         for index, nic in enumerate(machine.nics):
             network = context.network_of(name, index)
-            if network is not None and network.location != machine.location:
-                there = f"is in '{network.location}'" if network.location else "is in no location"
-                here = f"'{machine.location}'" if machine.location else "none"
+            if network is None:
+                continue
+            there, here = context.stack.home(network.location), context.stack.home(machine.location)
+            if there != here:
                 context.sink.error(
                     ("machines", name, "nics", index, "network"),
-                    f"the network '{nic.network}' {there}, but the machine '{name}' in {here}",
+                    f"the network '{nic.network}' is in '{there}', but the machine '{name}' in '{here}'",
                     "give both the same location, or make a network for each",
                 )

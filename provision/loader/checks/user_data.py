@@ -37,13 +37,6 @@ class UserDataFiles:
             path: DataPath = ("machines", name, "user_data")
             if data is None or not self._context.known(*path):
                 continue
-            if machine.cloud_init is not None:
-                self._context.sink.error(
-                    ("machines", name, "cloud_init"),
-                    f"the machine '{name}' has both 'user_data' and 'cloud_init'",
-                    "keep one: 'cloud_init' is rendered to user data",
-                    key=True,
-                )
             if isinstance(data, UserData):
                 text = self._one(path, data)
                 if text is not None and data.file is not None:

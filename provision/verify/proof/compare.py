@@ -11,11 +11,15 @@ from provision.spi import CanReadRules, Capabilities, NicAddress, Readout, Resou
 from provision.verify.proof.ends import Ends
 from provision.verify.proof.intent import IntentSet
 
+MOST = 20
+"""How many differences are named."""
+
 
 class Way(enum.StrEnum):
     """How rules can differ from the file."""
 
     LEAK = "passes, and no policy allows it"
+    HALF = "passes the rules of one of its two ends, and no policy allows it"
     GAP = "is stopped, and a policy allows it"
     FORGERY = "can be sent with an address that is not the sender's own"
 
@@ -77,7 +81,9 @@ def prove(
     reader: CanReadRules,
     *,
     without: Iterable[str] = (),
-    most: int = 20,
+    most: int = MOST,
+    everywhere: Mapping[str, Sequence[NicAddress]] | None = None,
+    here: frozenset[str] | None = None,
 ) -> Proof:
     """Compare what the file says with the native rules of a translation.
 
@@ -89,10 +95,12 @@ def prove(
         reader: the platform's own reader of its rules.
         without: names of policies that were downgraded.
         most: how many differences to name.
+        everywhere: of a stack in several locations, the NICs of all machines that `stack` has.
+        here: and the networks of the location that the graph is made for.
     """
     space = PacketSpace()
     readout = reader.read_rules(RulesRequest(space, graph, addresses, capabilities))
-    ends = Ends(stack, addresses, readout.host_addresses)
+    ends = Ends(stack, everywhere or addresses, readout.host_addresses, here)
     found = differences(IntentSet(space, ends, without), readout)
     return Proof(tuple(islice(found, most)), readout.unmodelled, len(addresses), len(stack.isolation.policies))
 
@@ -104,10 +112,12 @@ def differences(intent: IntentSet, readout: Readout) -> Iterator[Difference]:
     hosts = space.prefixes(Field.SOURCE, ends.hosts)
     # One-way datagrams need no answer to do harm. Of what machines may answer, lone packets that the platform tells by
     # address and port alone are no connection.
-    datagrams = (space.protocol(17) | (space.protocol(6) & intent.machines[Field.SOURCE])) - hosts
+    datagrams = (space.protocol(17) | (space.protocol(6) & intent.near[Field.SOURCE])) - hosts
     leaks = (readout.connected | (readout.delivered & datagrams)) & wrong
     gaps = (intent.judged & intent.allowed & intent.routed) - readout.connected
-    for way, found in ((Way.LEAK, leaks), (Way.GAP, gaps), (Way.FORGERY, readout.forged)):
+    halves = space.none if readout.single is None else (readout.single & wrong) - leaks
+    ways = ((Way.LEAK, leaks), (Way.HALF, halves), (Way.GAP, gaps), (Way.FORGERY, readout.forged))
+    for way, found in ways:
         yield from _examples(space, ends, way, found, readout)
 
 

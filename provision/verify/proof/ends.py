@@ -21,11 +21,17 @@ class Ends:
         stack: what the file says.
         addresses: per machine instance (`web-0`), its NICs in order.
         host_addresses: addresses of the hypervisor beyond the stack's networks, as far as they are known.
+        here: networks of the location whose rules are looked at; None when the stack has but one.
     """
 
     stack: Stack
     addresses: Mapping[str, Sequence[NicAddress]]
     host_addresses: Sequence[str] = ()
+    here: frozenset[str] | None = None
+
+    def is_here(self, network: str) -> bool:
+        """Whether a network is at the location whose rules are looked at."""
+        return self.here is None or network in self.here
 
     @cached_property
     def nics(self) -> tuple[tuple[str, str, str, Prefix], ...]:
@@ -46,7 +52,8 @@ class Ends:
         for name, network in self.stack.networks.items():
             end = host_endpoint(name, network)
             here = [ip_network(address) for address in (end.ipv4, end.ipv6) if address is not None]
-            found[name] = tuple(one for one in here if one not in taken) if has_host(self.stack, name) else ()
+            there = has_host(self.stack, name) and self.is_here(name)
+            found[name] = tuple(one for one in here if one not in taken) if there else ()
         return found
 
     @cached_property

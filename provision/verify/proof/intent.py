@@ -55,10 +55,16 @@ class IntentSet:
         return {side: self.space.prefixes(side, found) for side in (Field.SOURCE, Field.DESTINATION)}
 
     @cached_property
+    def near(self) -> Mapping[Field, PacketSet]:
+        """The same of those whose rules are looked at: machines elsewhere have rules of their own."""
+        found = [address for *_, network, address in self.ends.nics if self.ends.is_here(network)]
+        return {side: self.space.prefixes(side, found) for side in (Field.SOURCE, Field.DESTINATION)}
+
+    @cached_property
     def judged(self) -> PacketSet:
         """Packets that the file decides on: between a machine and another end, unicast, no part of a connection."""
         space, ends = self.space, self.ends
-        either = self.machines[Field.SOURCE] | self.machines[Field.DESTINATION]
+        either = self.near[Field.SOURCE] | self.near[Field.DESTINATION]
         held = space.all
         for side in (Field.SOURCE, Field.DESTINATION):
             nobody = space.prefixes(side, ends.prefixes) - self.machines[side] - space.prefixes(side, ends.hosts)

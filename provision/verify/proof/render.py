@@ -1,6 +1,5 @@
 """A proof for people, for pipelines and for documents."""
 
-import json
 from typing import Any
 
 from provision.verify.proof.compare import Proof
@@ -49,11 +48,6 @@ def as_data(proof: Proof) -> dict[str, Any]:
         ],
         "unmodelled": list(proof.unmodelled),
     }
-
-
-def as_json(proof: Proof) -> str:
-    """The data as JSON text."""
-    return json.dumps(as_data(proof), indent=2)
 
 
 def markdown(proof: Proof) -> str:

@@ -76,7 +76,7 @@ def hypervisor(place):
     """The private hypervisor, started and stopped by the command that people use."""
     folder, base, _ = place
     directory = folder / "lab"
-    environment = base | {"PROVISION_LAB_DIR": str(directory)}
+    environment = base | {"PROVISION_LAB_DIR": str(directory), "PROVISION_LAB_OWNER": str(os.getpid())}
 
     def lab(word):
         return subprocess.run(

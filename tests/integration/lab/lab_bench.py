@@ -48,6 +48,18 @@ class Hypervisor:
     def connection(self):
         return libvirt.open(self.uri)
 
+    def reconnect(self):
+        """Wait for the answer of a daemon that was started anew."""
+
+        def answers():
+            self.__dict__.pop("connection", None)
+            try:
+                return self.connection.getLibVersion()
+            except libvirt.libvirtError:
+                return None
+
+        until(answers, "an answer of libvirtd")
+
     def virsh(self, *words, text=None):
         """What a person does by hand; `text` is given as the file that the command asks for."""
         file = self.directory.with_name(f"{self.directory.name}.xml")
@@ -62,6 +74,13 @@ class Hypervisor:
             file.unlink(missing_ok=True)
         assert done.returncode == 0, done.stderr
         return done.stdout
+
+    def inside(self, *words):
+        """Run a command in the hypervisor's own network, as root of its host does."""
+        pid = json.loads((self.directory / "lab.json").read_text())["pid"]
+        return subprocess.run(
+            ["nsenter", "-t", str(pid), "-n", *words], capture_output=True, text=True, timeout=60, check=True
+        ).stdout
 
     def _all(self):
         c = self.connection
@@ -168,7 +187,7 @@ class Deployment:
         self.started.append(process)
         return process
 
-    def end(self, process, timeout=240):
+    def end(self, process, timeout=480):
         began = time.monotonic()
         out, err = process.communicate(timeout=timeout)
         done = Done(process.returncode, out, err, time.monotonic() - began)
@@ -272,6 +291,11 @@ class Deployment:
     def console(self, machine):
         return self.fine("provision", "console", machine, "--log").out
 
+    def printed(self, machine, text, times=1):
+        """What a guest has printed, once `text` is there so often: it is ready a moment before it prints so."""
+        said = f"'{text}' on the console of {machine}"
+        return until(lambda: (log := self.console(machine)).count(text) >= times and log, said, pause=0.5)
+
     def kill(self, process):
         """kill -9 the command, the engine, its plugins: everything of the session, and every plugin's own group."""
         pids = [process.pid, *descendants(process.pid)]
@@ -306,7 +330,7 @@ def descendants(pid):
     return found
 
 
-def until(condition, what, seconds=60.0, pause=0.05):
+def until(condition, what, seconds=240.0, pause=0.05):
     """Wait for something to become true."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
@@ -325,3 +349,15 @@ def filter_that_accepts_all(text):
     rule = ET.SubElement(root, "rule", {"action": "accept", "direction": "inout", "priority": "-1000"})
     ET.SubElement(rule, "all")
     return ET.tostring(root, encoding="unicode")
+
+
+def first_process(hypervisor):
+    """The id, as this machine sees it, of the lab's first process."""
+    return json.loads((hypervisor.directory / "lab.json").read_text())["pid"]
+
+
+def lab_process(hypervisor, name):
+    """The id, as this machine sees it, of a daemon of the lab; None when it does not run."""
+    found = subprocess.run(["pgrep", "-x", name, "--ns", str(first_process(hypervisor)), "--nslist", "pid"],
+                           capture_output=True, text=True, check=False)  # fmt: skip
+    return found.stdout.split()[0] if found.stdout.split() else None

@@ -1,11 +1,10 @@
 """Names that are taken, guests that do not boot, a hypervisor that is away, a disk that is full."""
 
-import json
 import re
 import subprocess
 
 import pytest
-from lab_bench import TINY, until
+from lab_bench import TINY, first_process, lab_process, until
 
 pytestmark = [pytest.mark.lab, pytest.mark.engine]
 
@@ -19,6 +18,7 @@ machines:
   box:
     image: tiny
     memory: 64MiB
+    shutdown_timeout: 0s
     nics: [{{network: lan}}]
 """
 
@@ -79,7 +79,7 @@ def test_a_guest_that_is_late_is_kept_as_unhealthy_and_healed_by_the_next_run(de
     slow.edit("1s", "2m")
     slow.fine("pulumi", "up")
     assert list(slow.running.values()) == [number], "the same start of the same machine"
-    assert "PROVISION-GUEST-READY box" in slow.console("box")
+    slow.printed("box", "PROVISION-GUEST-READY box")
     assert slow.changes() == {}
     slow.fine("provision", "down")
 
@@ -107,29 +107,10 @@ def test_a_hypervisor_that_dies_in_mid_run_is_a_clear_message_and_the_next_run_g
     if done.code:
         assert "the connection to the hypervisor broke" in done.text or "cannot be reached" in done.text
     until(lambda: lab_process(one.hypervisor, "libvirtd") not in (None, daemon), "a new libvirtd")
-    one.hypervisor.__dict__.pop("connection", None)
-    until(lambda: answers(one.hypervisor), "its answer")
+    one.hypervisor.reconnect()
     one.fine("provision", "up")
     one.assert_exact()
     one.fine("provision", "down")
-
-
-def answers(hypervisor):
-    try:
-        return hypervisor.connection.getLibVersion()
-    except Exception:
-        return None
-
-
-def lab_process(hypervisor, name):
-    """The id, as this machine sees it, of a daemon of the lab."""
-    found = subprocess.run(["pgrep", "-x", name, "--ns", str(first_process(hypervisor)), "--nslist", "pid"],
-                           capture_output=True, text=True, check=False)  # fmt: skip
-    return found.stdout.split()[0] if found.stdout.split() else None
-
-
-def first_process(hypervisor):
-    return json.loads((hypervisor.directory / "lab.json").read_text())["pid"]
 
 
 def test_a_full_disk_is_said_and_leaves_no_half_volume(deploy):

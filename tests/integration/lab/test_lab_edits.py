@@ -23,6 +23,7 @@ machines:
       echo "DISK SAYS :$(head -c 4 /dev/vda | tr -d '\\0'):"
       echo kept >/dev/vda
       sync
+      echo "DISK WRITTEN"
 """
 
 MANY = f"""\
@@ -36,12 +37,14 @@ machines:
     image: tiny
     count: 2
     memory: 64MiB
+    shutdown_timeout: 0s
     nics: [{{network: lan}}]
 """
 
 
-def disk_says(box, machine="box"):
-    return re.findall(r"DISK SAYS :(.*):", box.console(machine))
+def disk_says(box, starts, machine="box"):
+    """What was on the disk at each of so many starts, once the guest has written to it again."""
+    return re.findall(r"DISK SAYS :(.*):", box.printed(machine, "DISK WRITTEN", starts))
 
 
 def test_a_machine_and_its_disk_live_through_edits_drift_and_power(deploy):
@@ -50,14 +53,14 @@ def test_a_machine_and_its_disk_live_through_edits_drift_and_power(deploy):
     box.fine("provision", "up")
     box.assert_exact()
     born, inode = box.domain("box").UUIDString(), volume.stat().st_ino
-    assert disk_says(box) == [""]
+    assert disk_says(box, 1) == [""]
 
     # More memory: a restart of the same machine.
     box.edit("96MiB", "112MiB")
     assert box.changes() == {"machines/box/domain": "update"}
     box.fine("pulumi", "up")
     assert box.memory_mib("box") == 112
-    assert disk_says(box)[-1] == "kept"
+    assert disk_says(box, 2)[-1] == "kept"
 
     # Stopped, and a change while it is.
     box.edit("image: micro", "image: micro\n    power: stopped")
@@ -76,8 +79,8 @@ def test_a_machine_and_its_disk_live_through_edits_drift_and_power(deploy):
     assert "machines/crate/disk-data" not in planned
     box.fine("provision", "up")
     assert box.domain("box").UUIDString() == born
-    assert disk_says(box, "crate")[-1] == "kept"
-    assert "PROVISION-GUEST-READY crate" in box.console("crate")
+    assert disk_says(box, 3, "crate")[-1] == "kept"
+    box.printed("crate", "PROVISION-GUEST-READY crate")
     box.assert_exact()
     box.edit("    renamed_from: box\n", "")
     assert box.changes() == {}
@@ -94,7 +97,7 @@ def test_a_machine_and_its_disk_live_through_edits_drift_and_power(deploy):
     box.fine("provision", "up")
     assert box.resources()["networks/lan/network"]["outputs"]["generation"] != before
     assert box.domain("box").UUIDString() == born
-    assert disk_says(box, "crate")[-1] == "kept"
+    assert disk_says(box, 4, "crate")[-1] == "kept"
     assert (volume.stat().st_ino, box.memory_mib("box")) == (inode, 112)
     box.assert_exact()
 
@@ -164,10 +167,38 @@ def test_more_machines_and_fewer(deploy):
     assert {name: many.running[name] for name in first} == first
     assert many.running.keys() == {*first, "many-dev-box-2"}
     many.assert_exact()
+
+    # What is on the boot disk of a machine that leaves is lost: only with permission.
     many.edit("count: 3", "count: 2")
+    before = many.running, many.uuids, many.recorded()
+    for command in (("provision", "preview"), ("provision", "up"), ("pulumi", "up")):
+        refused = many.refused(*command)
+        assert re.search(r"stack.yaml:\d+:1: error: machine 'box-2' would leave the stack, and the data", refused.text)
+        allowing = "pulumi config set --path 'provision:allowDestroy[0]' box-2"
+        assert allowing in " ".join(refused.text.split())
+    assert (many.running, many.uuids, many.recorded()) == before
+    many.fine("pulumi", "config", "set", "--path", "provision:allowDestroy[0]", "box-2")
     many.fine("pulumi", "up")
     assert many.running == first
     many.assert_exact()
     assert not any("box-2" in name for name in many.hypervisor.files("many-dev"))
+
+    # Another image makes boot disks anew; another platform, whole machines.
+    (many.folder / "tiny.img").write_bytes(b"\1" * 65536)
+    before = many.running, many.uuids
+    for command in (("provision", "up"), ("pulumi", "up")):
+        refused = many.refused(*command)
+        assert "would replace the machine 'box-" in " ".join(refused.text.split())
+        assert "--allow-destroy box-" in refused.text
+    assert (many.running, many.uuids) == before
+    many.fine("provision", "up", "--allow-destroy", "box-0", "--allow-destroy", "box-1")
+    assert many.running.keys() == first.keys()
+    assert many.changes() == {}
+    before = many.running, many.uuids
+    many.configure("provision:platform", "memory")
+    refused = many.refused("provision", "up")
+    assert "machines 'box-0', 'box-1' would go from platform 'libvirt' to 'memory'" in " ".join(refused.text.split())
+    assert (many.running, many.uuids) == before
+    many.fine("pulumi", "config", "rm", "provision:platform")
     many.fine("pulumi", "destroy")
     assert many.objects == {}

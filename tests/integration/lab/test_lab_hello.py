@@ -39,7 +39,7 @@ def test_hello_by_plain_pulumi(deploy):
     assert address in ip_network("10.10.1.0/24")
     assert hello.running.keys() == {"hello-dev-hello"}
     hello.assert_exact()
-    assert "PROVISION-GUEST-READY hello" in hello.console("hello")
+    hello.printed("hello", "PROVISION-GUEST-READY hello")
     before = hello.uuids, hello.running
 
     again = hello.fine("pulumi", "up").text

@@ -15,12 +15,13 @@ version: 1
 platform: libvirt
 {TINY}
 networks:
-  lan: {{cidr: 10.40.1.0/24}}
+  lan: {{cidr: 10.40.1.0/24, internet: routed}}
 machines:
   box:
     image: tiny
     count: 3
     memory: 64MiB
+    shutdown_timeout: 0s
     disks: {{data: {{size: 4MiB, keep_on_delete: false}}}}
     nics: [{{network: lan}}]
 isolation:

@@ -1,6 +1,7 @@
 """Three tiers with policies: shown with packets, edited in place, weakened by hand, healed."""
 
 import json
+import re
 
 import pytest
 from lab_bench import filter_that_accepts_all
@@ -58,6 +59,16 @@ def test_isolation_is_shown_edited_in_place_weakened_by_hand_and_healed(deploy):
     web.fine("provision", "up")
     assert web.running == before
     web.fine("provision", "verify")
+
+    # Behind libvirt's back one rule goes from the kernel: libvirt sees nothing, and the other end still stops packets.
+    (device,) = re.findall("<target dev='(vnet[0-9]+)'", web.domain("db").XMLDesc())
+    rule = [f"FO-{device}", "-j", "DROP"]
+    web.hypervisor.inside("iptables", "-D", *rule)
+    short = web.refused("provision", "verify")
+    web.hypervisor.inside("iptables", "-A", *rule)
+    assert short.code == 3
+    found = re.search(r"difference: effective: \S+ from \S+ \(app\) to 10.20.2.10 \(db\) passes", short.text)
+    assert found, short.text
 
     web.fine("provision", "down")
     assert web.objects == {}

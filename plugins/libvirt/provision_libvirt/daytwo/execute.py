@@ -1,28 +1,17 @@
-"""Commands in guests, by the QEMU guest agent (its `guest-exec`)."""
+"""Commands in guests, by the QEMU guest agent."""
 
-import base64
-import contextlib
-import json
 import time
 from collections.abc import Sequence
 from typing import Any
-
-import libvirt
-import libvirt_qemu
 
 from provision.errors import PlatformError
 from provision.spi import CommandResult, DeployedMachine
 from provision_libvirt.daytwo.machines import domain_of
 from provision_libvirt.resources import guest
+from provision_libvirt.resources.agent import INSTALL, Agent
 from provision_libvirt.resources.xml_domain import CHANNEL, GUEST_AGENT
 from provision_libvirt.resources.xml_tools import Element, from_text
 from provision_libvirt.session import Session, explained
-
-_FIRST_PAUSE_SECONDS = 0.05
-_LONGEST_PAUSE_SECONDS = 0.5
-_LEAST_ANSWER_SECONDS = 5
-_INSTALL = "install the package qemu-guest-agent in the guest and have it started at boot"
-_SILENT = (libvirt.VIR_ERR_AGENT_UNRESPONSIVE, libvirt.VIR_ERR_AGENT_UNSYNCED)
 
 
 def execute(session: Session, machine: DeployedMachine, command: Sequence[str], timeout: float) -> CommandResult:
@@ -37,78 +26,6 @@ def execute(session: Session, machine: DeployedMachine, command: Sequence[str], 
         with explained(f"looking at the machine '{machine.name}'"):
             _must_have_agent(domain, machine.name)
         return Agent(domain, machine.name, time.monotonic() + timeout, timeout).run(command)
-
-
-class Agent:
-    """The guest agent of one domain, until a deadline on the clock of `time.monotonic`."""
-
-    def __init__(self, domain: Any, name: str, deadline: float, timeout: float) -> None:
-        """Of the machine `name`; `timeout` is what the person gave, for the message."""
-        self._domain = domain
-        self._name = name
-        self._deadline = deadline
-        self._timeout = timeout
-
-    def run(self, command: Sequence[str]) -> CommandResult:
-        """Start `command` and wait for its end.
-
-        Raises:
-            PlatformError: it could not be started or did not end in time.
-        """
-        program, *arguments = command
-        started = self._call("guest-exec", {"path": program, "arg": arguments, "capture-output": True})
-        pid, pause = int(started["pid"]), _FIRST_PAUSE_SECONDS
-        try:
-            while True:
-                status = self._call("guest-exec-status", {"pid": pid})
-                if status.get("exited"):
-                    return _result(status)
-                if time.monotonic() + pause >= self._deadline:
-                    raise self._late(pid)
-                time.sleep(pause)
-                pause = min(pause * 1.5, _LONGEST_PAUSE_SECONDS)
-        except KeyboardInterrupt:
-            self._end(pid)
-            raise
-
-    def _late(self, pid: int) -> PlatformError:
-        what = "was ended" if self._end(pid) else f"goes on (process {pid} of the guest)"
-        return PlatformError(
-            f"the command did not end in '{self._name}' within {self._timeout:g} s and {what}",
-            "give it longer with --timeout",
-        )
-
-    def _end(self, pid: int) -> bool:
-        """Ask the guest to end the process; whether it was asked."""
-        with contextlib.suppress(PlatformError):
-            self._deadline = time.monotonic() + _LEAST_ANSWER_SECONDS
-            self._call("guest-exec", {"path": "kill", "arg": ["-TERM", str(pid)]})
-            return True
-        return False
-
-    def _call(self, verb: str, arguments: dict[str, Any]) -> dict[str, Any]:
-        left = max(_LEAST_ANSWER_SECONDS, int(self._deadline - time.monotonic()))
-        request = json.dumps({"execute": verb, "arguments": arguments})
-        try:
-            answer = json.loads(libvirt_qemu.qemuAgentCommand(self._domain, request, left, 0))
-        except libvirt.libvirtError as error:
-            raise self._explain(error) from None
-        found = answer.get("return")
-        return found if isinstance(found, dict) else {}
-
-    def _explain(self, error: libvirt.libvirtError) -> PlatformError:
-        text = str(error).strip()
-        if error.get_error_code() in _SILENT:
-            return PlatformError(f"the guest agent of '{self._name}' does not answer: {text}", _INSTALL)
-        if "Failed to execute child process" in text:
-            reason = text.partition("Failed to execute child process")[2].strip(" '")
-            return PlatformError(f"'{self._name}' cannot run {reason}", "give the path of a program that the guest has")
-        if "has been disabled" in text or "not found" in text:
-            return PlatformError(
-                f"the guest agent of '{self._name}' may not run commands: {text}",
-                "allow guest-exec and guest-exec-status in the guest's configuration of qemu-ga",
-            )
-        return PlatformError(f"the guest agent of '{self._name}' failed: {text}", "look at its log in the guest")
 
 
 def _must_have_agent(domain: Any, name: str) -> None:
@@ -130,14 +47,4 @@ def _must_have_agent(domain: Any, name: str) -> None:
             "it was made by an earlier version: it gets one when `provision up` changes it and starts it anew",
         )
     if agent.get("state") == "disconnected":
-        raise PlatformError(f"no guest agent runs in '{name}', or not yet", _INSTALL)
-
-
-def _result(status: dict[str, Any]) -> CommandResult:
-    signal = status.get("signal")
-    return CommandResult(
-        int(status.get("exitcode", 0)) if signal is None else 128 + int(signal),
-        base64.b64decode(status.get("out-data", "")),
-        base64.b64decode(status.get("err-data", "")),
-        bool(status.get("out-truncated") or status.get("err-truncated")),
-    )
+        raise PlatformError(f"no guest agent runs in '{name}', or not yet", INSTALL)

@@ -72,7 +72,7 @@ def _status(
     granted: dict[str, Any] = {
         "wanted": wanted,
         "granted_cpus": int(given.get("vcpus", 1)),
-        "granted_memory_mib": int(given["memory_mib"]) if "memory_mib" in given else None,
+        "granted_memory_mib": int(given.get("balloon_mib") or given["memory_mib"]) if "memory_mib" in given else None,
         "cpu_cap": int(quota) / QUOTA_PERIOD_US if quota else None,
         "memory_cap_mib": int(cap) if cap else None,
     }

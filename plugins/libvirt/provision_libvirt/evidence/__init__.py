@@ -9,23 +9,29 @@ from provision.models import (
     DedicatedCpusPolicy,
     DiskEncryptionPolicy,
     HideHypervisorPolicy,
+    MemoryEncryptionPolicy,
     MemoryIsolationPolicy,
     MetadataPolicy,
     NoHostAccessPolicy,
     NoInternetPolicy,
+    PackPolicy,
     PeerIsolationPolicy,
     SecureBootPolicy,
     Share,
+    SingleTenancyPolicy,
+    SpreadPolicy,
     TrafficPolicy,
 )
-from provision.spi import EvidenceRequest, Shown
+from provision.spi import DeployedMachine, EvidenceRequest, Shown
 from provision_libvirt.evidence.cpus import dedicated
 from provision_libvirt.evidence.disks import disk_encryption
 from provision_libvirt.evidence.limits import limits
 from provision_libvirt.evidence.look import Look
+from provision_libvirt.evidence.neighbours import apart, together
 from provision_libvirt.evidence.packets import filtered
 from provision_libvirt.evidence.ports import isolated
-from provision_libvirt.evidence.protection import confinement, hidden, memory, secure_boot
+from provision_libvirt.evidence.protection import confinement, hidden, memory, memory_encryption, secure_boot
+from provision_libvirt.evidence.tenancy import alone
 from provision_libvirt.session import Session
 
 __all__ = ["evidence"]
@@ -36,6 +42,7 @@ _ANSWERS: Mapping[type, Callable[[Look, Any], Iterator[Shown]]] = {
     DedicatedCpusPolicy: dedicated,
     DiskEncryptionPolicy: disk_encryption,
     HideHypervisorPolicy: hidden,
+    MemoryEncryptionPolicy: memory_encryption,
     MemoryIsolationPolicy: memory,
     MetadataPolicy: filtered,
     NoHostAccessPolicy: filtered,
@@ -43,8 +50,14 @@ _ANSWERS: Mapping[type, Callable[[Look, Any], Iterator[Shown]]] = {
     PeerIsolationPolicy: isolated,
     SecureBootPolicy: secure_boot,
     Share: limits,
+    SingleTenancyPolicy: alone,
     TrafficPolicy: filtered,
 }
+_TOGETHER: Mapping[type, Callable[[Look, Any, Sequence[DeployedMachine]], Iterator[Shown]]] = {
+    PackPolicy: together,
+    SpreadPolicy: apart,
+}
+"""Policies about several machines, which are looked at beside each other."""
 
 
 def evidence(session: Session, request: EvidenceRequest) -> Sequence[Sequence[Shown]]:
@@ -55,7 +68,10 @@ def evidence(session: Session, request: EvidenceRequest) -> Sequence[Sequence[Sh
     """
     look = Look.at(session, request.machine, request.shared)
     found: list[list[Shown]] = []
-    for asked in request.asked:
-        answer = _ANSWERS.get(type(asked))
-        found.append([] if answer is None else list(answer(look, asked)))
+    for position, asked in enumerate(request.asked):
+        compared, answer = _TOGETHER.get(type(asked)), _ANSWERS.get(type(asked))
+        if compared is not None:
+            found.append(list(compared(look, asked, request.members[position] if request.members else ())))
+        else:
+            found.append([] if answer is None else list(answer(look, asked)))
     return found

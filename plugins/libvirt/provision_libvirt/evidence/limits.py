@@ -7,7 +7,7 @@ import libvirt
 from provision.models import Share
 from provision.spi import Evidence, Shown
 from provision_libvirt.evidence.look import NOT_RUNNING, Look, accepted, instead, or_none
-from provision_libvirt.evidence.protection import unshared
+from provision_libvirt.evidence.protection import shared, unshared
 from provision_libvirt.session import explained
 from provision_libvirt.translate.hostpart import CAP_PERIOD_US, cpu_shares
 
@@ -42,11 +42,14 @@ def limits(look: Look, share: Share) -> Iterator[Shown]:
                     + instead(now.memory_limit_mib == limit, f"{limit} MiB"),
                 )
             )
+        if share.memory.minimum is not None:
+            least, has = share.memory.minimum.mib, look.live["balloon_mib"] or look.live["memory_mib"]
+            yield accepted(has >= least, f"{has} MiB of memory{instead(has >= least, f'at least {least} MiB')}")
         if share.memory.balloon:
             balloon = look.live["balloon"] is True
             yield accepted(balloon, "a balloon" if balloon else "no balloon")
-        if share.memory.page_sharing is False:
-            yield from unshared(look)
+        if share.memory.page_sharing is not None:
+            yield from shared(look) if share.memory.page_sharing else unshared(look)
     if share.disk is not None:
         yield from _disk_limits(look, share)
     if share.nic is not None:

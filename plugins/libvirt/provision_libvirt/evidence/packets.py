@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from provision.models import Policy
-from provision.spi import Evidence, NativeState, Shown
+from provision.spi import NativeState, Shown
 from provision_libvirt.evidence.look import Look, accepted, number
 from provision_libvirt.resources import xml_domain, xml_filter
 from provision_libvirt.resources.finding import FILTER
@@ -14,9 +14,11 @@ _FILTER = "nwfilter:Filter"
 
 
 def filtered(look: Look, policy: Policy) -> Iterator[Shown]:
-    """Whether libvirt holds the filters that the state records, on every network card; all policies share them."""
+    """Whether libvirt holds the filters that the state records, on every network card; all policies share them.
+
+    What the host's kernel makes of them is read for all machines together (`provision_libvirt.readers.kernel`).
+    """
     yield accepted(*look.once("filters", lambda: _filters(look)))
-    yield Shown(Evidence.EFFECTIVE, None, "this release does not read the tables of the hypervisor's kernel")
 
 
 def _filters(look: Look) -> tuple[bool, str]:

@@ -2,7 +2,13 @@
 
 from collections.abc import Callable, Iterator
 
-from provision.models import ConfinementPolicy, HideHypervisorPolicy, MemoryIsolationPolicy, SecureBootPolicy
+from provision.models import (
+    ConfinementPolicy,
+    HideHypervisorPolicy,
+    MemoryEncryptionPolicy,
+    MemoryIsolationPolicy,
+    SecureBootPolicy,
+)
 from provision.spi import Evidence, Shown
 from provision_libvirt.effective import Effective
 from provision_libvirt.evidence.look import Look, accepted
@@ -36,6 +42,20 @@ def unshared(look: Look) -> Iterator[Shown]:
         lambda now: (
             not now.mergeable,
             "some of its memory may be merged" if now.mergeable else "no page of its process may be merged",
+        )
+    )
+
+
+def shared(look: Look) -> Iterator[Shown]:
+    """Whether its pages may be merged with equal ones; whether the host does so at all is the host's own setting."""
+    may = look.live["share_pages"] is not False
+    yield accepted(may, "page sharing on" if may else "page sharing switched off")
+    merging = None if look.view is None else look.view.merges_pages()
+    host = {None: "", True: ", and the host's kernel merges now", False: ", but the host's kernel merges none now"}
+    yield look.applied(
+        lambda now: (
+            now.mergeable,
+            f"its memory may be merged{host[merging]}" if now.mergeable else "no page of its process may be merged",
         )
     )
 
@@ -82,6 +102,14 @@ def secure_boot(look: Look, policy: SecureBootPolicy) -> Iterator[Shown]:
         tpm = look.live["tpm"] is True
         yield accepted(tpm, "a TPM of its own" if tpm else "no TPM")
         yield _told(look, "-tpmdev", lambda value: value.startswith("emulator"), "a TPM emulator")
+
+
+def memory_encryption(look: Look, policy: MemoryEncryptionPolicy) -> Iterator[Shown]:
+    """Whether its memory is encrypted; that it is in truth only the guest's own attestation shows."""
+    found, wanted = look.live["memory_encryption"], look.recorded.get("memory_encryption")
+    right = found is not None and policy.technology in ("any", found) and found == wanted
+    yield accepted(right, f"memory encrypted by {found.upper()}" if found else "memory not encrypted")
+    yield _told(look, "-machine", lambda value: "confidential-guest-support" in value, "encrypted memory")
 
 
 def hidden(look: Look, policy: HideHypervisorPolicy) -> Iterator[Shown]:

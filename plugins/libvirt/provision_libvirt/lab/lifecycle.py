@@ -69,9 +69,20 @@ def default_directory() -> Path:
 
 
 def start(
-    directory: Path | None = None, *, progress: Progress = lambda _: None, timeout_seconds: float = 90
+    directory: Path | None = None,
+    *,
+    progress: Progress = lambda _: None,
+    timeout_seconds: float = 90,
+    owner: int | None = None,
 ) -> LabInfo:
     """Start the lab in `directory` (default_directory()) unless it runs already; it goes on after this process ends.
+
+    Args:
+        directory: where it lives.
+        progress: is told what is done.
+        timeout_seconds: how long it may take.
+        owner: id of a process with which the lab is to end, however that ends; by default that in
+            `$PROVISION_LAB_OWNER`, and without either none.
 
     Raises:
         UserError: the directory cannot serve.
@@ -91,6 +102,7 @@ def start(
         try:
             settings.prepare(directory, agent)
             _launch(directory, "kvm" if verdict.usable else "none")
+            _keep(directory, owner or int(os.environ.get("PROVISION_LAB_OWNER") or 0))
             _wait(directory, timeout_seconds)
         except OSError as error:
             _remove(directory)
@@ -189,18 +201,36 @@ def _first_process(directory: Path) -> int | None:
 
 def _launch(directory: Path, accelerator: str) -> None:
     command = [sys.executable, "-m", "provision_libvirt.lab.inside", str(directory), _cgroup(directory), accelerator]
+    if _run(directory, command):
+        raise EnvironmentProblem("the lab's namespaces cannot be made" + _log_tail(directory))
+
+
+def _keep(directory: Path, owner: int) -> None:
+    """Have the lab end with its owner, when it has one."""
+    first = _first_process(directory)
+    if not owner or first is None:
+        return
+    try:
+        started = start_time(owner)
+    except OSError:
+        raise EnvironmentProblem(f"the process {owner}, with which the lab is to end, is not there") from None
+    if _run(directory, [sys.executable, "-m", "provision_libvirt.lab.keeper", str(directory), str(owner), started,
+                        str(first)]):  # fmt: skip
+        raise EnvironmentProblem("nothing would end the lab with its owner" + _log_tail(directory))
+
+
+def _run(directory: Path, command: list[str]) -> int:
+    """Run a part of the lab that goes on in the background; gives its exit code."""
     environment = {
         "PATH": os.environ.get("PATH", "") + ":/usr/sbin:/usr/bin:/sbin:/bin",
         "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
         "PYTHONDONTWRITEBYTECODE": "1",
     }
     with (directory / _LOG).open("ab") as log:
-        done = subprocess.run(
+        return subprocess.run(
             command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, cwd="/",
             start_new_session=True, timeout=30, check=False,
-        )  # fmt: skip
-    if done.returncode:
-        raise EnvironmentProblem("the lab's namespaces cannot be made" + _log_tail(directory))
+        ).returncode  # fmt: skip
 
 
 def _wait(directory: Path, seconds: float) -> None:

@@ -22,14 +22,15 @@ from provision.spi import (
     UpdateRequest,
 )
 from provision_libvirt.ownership import Owner, stack_mark
-from provision_libvirt.resources import guest, snapshots, tuning, xml_domain
+from provision_libvirt.resources import guest, hotplug, snapshots, tuning, xml_domain
 from provision_libvirt.resources.common import admitted, foreign, name_for_life, ours, own_pool, taken, taken_back
-from provision_libvirt.resources.domain_model import Disk, DomainInputs, DomainOutputs, Nic
+from provision_libvirt.resources.domain_model import Disk, DomainInputs, DomainOutputs
 from provision_libvirt.resources.filter_users import references_change, sweep_replaced
 from provision_libvirt.resources.finding import DOMAIN, POOL, found
 from provision_libvirt.resources.importing import imported, is_adopted, not_importable, stack_pool
 from provision_libvirt.resources.leftovers import CONSOLE_SUFFIX, is_console_log, refresh, remove_domain, stop_at_once
 from provision_libvirt.resources.native_model import Query
+from provision_libvirt.resources.xml_places import settled
 from provision_libvirt.resources.xml_tools import attribute, from_text, owner_of
 from provision_libvirt.session import Session, explained
 
@@ -100,7 +101,7 @@ class Domain(ResourceType[DomainInputs, DomainOutputs, Session]):
         return DOMAIN.list(request, _importable)
 
     def update(self, request: UpdateRequest[DomainInputs, DomainOutputs]) -> Updated[DomainOutputs]:
-        """Change packet filters, limits, pins and power while the machine runs, anything else by a restart.
+        """Change disks, cards, filters, limits, pins and power while the machine runs, anything else by a restart.
 
         Raises:
             CreatedButUnhealthy: it does not become ready in time.
@@ -117,7 +118,7 @@ class Domain(ResourceType[DomainInputs, DomainOutputs, Session]):
         return Updated(outputs)
 
     def delete(self, request: DeleteRequest[DomainInputs, DomainOutputs]) -> None:
-        """Switch the machine off at once and remove it with its console log."""
+        """Switch the machine off and remove it with its console log."""
         doing = f"removing the machine '{request.outputs.name}'"
         with request.operation.session.own() as connection:
             domain = DOMAIN.marked(connection, request.id)
@@ -125,12 +126,22 @@ class Domain(ResourceType[DomainInputs, DomainOutputs, Session]):
                 if not ours(request.id, request.inputs, request.outputs):
                     raise foreign("machine", domain.name())
                 with explained(doing):
-                    stop_at_once(domain)
+                    _stop_for_good(domain, request)
                     if gone := snapshots.forget(domain):
                         request.operation.note(f"its snapshots went with it: {', '.join(gone)}")
                     remove_domain(domain)
             if request.outputs.console_path:
                 _remove_console(connection, request)
+
+
+def _stop_for_good(domain: Any, request: DeleteRequest[DomainInputs, DomainOutputs]) -> None:
+    """Switch off a machine that is to go: in order when it has disks that outlive it, else at once."""
+    inputs = request.inputs
+    if inputs is not None and inputs.shutdown_on_delete and guest.power(domain) == "running":
+        request.operation.report("shutting down")
+        guest.stop(domain, request.operation, inputs.shutdown_timeout_s)
+    else:
+        stop_at_once(domain)
 
 
 def _importable(domain: Any, connection: Any = None) -> DomainInputs:
@@ -176,9 +187,14 @@ def read_values(domain: Any, recorded: DomainInputs | None) -> dict[str, Any]:
         for text in (live, config):
             if _is_alias(text["machine"], recorded.machine):
                 text["machine"] = recorded.machine
-        live, config = (tuning.as_recorded(domain, text, recorded) for text in (live, config))
+        live, config = (
+            hotplug.ordered(tuning.as_recorded(domain, text, recorded), recorded) for text in (live, config)
+        )
+        if domain.isActive():
+            live["balloon_mib"] = tuning.balloon_aim(domain, live, config["balloon_mib"])
         values = {name: live[name] if live[name] != getattr(recorded, name) else config[name] for name in live}
     values["power"] = guest.power(domain)
+    values["autostart"] = bool(domain.autostart())
     return values
 
 
@@ -214,39 +230,64 @@ def _bring(
     if operation.cancelled():
         raise Cancelled
     with explained(f"{'making' if new else 'changing'} the machine '{inputs.name}'"):
-        domain = connection.defineXML(text)
+        domain: Any = None if new else connection.lookupByUUIDString(uuid)
+        running = domain is not None and bool(domain.isActive())
+        if running and inputs.power != "stopped":
+            live = xml_domain.parse(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_SECURE))
+            if not needs_restart(live, inputs):
+                retry = _change_running(operation, domain, live, inputs, text) or retry
+                _define(connection, domain, inputs, text)
+            else:
+                _define(connection, domain, inputs, text)
+                operation.report("restarting")
+                guest.stop(domain, operation, inputs.shutdown_timeout_s)
+                running = False
+        else:
+            domain = _define(connection, domain, inputs, text)
         with taken_back(lambda: remove_domain(domain) if new else None):
-            running = bool(domain.isActive())
-            if running and inputs.power != "stopped":
-                live = xml_domain.parse(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_SECURE))
-                if needs_restart(live, inputs):
-                    operation.report("restarting")
-                    guest.stop(domain, operation)
-                    running = False
-                else:
-                    _change_filters(domain, live["nics"], inputs.nics)
-                    tuning.change(domain, live, inputs)
-                    if guest.power(domain) == "paused":
-                        domain.resume()
-                        retry = True
             if inputs.power == "stopped":
                 if running:
                     operation.report("shutting down")
-                    guest.stop(domain, operation)
+                    guest.stop(domain, operation, inputs.shutdown_timeout_s)
                 return outputs
             if not running:
                 if operation.cancelled():
                     raise Cancelled
                 operation.report("starting")
                 domain.create()
-    if inputs.ready == "channel" and (retry or not running):
+    if inputs.ready != "none" and (retry or not running):
         with explained(f"waiting for the machine '{inputs.name}'"):
             guest.wait_ready(operation, connection, domain, inputs, outputs)
     return outputs
 
 
+def _define(connection: Any, domain: Any | None, inputs: DomainInputs, text: str) -> Any:
+    """Make `text` the definition that the next start uses, with every device where it is."""
+    before = None if domain is None else domain.XMLDesc(0 if domain.isActive() else libvirt.VIR_DOMAIN_XML_INACTIVE)
+    made = connection.defineXML(settled(text, before))
+    if bool(made.autostart()) is not inputs.autostart:
+        made.setAutostart(int(inputs.autostart))
+    return made
+
+
+def _change_running(operation: Operation, domain: Any, live: dict[str, Any], inputs: DomainInputs, text: str) -> bool:
+    """Change what can be changed while the machine runs; gives whether it was paused and runs again."""
+    hotplug.unplug(operation, domain, live, inputs, renamed=True)
+    hotplug.plug(operation, domain, live, inputs, settled(text, domain.XMLDesc(0)))
+    tuning.change(domain, live, inputs)
+    paused = guest.power(domain) == "paused"
+    if paused:
+        domain.resume()
+    hotplug.unplug(operation, domain, live, inputs)
+    tuning.change_balloon(operation, domain, inputs)
+    mark = owner_of(from_text(text))
+    if mark is not None:
+        hotplug.write_mark(domain, mark)
+    return paused
+
+
 _RESTARTING = (
-    "memory_mib", "vcpus", "accelerator", "kernel", "initrd", "cmdline", "disks", "seed", "generations",
+    "memory_mib", "vcpus", "accelerator", "kernel", "initrd", "cmdline", "seed", "generations",
     "probe_channel", "console_log",
 )  # fmt: skip
 
@@ -257,23 +298,7 @@ def needs_restart(live: dict[str, Any], inputs: DomainInputs) -> bool:
         return True
     if not _is_alias(live["machine"], inputs.machine) and live["machine"] != inputs.machine:
         return True
-    if tuning.needs_restart(live, inputs):
-        return True
-    return [_card(nic) for nic in live["nics"]] != [_card(nic) for nic in inputs.nics]
-
-
-def _card(nic: Nic) -> tuple[object, ...]:
-    """What of a network card stays as it is while the machine runs."""
-    return (nic.network, nic.mac, nic.mtu, nic.inbound_kilobytes_s, nic.outbound_kilobytes_s, nic.isolated)
-
-
-def _change_filters(domain: Any, live: list[Nic], wanted: list[Nic]) -> None:
-    for now, then in zip(live, wanted, strict=True):
-        if (now.filter, now.parameters) == (then.filter, then.parameters):
-            continue
-        text = xml_domain.live_nic_with_filter(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_SECURE), then)
-        if text is not None:
-            domain.updateDeviceFlags(text, libvirt.VIR_DOMAIN_AFFECT_LIVE)
+    return tuning.needs_restart(live, inputs) or hotplug.needs_restart(live, inputs)
 
 
 def _console_path(connection: Any, inputs: DomainInputs) -> str:

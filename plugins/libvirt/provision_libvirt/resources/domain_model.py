@@ -5,35 +5,43 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from provision.spi import IMMUTABLE, RESTARTS, Computed, OwnedInputs, Properties
+from provision.spi import IMMUTABLE, RESTARTS, Computed, Isolates, Keyed, OwnedInputs, Properties
 from provision_libvirt.resources.cpusets import AS_CPUS
 from provision_libvirt.resources.native_model import POOL_ONLY_ORDERS, NativeOutputs
 
 Power = Literal["running", "stopped", "paused"]
 
 
+GENERATION = "Generation of what it uses: made anew, that needs a restart."
+
+
 class Disk(Properties):
-    """A volume as the guest sees it: `/dev/vda`, `/dev/vdb`, … in order."""
+    """A volume as the guest sees it: `/dev/vda`, `/dev/vdb`, … in order when the machine is made.
+
+    One that comes later takes the first free letter, and no other moves when one goes.
+    """
 
     path: Annotated[str, Field(description="Path of the volume on the hypervisor."), RESTARTS]
     format: Annotated[Literal["qcow2", "raw"], Field(description="Format of the volume."), RESTARTS] = "qcow2"
     serial: Annotated[
         str | None,
         Field(description="Serial number: /dev/disk/by-id/virtio-…", max_length=20, pattern=r"^[A-Za-z0-9_.+-]+$"),
-        RESTARTS,
     ] = None  # fmt: skip
     secret: Annotated[
         str | None, Field(description="UUID of libvirt's secret with the key of an encrypted volume."), RESTARTS
     ] = None
+    generation: Annotated[str | None, Field(description=GENERATION), RESTARTS] = None
 
 
 class Nic(Properties):
     """A network card."""
 
-    network: Annotated[str, Field(description="Name of the network."), RESTARTS]
-    mac: Annotated[str, Field(description="MAC address.", pattern=r"^([0-9a-f]{2}:){5}[0-9a-f]{2}$"), RESTARTS]
-    filter: Annotated[str | None, Field(description="Name of the packet filter; changed while it runs.")] = None
-    parameters: Annotated[dict[str, list[str]], Field(description="Values of the filter's variables.")] = {}
+    network: Annotated[str, Field(description="Name of the network; none with `user`."), RESTARTS] = ""
+    mac: Annotated[str, Field(description="MAC address.", pattern=r"^([0-9a-f]{2}:){5}[0-9a-f]{2}$")]
+    filter: Annotated[
+        str | None, Field(description="Name of the packet filter; changed while it runs."), Isolates()
+    ] = None
+    parameters: Annotated[dict[str, list[str]], Field(description="Values of the filter's variables."), Isolates()] = {}
     mtu: Annotated[int | None, Field(description="MTU in bytes.", ge=576, le=65535), RESTARTS] = None
     inbound_kilobytes_s: Annotated[
         int | None, Field(description="Most bytes towards the machine, in 1000 per second.", ge=1), RESTARTS
@@ -42,8 +50,21 @@ class Nic(Properties):
         int | None, Field(description="Most bytes from the machine, in 1000 per second.", ge=1), RESTARTS
     ] = None
     isolated: Annotated[
-        bool | None, Field(description="Keeps its frames apart from those of other isolated ones."), RESTARTS
+        bool | None,
+        Field(description="Keeps its frames apart from those of other isolated ones."),
+        RESTARTS,
+        Isolates(),
     ] = None
+    user: Annotated[
+        str | None,
+        Field(description="IPv4 prefix of user-mode networking, which takes no network and no rights."),
+        RESTARTS,
+    ] = None
+    connected: Annotated[bool, Field(description="Whether its cable is plugged in; changed while it runs.")] = True
+    generation: Annotated[str | None, Field(description=GENERATION), RESTARTS] = None
+    settings: Annotated[
+        str | None, Field(description="Digest of what the guest reads of it at its start."), RESTARTS
+    ] = None  # fmt: skip
 
 
 class DomainInputs(OwnedInputs):
@@ -60,35 +81,65 @@ class DomainInputs(OwnedInputs):
         POOL_ONLY_ORDERS,
     ] = None
     name: Annotated[str, Field(description="Name on the hypervisor.", pattern=r"^[A-Za-z0-9_.+-]+$"), IMMUTABLE]
-    memory_mib: Annotated[int, Field(description="Memory in MiB.", ge=32), RESTARTS]
+    memory_mib: Annotated[
+        int, Field(description="Memory in MiB, what a balloon takes of it included.", ge=32), RESTARTS
+    ]
+    balloon_mib: Annotated[
+        int | None,
+        Field(description="Memory that the guest has while its balloon takes the rest; none: all of it.", ge=32),
+    ] = None
     vcpus: Annotated[int, Field(description="Number of virtual CPUs.", ge=1), RESTARTS] = 1
     accelerator: Annotated[
-        Literal["kvm", "qemu"], Field(description="`kvm`, or `qemu` for emulation."), RESTARTS
-    ] = "kvm"  # fmt: skip
+        Literal["kvm", "qemu", "test"],
+        Field(description="`kvm`, `qemu` for emulation, or `test` for libvirt's test driver, which runs nothing."),
+        RESTARTS,
+    ] = "kvm"
     machine: Annotated[str, Field(description="Machine type."), IMMUTABLE] = "q35"
+    firmware: Annotated[
+        Literal["uefi"] | None, Field(description="`uefi`; none: the BIOS of the machine type."), RESTARTS
+    ] = None
     kernel: Annotated[
         str | None, Field(description="Path of a kernel on the hypervisor; none: boot from the first disk."), RESTARTS
     ] = None
     initrd: Annotated[str | None, Field(description="Path of its initramfs."), RESTARTS] = None
     cmdline: Annotated[str | None, Field(description="Its command line."), RESTARTS] = None
-    disks: Annotated[list[Disk], Field(description="Disks, in order."), RESTARTS] = []
+    disks: Annotated[
+        list[Disk],
+        Field(description="Disks; while the machine runs they are plugged in and pulled by their serial numbers."),
+        Keyed("serial"),
+    ] = []
     seed: Annotated[
         str | None, Field(description="Path of a cloud-init seed, given as a read-only disk."), RESTARTS
     ] = None
-    nics: Annotated[list[Nic], Field(description="Network cards, in order.")] = []
+    nics: Annotated[
+        list[Nic],
+        Field(description="Network cards; while the machine runs they are plugged in and pulled by their addresses."),
+        Keyed("mac"),
+    ] = []
     generations: Annotated[
         list[str],
-        Field(description="Generations of the volumes, seed and networks used: made anew, they need a restart."),
+        Field(description="Generations of kernel, root disk and seed: made anew, they need a restart."),
         RESTARTS,
     ] = []
     power: Annotated[Power, Field(description="Wanted state; `paused` is only ever read.")] = "running"
+    autostart: Annotated[bool, Field(description="Start with the hypervisor's libvirt.")] = False
+    shutdown_timeout_s: Annotated[
+        int,
+        Field(description="How long the guest may take to shut down before it is switched off, in seconds.", ge=0),
+    ] = 30
+    shutdown_on_delete: Annotated[
+        bool, Field(description="Let the guest shut down before it is deleted: some of its disks outlive it.")
+    ] = False
     probe_channel: Annotated[bool, Field(description="Serial channel to a probe agent in the guest."), RESTARTS] = False
     console_log: Annotated[
         bool, Field(description="Keep what the guest prints on its console, in the pool."), RESTARTS
     ] = True
     ready: Annotated[
-        Literal["none", "channel"],
-        Field(description="When the machine counts as healthy: `channel` once its probe agent answers."),
+        Literal["none", "channel", "agent"],
+        Field(
+            description="When the machine counts as healthy: `channel` once its probe agent says that it is ready, "
+            "`agent` once its guest agent answers and cloud-init, if it has it, is done without an error."
+        ),
     ] = "none"
     ready_timeout_s: Annotated[int, Field(description="How long it may take to get there, in seconds.", gt=0)] = 300
     cpu_shares: Annotated[
@@ -151,6 +202,11 @@ class DomainInputs(OwnedInputs):
         bool | None, Field(description="UEFI firmware that starts only what is signed."), RESTARTS
     ] = None
     tpm: Annotated[bool | None, Field(description="A TPM 2.0 of its own."), RESTARTS] = None
+    memory_encryption: Annotated[
+        Literal["sev", "sev-es", "sev-snp", "tdx"] | None,
+        Field(description="Technology by which its memory is encrypted against the hypervisor."),
+        RESTARTS,
+    ] = None
 
 
 class DomainOutputs(NativeOutputs):

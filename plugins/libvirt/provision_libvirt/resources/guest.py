@@ -9,20 +9,13 @@ import libvirt
 
 from provision.errors import CreatedButUnhealthy, PlatformError
 from provision.spi import Cancelled, Operation, Pending
-from provision_libvirt.micro.client import ProbeClient, ProbeFailure
-from provision_libvirt.micro.transport import ChannelTransport
 from provision_libvirt.resources.domain_model import DomainInputs, DomainOutputs, Power
 from provision_libvirt.resources.leftovers import CONSOLE_SUFFIX, refresh
+from provision_libvirt.resources.readiness import ByGuestAgent, ByProbeAgent, Heard, Readiness
 from provision_libvirt.session import best_effort, download, explained, is_absent, is_passing
 
-_SHUTDOWN_SECONDS = 30.0
-# What is sent before the guest listens waits for it, so an answer comes at once however long this is; a guest that
-# never listens must not be sent much.
-_PING_SECONDS = 2.0
-_HEED_SECONDS = 0.2
 _REPORT_SECONDS = 5.0
-_FIRST_PAUSE_SECONDS = 0.1
-_LONGEST_PAUSE_SECONDS = 0.4
+_FIRST_PAUSE_SECONDS = 0.05
 _TAIL_BYTES = 4096
 _TAIL_LINES = 20
 # Terminal sequences (ECMA-48) and control characters, which must not reach a person's terminal.
@@ -47,22 +40,23 @@ def power(domain: Any) -> Power:
     return "running" if domain.isActive() else "stopped"
 
 
-def stop(domain: Any, operation: Operation) -> None:
-    """Ask the guest to shut down, and switch it off when it does not within half a minute.
+def stop(domain: Any, operation: Operation, seconds: float) -> None:
+    """Ask the guest to shut down, and switch it off when it does not within `seconds`.
 
     Raises:
         Cancelled: the run was cancelled meanwhile; the guest goes on shutting down by itself.
         libvirt.libvirtError: it cannot be stopped.
     """
-    end = time.monotonic() + _SHUTDOWN_SECONDS
+    end = time.monotonic() + seconds
 
     def look() -> Pending | None:
         waiting = domain.isActive() and power(domain) == "running" and time.monotonic() < end
         return Pending("shutting down") if waiting else None
 
-    with best_effort():
-        domain.shutdown()
-        operation.wait_until(look, longest=0.5)
+    if seconds > 0:
+        with best_effort():
+            domain.shutdown()
+            operation.wait_until(look, longest=0.5)
     try:
         domain.destroy()
     except libvirt.libvirtError as error:
@@ -73,10 +67,10 @@ def stop(domain: Any, operation: Operation) -> None:
 def wait_ready(
     operation: Operation, connection: Any, domain: Any, inputs: DomainInputs, outputs: DomainOutputs
 ) -> None:
-    """Wait until the guest's probe agent says that it is ready.
+    """Wait until the guest says that it is ready: its probe agent, or cloud-init by its guest agent.
 
     Raises:
-        CreatedButUnhealthy: it is not in time, the guest stopped, or the run was cancelled.
+        CreatedButUnhealthy: it is not in time, its set-up failed, it stopped, or the run was cancelled.
         libvirt.libvirtError: the hypervisor did not answer.
     """
     began = time.monotonic()
@@ -84,88 +78,46 @@ def wait_ready(
     if operation.deadline is not None:
         end = min(end, operation.deadline - 1.0)
 
-    def look() -> Pending | str | None:
-        """Why it will not be ready, None once it is."""
-        state, ready = agent.ask()
-        if ready:
-            return None
+    def look() -> Pending | Heard:
+        """What it said at last."""
+        heard = readiness.ask()
+        if heard.ready or heard.failed is not None:
+            return heard
         if reason := _stopped_because(domain):
-            return reason
+            return Heard(reason)
         now = time.monotonic()
         shown = (now - began) // _REPORT_SECONDS * _REPORT_SECONDS
-        return state if now >= end else Pending(f"waiting for the guest ({shown:.0f} s): {state}")
+        return heard if now >= end else Pending(f"waiting for the guest ({shown:.0f} s): {heard.state}")
 
-    with _Agent(connection, outputs.uuid, operation) as agent:
-        try:
-            state = operation.wait_until(look, first=_FIRST_PAUSE_SECONDS, longest=_LONGEST_PAUSE_SECONDS)
-        except Cancelled:
-            state = "the run was cancelled while it was starting"
-    if state is None:
+    readiness: Readiness = (
+        ByGuestAgent(domain, inputs.name, operation)
+        if inputs.ready == "agent"
+        else ByProbeAgent(connection, outputs.uuid, operation)
+    )
+    try:
+        heard = operation.wait_until(look, first=_FIRST_PAUSE_SECONDS, longest=readiness.longest_pause)
+    except Cancelled:
+        heard = Heard("the run was cancelled while it was starting")
+    finally:
+        readiness.close()
+    if heard.ready:
         return
     waited = f"{time.monotonic() - began:.0f} s"
+    if heard.failed is None:
+        reasons = _reasons(connection, inputs, f"not ready after {waited} (`ready_timeout`): {heard.state}")
+    else:
+        machine = operation.urn.rpartition("::")[2].rpartition("/")[0]
+        reasons = [
+            *map(clean, heard.failed),
+            "cloud-init runs once in the life of a root disk: mend the stack file, then have the disk made anew: "
+            f"pulumi up --replace '**::{machine}/root'",
+        ]
     raise CreatedButUnhealthy(
-        f"the machine '{inputs.name}' is not ready after {waited}: {state}",
+        f"the machine '{inputs.name}' is not ready after {waited}: {clean(heard.state)}",
         id=outputs.uuid,
         outputs=outputs.model_dump(),
-        reasons=_reasons(connection, inputs, f"not ready after {waited} (`ready_timeout`): {state}"),
+        reasons=reasons,
     )
-
-
-class _Heedful:
-    """A channel on which nobody waits after the run was cancelled."""
-
-    def __init__(self, transport: ChannelTransport, operation: Operation) -> None:
-        self._transport = transport
-        self._operation = operation
-        self.send = transport.send
-        self.close = transport.close
-
-    def receive(self, seconds: float) -> bytes:
-        """What arrived within `seconds`, b"" for nothing."""
-        end = time.monotonic() + seconds
-        while not self._operation.cancelled():
-            left = end - time.monotonic()
-            data = self._transport.receive(max(0.0, min(_HEED_SECONDS, left)))
-            if data or left <= _HEED_SECONDS:
-                return data
-        raise ConnectionError("the run was cancelled")
-
-
-class _Agent:
-    """Asks a guest's probe agent how it is, through a channel that is opened again when it breaks."""
-
-    def __init__(self, connection: Any, uuid: str, operation: Operation) -> None:
-        self._connection = connection
-        self._uuid = uuid
-        self._operation = operation
-        self._client: ProbeClient | None = None
-
-    def __enter__(self) -> "_Agent":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._hang_up()
-
-    def ask(self) -> tuple[str, bool]:
-        """What the guest does, in words, and whether it is ready."""
-        try:
-            if self._client is None:
-                transport = _Heedful(ChannelTransport(self._connection, self._uuid), self._operation)
-                self._client = ProbeClient(transport, grace_seconds=_PING_SECONDS)
-        except ProbeFailure as failure:
-            return str(failure), False
-        try:
-            ready = self._client.ping().ready
-        except ProbeFailure as failure:
-            if isinstance(failure.__cause__, ConnectionError):
-                self._hang_up()
-            return "its probe agent does not answer", False
-        return ("it is ready" if ready else "it is still configuring itself"), ready
-
-    def _hang_up(self) -> None:
-        if self._client is not None:
-            self._client.close()
-            self._client = None
 
 
 def _stopped_because(domain: Any) -> str:

@@ -54,7 +54,16 @@ def remove_domain(domain: Any) -> None:
         libvirt.libvirtError: it cannot be removed.
     """
     stop_at_once(domain)
-    _unless_gone(lambda: domain.undefineFlags(UNDEFINE))
+    _unless_gone(lambda: _undefine(domain))
+
+
+def _undefine(domain: Any) -> None:
+    try:
+        domain.undefineFlags(UNDEFINE)
+    except libvirt.libvirtError as error:
+        if error.get_error_code() != libvirt.VIR_ERR_INVALID_ARG:
+            raise
+        domain.undefine()  # the test driver knows none of these flags, and keeps nothing that they are about
 
 
 def stop_at_once(domain: Any) -> None:
@@ -148,7 +157,12 @@ def blank_qcow2(read: Callable[[int, int], bytes]) -> bool:
 
 def _sweep_filters(connection: Any, of_stack: Callable[[str], bool]) -> None:
     """Filters may refer to each other, so try as long as any of them can be removed."""
-    left = [filter for filter in connection.listAllNWFilters() if of_stack(filter.UUIDString())]
+    try:
+        left = [filter for filter in connection.listAllNWFilters() if of_stack(filter.UUIDString())]
+    except libvirt.libvirtError as error:
+        if error.get_error_code() != libvirt.VIR_ERR_NO_SUPPORT:
+            raise
+        return  # a libvirt without packet filters
     while left:
         still = []
         for filter in left:

@@ -84,7 +84,7 @@ class Network(ResourceType[NetworkInputs, NetworkOutputs, Session]):
                 return None
             live = network.XMLDesc(0)
             if recorded:  # a change by hand may be in the running network alone, or only in what the next start uses
-                values, stored = xml_network.parse(live), xml_network.parse(network.XMLDesc(_CONFIG))
+                values, stored = xml_network.parse(live), xml_network.parse(_stored(network))
                 values = {name: _seen(getattr(recorded, name), values[name], stored[name]) for name in values}
                 inputs = NetworkInputs.model_construct(**{**dict(recorded), **values})
         outputs = _outputs(inputs, uuid, xml_network.generation(live) or "", adopted=is_adopted(request))
@@ -139,7 +139,7 @@ def _importable(network: Any, connection: Any = None) -> NetworkInputs:
     what = f"the network '{network.name()}'"
     if not network.isActive():
         raise UserError(f"{what} cannot be imported: it is not running", f"virsh net-start {network.name()}")
-    text = network.XMLDesc(_CONFIG)
+    text = _stored(network)
     if strange := xml_network.undescribed(text):
         raise not_importable(what, f"this type does not describe its settings {', '.join(strange)}")
     pool = stack_pool(connection, network.UUIDString()) if connection else ""
@@ -179,12 +179,22 @@ def _unchanged(network: Any, inputs: NetworkInputs) -> str | None:
     with explained(f"reading the network '{inputs.name}'"):
         if not (network.isActive() and network.isPersistent()):
             return None
-        texts = (network.XMLDesc(0), network.XMLDesc(_CONFIG))
+        texts = (network.XMLDesc(0), _stored(network))
         wanted = xml_network.parse(xml_network.render(inputs, "", stack="", urn="", generation=""))
         if any(canonical(xml_network.parse(text)) != canonical(wanted) for text in texts):
             return None
         network.setAutostart(1)
         return xml_network.generation(texts[0])
+
+
+def _stored(network: Any) -> str:
+    """What the network's next start uses; the test driver has one description for both, and does not know the flag."""
+    try:
+        return str(network.XMLDesc(_CONFIG))
+    except libvirt.libvirtError as error:
+        if error.get_error_code() != libvirt.VIR_ERR_INVALID_ARG:
+            raise
+        return str(network.XMLDesc(0))
 
 
 def _remove(network: Any) -> None:

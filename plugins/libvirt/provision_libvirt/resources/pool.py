@@ -61,7 +61,7 @@ class Pool(ResourceType[PoolInputs, PoolOutputs, Session]):
             if left is not None and left.name() != inputs.name:
                 _remove(left)
                 left = None
-            path = f"{session.config.pool_path.rstrip('/')}/{inputs.name}"
+            path = f"{session.pool_path.rstrip('/')}/{inputs.name}"
             text = xml_storage.pool(inputs.name, uuid, path)
             pool = connection.storagePoolDefineXML(text) if left is None else left
             with taken_back(lambda: _remove(pool, delete=True) if left is None else None):

@@ -178,6 +178,14 @@ def _importable(connection: Any, volume: Any, identity: str) -> SeedInputs:
     return imported(SeedInputs, what, {"pool": pool, "name": name.removesuffix(SEED_SUFFIX), **content})
 
 
+def _starts_alike(request: CreateRequest[SeedInputs] | UpdateRequest[SeedInputs, Any]) -> bool:
+    """Whether nothing changed but the network: cards say themselves when theirs needs a restart."""
+    if not isinstance(request, UpdateRequest):
+        return False
+    now, then = request.inputs, request.old_inputs
+    return (now.meta_data, now.user_data) == (then.meta_data, then.user_data)
+
+
 def _write(
     request: CreateRequest[SeedInputs] | UpdateRequest[SeedInputs, Any], before: SeedOutputs | None
 ) -> SeedOutputs:
@@ -208,6 +216,6 @@ def _write(
             volume_name=name,
             path=path,
             size=len(image),
-            generation=new_generation(),
+            generation=before.generation if before is not None and _starts_alike(request) else new_generation(),
             adopted=before is not None and before.adopted,
         )

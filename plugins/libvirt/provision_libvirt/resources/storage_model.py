@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr
 
-from provision.spi import DESTROYS_DATA, IMMUTABLE, Computed, OwnedInputs, Properties
+from provision.spi import DESTROYS_DATA, IMMUTABLE, Computed, Normalized, OwnedInputs, Properties, Sticky
 from provision_libvirt.resources.native_model import POOL_ONLY_ORDERS, NativeOutputs
 
 Format = Literal["qcow2", "raw"]
@@ -15,6 +15,9 @@ PoolUuid = Annotated[
     POOL_ONLY_ORDERS,
 ]
 VolumeName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$", max_length=200)]
+
+
+BY_CONTENT = Normalized(lambda value: None, "the same content from another place is the same")
 
 
 class PoolInputs(OwnedInputs):
@@ -47,11 +50,27 @@ class MicroSource(Properties):
     digest: Annotated[str, Field(description="Digest of the image (sha256 of kernel and initramfs together).")]
 
 
+class BuiltSource(Properties):
+    """A part of a full image that was built on the machine that runs `provision`."""
+
+    kind: Annotated[Literal["built"], Field(description="A built image.")] = "built"
+    image: Annotated[str, Field(description="Its name.")]
+    part: Annotated[Literal["disk", "kernel", "initrd"], Field(description="Which part.")]
+
+
+class UrlSource(Properties):
+    """A download, checked and kept by the machine that runs `provision`."""
+
+    kind: Annotated[Literal["url"], Field(description="A download.")] = "url"
+    url: Annotated[str, Field(description="Where it is."), BY_CONTENT]
+    digest: Annotated[str, Field(description="SHA-256 of its content.", pattern=r"^[0-9a-f]{64}$")]
+
+
 class FileSource(Properties):
     """A file on the machine that runs `provision`."""
 
     kind: Annotated[Literal["file"], Field(description="A file.")] = "file"
-    path: Annotated[str, Field(description="Path of the file.")]
+    path: Annotated[str, Field(description="Path of the file."), BY_CONTENT]
     digest: Annotated[str, Field(description="SHA-256 of its content.", pattern=r"^[0-9a-f]{64}$")]
 
 
@@ -63,7 +82,7 @@ class BackingSource(Properties):
     format: Annotated[Format, Field(description="Format of the other volume.")]
 
 
-Source = Annotated[MicroSource | FileSource | BackingSource, Field(discriminator="kind")]
+Source = Annotated[MicroSource | BuiltSource | UrlSource | FileSource | BackingSource, Field(discriminator="kind")]
 
 
 class VolumeInputs(OwnedInputs):
@@ -78,6 +97,13 @@ class VolumeInputs(OwnedInputs):
         Field(description="Size that a guest sees; none: that of the source. Grows in place.", gt=0),
     ] = None
     source: Annotated[Source | None, Field(description="First content; none: empty."), DESTROYS_DATA] = None
+    built: Annotated[
+        str | None,
+        Field(description="Of a built image, the digest (SHA-256 over its parts) of the one that was there first."),
+        Sticky(("source",), "refresh"),
+        IMMUTABLE,
+    ] = None
+    refresh: Annotated[bool, Field(description="Use the built image that is there now.")] = False
     cache: Annotated[
         bool,
         Field(description="The content can be made again from the source, and guests do not write to it."),
@@ -87,6 +113,9 @@ class VolumeInputs(OwnedInputs):
         bool | None,
         Field(description="By LUKS, with a key that is made for it and lies only in the hypervisor's libvirt."),
         DESTROYS_DATA,
+    ] = None
+    disposable: Annotated[
+        bool | None, Field(description="What is written to it may be lost: destroying it needs no permission.")
     ] = None
 
 
@@ -129,6 +158,6 @@ class SeedOutputs(NativeOutputs):
         int, Field(description="Size in bytes."), Computed(depends_on=("meta_data", "network_config", "user_data"))
     ]
     generation: Annotated[
-        str, Field(description="New each time the content is written."),
-        Computed(depends_on=("meta_data", "network_config", "user_data")),
+        str, Field(description="New each time something other than the network's configuration is written."),
+        Computed(depends_on=("meta_data", "user_data")),
     ]  # fmt: skip

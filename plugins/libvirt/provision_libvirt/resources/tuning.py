@@ -1,10 +1,13 @@
 """A running domain's part of its host and its protection: what is changed while it runs, and what by a restart."""
 
+import time
 from collections.abc import Mapping
 from typing import Any
 
 import libvirt
 
+from provision.errors import PlatformError
+from provision.spi import Operation, Pending
 from provision_libvirt.resources import cpusets
 from provision_libvirt.resources.domain_model import DomainInputs
 from provision_libvirt.resources.xml_tools import attribute, from_text
@@ -12,7 +15,7 @@ from provision_libvirt.resources.xml_tuning import IO_GROUP, QUOTA_PERIOD_US
 
 RESTARTING = (
     "share_pages", "balloon", "numa_node", "huge_page_kib", "locked",
-    "hide_hypervisor", "nested", "secure_boot", "tpm",
+    "hide_hypervisor", "nested", "secure_boot", "tpm", "memory_encryption",
 )  # fmt: skip
 _MEANS_NOTHING: Mapping[str, Any] = {
     "share_pages": True, "balloon": False, "locked": False,
@@ -21,6 +24,8 @@ _MEANS_NOTHING: Mapping[str, Any] = {
 """Values that ask for what is there anyway, so that nothing of them is written into a definition."""
 _UNLIMITED_KIB = 9_007_199_254_740_991  # VIR_DOMAIN_MEMORY_PARAM_UNLIMITED
 _LIVE = libvirt.VIR_DOMAIN_AFFECT_LIVE
+BALLOON_SECONDS = 60.0
+"""How long a guest's balloon may take to its new size."""
 
 
 def needs_restart(live: Mapping[str, Any], wanted: DomainInputs) -> bool:
@@ -29,6 +34,8 @@ def needs_restart(live: Mapping[str, Any], wanted: DomainInputs) -> bool:
         value = getattr(wanted, name)
         if live[name] != (None if value == _MEANS_NOTHING.get(name) else value):
             return True
+    if live["firmware"] != ("uefi" if wanted.firmware and not wanted.secure_boot else None):
+        return True
     if wanted.confinement not in (None, live["confinement"]):
         return True
     # What weight it would have without one only the hypervisor's kernel knows.
@@ -55,6 +62,51 @@ def change(domain: Any, live: Mapping[str, Any], wanted: DomainInputs) -> None:
     if (wanted.disk_iops, wanted.disk_bytes_s) != (live["disk_iops"], live["disk_bytes_s"]):
         _limit_disks(domain, wanted)
     _pin(domain, live, wanted)
+
+
+def balloon_aim(domain: Any, live: Mapping[str, Any], config: int | None) -> int | None:
+    """What a balloon leaves the guest, or is about to: a guest takes its time, and one that just started has it all.
+
+    Raises:
+        libvirt.libvirtError: it cannot be read.
+    """
+    most = int(live["memory_mib"])
+    now = _balloon_mib(domain, most)
+    return config if config is not None and now > config else (now if now < most else None)
+
+
+def _balloon_mib(domain: Any, most: int) -> int:
+    """What the guest has by its balloon; the description of a running domain is late with it."""
+    return int(domain.memoryStats().get("actual", most * 1024)) // 1024
+
+
+def change_balloon(operation: Operation, domain: Any, wanted: DomainInputs) -> None:
+    """Let the balloon take or give back memory, and wait until it has.
+
+    Raises:
+        libvirt.libvirtError: the hypervisor refuses.
+        PlatformError: the guest's balloon does not get there in time.
+        Cancelled: the run was cancelled meanwhile.
+    """
+    aim = wanted.balloon_mib or wanted.memory_mib
+    if aim == _balloon_mib(domain, wanted.memory_mib):
+        return
+    domain.setMemoryFlags(aim * 1024, _LIVE)
+    end = time.monotonic() + BALLOON_SECONDS
+
+    def look() -> Pending | int:
+        has = _balloon_mib(domain, wanted.memory_mib)
+        if has == aim or time.monotonic() >= end:
+            return has
+        return Pending(f"waiting for the guest's balloon: {has} MiB, to be {aim} MiB")
+
+    has = operation.wait_until(look, longest=1.0)
+    if has != aim:
+        raise PlatformError(
+            f"the guest of the machine '{wanted.name}' has {has} MiB of memory after {BALLOON_SECONDS:.0f} s, not "
+            f"{aim} MiB: its balloon did not follow",
+            "see that the guest has a driver for virtio balloons and can spare the memory, then run again",
+        )
 
 
 def _limit_disks(domain: Any, wanted: DomainInputs) -> None:
@@ -100,6 +152,8 @@ def as_recorded(domain: Any, values: dict[str, Any], recorded: DomainInputs) -> 
     for name, nothing in _MEANS_NOTHING.items():
         if found[name] is None and getattr(recorded, name) == nothing:
             found[name] = nothing
+    if recorded.firmware and found["secure_boot"]:
+        found["firmware"] = recorded.firmware
     if recorded.confinement is None:  # the hypervisor's default is not of the machine's making
         found["confinement"] = None
     for name in ("vcpu_pins", "emulator_pin"):

@@ -3,18 +3,21 @@
 import contextlib
 import hashlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import libvirt
 
-from provision.errors import PlatformError, UserError
+from provision.errors import EnvironmentProblem, PlatformError, UserError
 from provision.spi import Cancelled, Operation, Pending
 from provision_libvirt import micro, session
+from provision_libvirt.cloud import CloudImage, build_command, find
+from provision_libvirt.cloud.fetch import fetch, shown
+from provision_libvirt.cloud.header import virtual_size
 from provision_libvirt.resources import xml_storage
-from provision_libvirt.resources.storage_model import FileSource, MicroSource
+from provision_libvirt.resources.storage_model import BuiltSource, FileSource, MicroSource, UrlSource
 
 _CHUNK = 1 << 20
 _REFRESH_SECONDS = 120.0
@@ -30,16 +33,37 @@ class LocalSource:
     digest: str | None
 
 
-def local_source(source: object, report: Callable[[str], None]) -> LocalSource | None:
-    """The local file of a volume's source, None for a source that is no file; makes the micro image when needed.
+def local_source(
+    source: object, operation: Operation, format: str, name: str, built: str | None = None
+) -> LocalSource | None:
+    """The local file of a volume's source, None for a source that is no file.
+
+    Makes the micro image, and downloads, when needed.
+
+    Args:
+        source: of the volume.
+        operation: gets the progress, and says when to stop.
+        format: that the file must have.
+        name: of the image, for messages.
+        built: the digest that a built image must have.
 
     Raises:
-        UserError: the file cannot be read.
-        PlatformError: the micro image of this machine is not the one that was planned.
-        EnvironmentProblem: the micro image cannot be made here.
+        UserError: the file cannot be read, is not what it should be, or refers to other files.
+        PlatformError: the image that was built on this machine is not the one that was planned.
+        EnvironmentProblem: the micro image cannot be made here, or a full one has not been built.
+        RetriableError: the download broke off.
+        Cancelled: the run was cancelled during a download.
     """
+    if isinstance(source, BuiltSource):
+        return _built(source, built)
+    if isinstance(source, UrlSource):
+        try:
+            path = fetch(source.url, source.digest, report=operation.report, cancelled=operation.cancelled)
+        except InterruptedError:
+            raise Cancelled(f"downloading {shown(source.url)}") from None
+        return _file(path, source.digest, format, name)
     if isinstance(source, MicroSource):
-        image = micro.build(progress=report)
+        image = micro.build(progress=operation.report)
         if image.digest != source.digest:
             raise PlatformError(
                 f"the micro image of this machine ({image.digest[:12]}) is not the planned one ({source.digest[:12]})",
@@ -48,14 +72,43 @@ def local_source(source: object, report: Callable[[str], None]) -> LocalSource |
         path = image.kernel if source.kind == "micro-kernel" else image.initrd
         return LocalSource(path, path.stat().st_size, None)
     if isinstance(source, FileSource):
-        path = Path(source.path).expanduser()
-        try:
-            return LocalSource(path, path.stat().st_size, source.digest)
-        except OSError as error:
-            raise UserError(
-                f"the image {path} cannot be read: {error.strerror}", "check the path in the file"
-            ) from None
+        return _file(Path(source.path).expanduser(), source.digest, format, name)
     return None
+
+
+def _file(path: Path, digest: str, format: str, name: str) -> LocalSource:
+    try:
+        if format == "qcow2":  # what is raw may be a kernel; of disks translation asks
+            virtual_size(path, format, name)
+        return LocalSource(path, path.stat().st_size, digest)
+    except OSError as error:
+        raise UserError(f"the image {path} cannot be read: {error.strerror}", "check the path in the file") from None
+
+
+def built_image(name: str) -> CloudImage:
+    """The image of that name that was built on this machine.
+
+    Raises:
+        EnvironmentProblem: none was.
+    """
+    image = find(name)
+    if image is None:
+        raise EnvironmentProblem(
+            f"the image '{name}' has not been built on this machine", f"run: {build_command(name)}"
+        )
+    return image
+
+
+def _built(source: BuiltSource, digest: str | None) -> LocalSource:
+    image = find(source.image, digest=digest) or built_image(source.image)
+    if digest is not None and image.digest != digest:
+        raise PlatformError(
+            f"the image '{source.image}' of this machine ({image.digest[:12]}) is not the one that the stack was made "
+            f"with ({digest[:12]})",
+            "run where that one was built, or take the one that is here: 'refresh: true' at its source under 'images'",
+        )
+    path = image.part(source.part)
+    return LocalSource(path, path.stat().st_size, None)
 
 
 def upload(
@@ -99,18 +152,19 @@ def write(connection: Any, pool: Any, name: str, chunks: Iterator[bytes], *, mod
 
 
 def _chunks(source: LocalSource, operation: Operation) -> Iterator[bytes]:
-    digest = hashlib.sha256()
+    digest = None if source.digest is None else hashlib.sha256()
     sent = 0
     with source.path.open("rb") as file:
         while chunk := file.read(_CHUNK):
             if operation.cancelled():
                 raise Cancelled
-            digest.update(chunk)
+            if digest is not None:
+                digest.update(chunk)
             yield chunk
             sent += len(chunk)
             if source.size > _REPORT_BYTES and sent % _REPORT_BYTES < _CHUNK:
                 operation.report(f"uploading {source.path.name}: {sent * 100 // source.size} %")
-    if source.digest is not None and digest.hexdigest() != source.digest:
+    if digest is not None and digest.hexdigest() != source.digest:
         raise UserError(
             f"the image {source.path} is not the planned one: its SHA-256 is {digest.hexdigest()}",
             "run the update again, so that it is planned with the file as it is now",

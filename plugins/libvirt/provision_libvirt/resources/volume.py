@@ -11,8 +11,10 @@ from provision.spi import (
     Checked,
     CheckFailure,
     CheckRequest,
+    ChoiceRequest,
     Created,
     CreateRequest,
+    DataLoss,
     DeleteRequest,
     Listed,
     ListRequest,
@@ -31,7 +33,7 @@ from provision_libvirt.resources.importing import is_adopted
 from provision_libvirt.resources.leftovers import CACHE_SUFFIX
 from provision_libvirt.resources.native_model import VolumeQuery
 from provision_libvirt.resources.storage_model import BackingSource, VolumeInputs, VolumeOutputs
-from provision_libvirt.resources.upload import LocalSource, local_source, upload
+from provision_libvirt.resources.upload import LocalSource, built_image, local_source, upload
 from provision_libvirt.resources.volume_finding import DIGEST_SHOWN, find_volume, importable_volume, list_volumes
 from provision_libvirt.resources.xml_tools import attribute, from_text, owner_of
 from provision_libvirt.session import Session, best_effort, explained
@@ -67,11 +69,26 @@ class Volume(ResourceType[VolumeInputs, VolumeOutputs, Session]):
             return Checked(inputs, (CheckFailure("encrypted", reason),))
         return Checked(inputs)
 
+    def choose(self, request: ChoiceRequest) -> str | None:
+        """The image that is built here now; a volume of anything else has nothing to choose."""
+        source = request.inputs.get("source")
+        kind = source.get("kind") if isinstance(source, Mapping) else getattr(source, "kind", None)
+        if kind != "built":
+            return None
+        name = source["image"] if isinstance(source, Mapping) else getattr(source, "image", "")
+        return built_image(str(name)).digest
+
+    def loses_data(self, inputs: VolumeInputs) -> DataLoss:
+        """A cache holds nothing of its own; a machine's boot disk lies over one and has no other life than its own."""
+        if inputs.cache or inputs.disposable:
+            return DataLoss.NEVER
+        return DataLoss.REMOVED if isinstance(inputs.source, BackingSource) else DataLoss.REPLACED
+
     def create(self, request: CreateRequest[VolumeInputs]) -> Created[VolumeOutputs]:
         """Make the volume with its first content, or take over the one that is there."""
         inputs = request.inputs
         name = volume_name(inputs)
-        source = local_source(inputs.source, request.operation.report)
+        source = local_source(inputs.source, request.operation, inputs.format, inputs.name, inputs.built)
         doing = f"making the volume '{name}' in the pool '{inputs.pool}'"
         with request.operation.session.own() as connection, explained(doing):
             pool = own_pool(connection, inputs.pool, inputs)
@@ -172,7 +189,7 @@ def volume_name(inputs: VolumeInputs) -> str:
     """The name in the pool: that of a cache names its content too, so that it can be trusted when it is found."""
     if not inputs.cache:
         return inputs.name
-    digest = getattr(inputs.source, "digest", "")
+    digest = inputs.built or getattr(inputs.source, "digest", "")
     return f"{inputs.name}-{digest[:DIGEST_SHOWN]}{CACHE_SUFFIX}" if digest else f"{inputs.name}{CACHE_SUFFIX}"
 
 
@@ -188,10 +205,16 @@ def _make(
         return upload(connection, pool, name, source, readable=inputs.cache, operation=request.operation)
     backing = (inputs.source.path, inputs.source.format) if isinstance(inputs.source, BackingSource) else None
     capacity = inputs.capacity_bytes
+    if backing is not None:
+        least = int(connection.storageVolLookupByPath(backing[0]).info()[1])
+        if capacity is not None and capacity < least:
+            raise PlatformError(
+                f"the disk '{name}' would have {capacity} bytes, and its image has {least}",
+                f"ask for at least {-(-least // (1 << 20))}MiB, or leave the size out",
+            )
+        capacity = capacity or least
     if capacity is None:
-        if backing is None:
-            raise PlatformError(f"the empty volume '{name}' needs a size")
-        capacity = int(connection.storageVolLookupByPath(backing[0]).info()[1])
+        raise PlatformError(f"the empty volume '{name}' needs a size")
     if not inputs.encrypted:
         return pool.createXML(xml_storage.volume(name, inputs.format, capacity, backing), 0)
     directory = from_text(pool.XMLDesc(0)).findtext("target/path", "")

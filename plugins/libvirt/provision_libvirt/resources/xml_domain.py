@@ -1,16 +1,17 @@
 """Domains in libvirt's XML, both ways."""
 
-import string
 from collections.abc import Sequence
 from typing import Any
 
 from provision_libvirt.resources.domain_model import Disk, DomainInputs, Nic
 from provision_libvirt.resources.xml_filter import parameters_of, reference_element
+from provision_libvirt.resources.xml_places import letters
 from provision_libvirt.resources.xml_protection import (
     add_cpu_features,
     add_features,
     add_firmware,
     add_label,
+    add_launch_security,
     add_tpm,
     protection_of,
 )
@@ -37,7 +38,8 @@ from provision_libvirt.resources.xml_tuning import (
 
 CHANNEL = "org.provision.probe.0"
 GUEST_AGENT = "org.qemu.guest_agent.0"
-_CPU_MODES = {"kvm": "host-passthrough", "qemu": "maximum"}
+_GENERATION, _DISK, _NIC = (f"{{{NAMESPACE}}}{name}" for name in ("generation", "disk", "nic"))
+_CPU_MODES = {"kvm": "host-passthrough", "qemu": "maximum", "test": "maximum"}
 
 
 def render(inputs: DomainInputs, uuid: str, *, stack: str, urn: str, console_path: str | None) -> str:
@@ -45,11 +47,10 @@ def render(inputs: DomainInputs, uuid: str, *, stack: str, urn: str, console_pat
     root = element("domain", type=inputs.accelerator)
     add(root, "name", inputs.name)
     add(root, "uuid", uuid)
-    owner = owner_element(stack, urn, pool=inputs.pool, machine=inputs.machine)
-    for generation in inputs.generations:
-        add(owner, f"{{{NAMESPACE}}}generation", generation)
-    add(root, "metadata").append(owner)
+    add(root, "metadata").append(owner_mark(inputs, stack=stack, urn=urn))
     add(root, "memory", str(inputs.memory_mib), unit="MiB")
+    if inputs.balloon_mib is not None:
+        add(root, "currentMemory", str(inputs.balloon_mib), unit="MiB")
     add_tuning(root, inputs)
     add(root, "vcpu", str(inputs.vcpus))
     os = add(root, "os")
@@ -70,14 +71,27 @@ def render(inputs: DomainInputs, uuid: str, *, stack: str, urn: str, console_pat
     add(root, "on_crash", "destroy")
     _devices(add(root, "devices"), inputs, console_path)
     add_label(root, inputs)
+    add_launch_security(root, inputs)
     return to_text(root)
+
+
+def owner_mark(inputs: DomainInputs, *, stack: str, urn: str) -> Element:
+    """Whose the machine is, and of what making everything is that it uses."""
+    owner = owner_element(stack, urn, pool=inputs.pool, machine=inputs.machine)
+    for generation in inputs.generations:
+        add(owner, _GENERATION, generation)
+    for disk in inputs.disks:
+        if disk.generation is not None:
+            add(owner, _DISK, path=disk.path, generation=disk.generation)
+    for nic in inputs.nics:
+        if nic.generation is not None or nic.settings is not None:
+            add(owner, _NIC, mac=nic.mac, generation=nic.generation, settings=nic.settings)
+    return owner
 
 
 def _devices(devices: Element, inputs: DomainInputs, console_path: str | None) -> None:
     for position, disk in enumerate(inputs.disks):
-        made = _disk(position, disk.path, disk.format, disk.serial, disk.secret)
-        add_io_limits(made, inputs)
-        devices.append(made)
+        devices.append(disk_element(position, disk, inputs))
     if inputs.seed:
         seed = _disk(len(inputs.disks), inputs.seed, "raw", None)
         add(seed, "readonly")
@@ -96,33 +110,34 @@ def _devices(devices: Element, inputs: DomainInputs, console_path: str | None) -
     add_balloon(devices, inputs)
 
 
+def disk_element(position: int, disk: Disk, inputs: DomainInputs) -> Element:
+    """A disk; `position` stands for the letter under which the guest first sees it."""
+    made = _disk(position, disk.path, disk.format, disk.serial, disk.secret)
+    add_io_limits(made, inputs)
+    return made
+
+
 def _disk(position: int, path: str, format: str, serial: str | None, secret: str | None = None) -> Element:
     disk = element("disk", type="file", device="disk")
     add(disk, "driver", name="qemu", type=format, discard="unmap" if format == "qcow2" else None)
     source = add(disk, "source", file=path)
     if secret:
         add(add(source, "encryption", format="luks"), "secret", type="passphrase", uuid=secret)
-    add(disk, "target", dev=f"vd{_letters(position)}", bus="virtio")
+    add(disk, "target", dev=f"vd{letters(position)}", bus="virtio")
     if serial:
         add(disk, "serial", serial)
     return disk
 
 
-def _letters(position: int) -> str:
-    """a, b, …, z, aa, ab, … as Linux counts disks."""
-    letters = ""
-    position += 1
-    while position:
-        position, rest = divmod(position - 1, 26)
-        letters = string.ascii_lowercase[rest] + letters
-    return letters
-
-
 def nic_element(nic: Nic) -> Element:
     """A network card."""
-    made = element("interface", type="network")
+    made = element("interface", type="user" if nic.user else "network")
     add(made, "mac", address=nic.mac)
-    add(made, "source", network=nic.network)
+    if nic.user:
+        address, _, prefix = nic.user.partition("/")
+        add(made, "ip", family="ipv4", address=address, prefix=prefix)
+    else:
+        add(made, "source", network=nic.network)
     add(made, "model", type="virtio")
     if nic.filter:
         made.append(reference_element(nic.filter, nic.parameters))
@@ -131,18 +146,23 @@ def nic_element(nic: Nic) -> Element:
     if nic.isolated:
         add(made, "port", isolated="yes")
     add(made, "rom", enabled="no")
+    if not nic.connected:
+        add(made, "link", state="down")
     add_bandwidth(made, nic)
     return made
 
 
-def live_nic_with_filter(text: str, nic: Nic) -> str | None:
-    """The interface of a running domain's description with the MAC of `nic`, its filter made that of `nic`."""
+def live_nic_changed(text: str, nic: Nic) -> str | None:
+    """The interface of a running domain's description with the MAC of `nic`, with the filter and cable of `nic`."""
     for found in from_text(text).iterfind("devices/interface"):
         if attribute(found, "mac", "address") == nic.mac:
             for reference in found.findall("filterref"):
                 found.remove(reference)
             if nic.filter:
                 found.append(reference_element(nic.filter, nic.parameters))
+            for link in found.findall("link"):
+                found.remove(link)
+            add(found, "link", state="up" if nic.connected else "down")
             return to_text(found)
     return None
 
@@ -156,19 +176,18 @@ def parse(text: str) -> dict[str, Any]:
     return {
         "name": root.findtext("name", ""),
         "pool": "" if owner is None else owner.get("pool", ""),
-        "memory_mib": _memory_mib(root),
+        "memory_mib": kib(root.find("memory")) // 1024,
+        "balloon_mib": _balloon_mib(root),
         "vcpus": _vcpus(root),
         "accelerator": root.get("type", ""),
         "machine": attribute(root, "os/type", "machine") or "",
         "kernel": root.findtext("os/kernel"),
         "initrd": root.findtext("os/initrd"),
         "cmdline": root.findtext("os/cmdline"),
-        "disks": [_read_disk(disk) for disk in disks if disk not in seeds],
+        "disks": [_read_disk(disk, owner) for disk in disks if disk not in seeds],
         "seed": attribute(seeds[0], "source", "file") if seeds else None,
-        "nics": [_read_nic(nic) for nic in root.iterfind("devices/interface")],
-        "generations": []
-        if owner is None
-        else [found.text or "" for found in owner.findall(f"{{{NAMESPACE}}}generation")],
+        "nics": [_read_nic(nic, owner) for nic in root.iterfind("devices/interface")],
+        "generations": [] if owner is None else [found.text or "" for found in owner.findall(_GENERATION)],
         "probe_channel": any(
             attribute(channel, "target", "name") == CHANNEL for channel in root.iterfind("devices/channel")
         ),
@@ -178,9 +197,10 @@ def parse(text: str) -> dict[str, Any]:
     }
 
 
-def _memory_mib(root: Element) -> int:
-    current = root.find("currentMemory")
-    return kib(root.find("memory") if current is None else current) // 1024
+def _balloon_mib(root: Element) -> int | None:
+    """What the balloon leaves; None when that is everything."""
+    current, most = (kib(root.find(tag)) // 1024 for tag in ("currentMemory", "memory"))
+    return current if 0 < current < most else None
 
 
 def _vcpus(root: Element) -> int:
@@ -188,28 +208,52 @@ def _vcpus(root: Element) -> int:
     return 1 if found is None else int(found.get("current") or found.text or "1")
 
 
-def _read_disk(disk: Element) -> Disk:
+def _marked(owner: Element | None, tag: str, name: str, value: str) -> Element:
+    """What the owner's mark says of a device."""
+    marks = () if owner is None else owner.findall(tag)
+    return next((mark for mark in marks if mark.get(name) == value), element(tag))
+
+
+def _read_disk(disk: Element, owner: Element | None) -> Disk:
     source = disk.find("source")
     path = "" if source is None else next((value for name, value in source.attrib.items() if name != "index"), "")
     kind = attribute(disk, "driver", "type")
     secret = attribute(disk, "source/encryption/secret", "uuid") or attribute(disk, "encryption/secret", "uuid")
     return Disk.model_construct(
-        path=path, format="raw" if kind == "raw" else "qcow2", serial=disk.findtext("serial"), secret=secret
+        path=path,
+        format="raw" if kind == "raw" else "qcow2",
+        serial=disk.findtext("serial"),
+        secret=secret,
+        generation=_marked(owner, _DISK, "path", path).get("generation"),
     )
 
 
-def _read_nic(nic: Element) -> Nic:
+def _read_nic(nic: Element, owner: Element | None) -> Nic:
     reference = nic.find("filterref")
+    mac = (attribute(nic, "mac", "address") or "").lower()
+    mark = _marked(owner, _NIC, "mac", mac)
     mtu = attribute(nic, "mtu", "size")
     return Nic.model_construct(
         network=attribute(nic, "source", "network") or "",
-        mac=(attribute(nic, "mac", "address") or "").lower(),
+        mac=mac,
+        user=_user_prefix(nic),
         filter=None if reference is None else reference.get("filter"),
         parameters={} if reference is None else parameters_of(reference),
         mtu=int(mtu) if mtu else None,
         isolated=True if attribute(nic, "port", "isolated") == "yes" else None,
+        connected=attribute(nic, "link", "state") != "down",
+        generation=mark.get("generation"),
+        settings=mark.get("settings"),
         **bandwidth_of(nic),
     )
+
+
+def _user_prefix(nic: Element) -> str | None:
+    """The prefix of a card with user-mode networking, which is libslirp's own where none is written."""
+    if nic.get("type") != "user":
+        return None
+    found = nic.find("ip[@family='ipv4']")
+    return "10.0.2.0/24" if found is None else f"{found.get('address')}/{found.get('prefix')}"
 
 
 def used_filters(texts: Sequence[str]) -> set[str]:
@@ -246,6 +290,6 @@ def _parts(root: Element) -> set[str]:
         if kind != "disk" or bus != "virtio" or disk.get("type") != "file":
             found.add(f"devices/disk of the kind {disk.get('type')}/{kind} on {bus}")
     for nic in root.iterfind("devices/interface"):
-        if nic.get("type") != "network":
+        if nic.get("type") not in ("network", "user"):
             found.add(f"devices/interface of the kind {nic.get('type')}")
     return found

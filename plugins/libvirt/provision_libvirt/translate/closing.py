@@ -32,10 +32,11 @@ def own_addresses(stack: Stack, family: int, further: Sequence[str]) -> tuple[st
     return tuple(dict.fromkeys([*found, *(one for one in further if (":" in one) == (family == 6))]))
 
 
-def inside(stack: Stack, family: int, further: Sequence[str]) -> tuple[str, ...]:
-    """All that is not outside: the stack's networks and the hypervisor."""
+def inside(stack: Stack, family: int, further: Sequence[str], elsewhere: Sequence[str] = ()) -> tuple[str, ...]:
+    """All that is not outside: the stack's networks, also those on other hypervisors, and the hypervisor."""
     prefixes = [network.cidr if family == 4 else network.cidr6 for network in stack.networks.values()]
     known = [str(prefix) for prefix in prefixes if prefix is not None]
+    known += [prefix for prefix in elsewhere if (":" in prefix) == (family == 6)]
     return (*known, *own_addresses(stack, family, further))
 
 
@@ -47,14 +48,24 @@ def has_anything_to_close(stack: Stack, policy: Policy, place: NicPlace) -> bool
     return isinstance(policy, NoHostAccessPolicy) and any(own)
 
 
-def closing_rules(stack: Stack, policy: Policy, families: Sequence[int], further: Sequence[str]) -> Iterator[Rule]:
-    """Rules of the filter that closes what the policy says, both ways; `further` are addresses of the hypervisor."""
+def closing_rules(
+    stack: Stack, policy: Policy, families: Sequence[int], further: Sequence[str], elsewhere: Sequence[str] = ()
+) -> Iterator[Rule]:
+    """Rules of the filter that closes what the policy says, both ways.
+
+    Args:
+        stack: what the file says.
+        policy: what closes.
+        families: IP versions that the stack has.
+        further: addresses of the hypervisor.
+        elsewhere: prefixes of the stack's networks on other hypervisors.
+    """
     match policy:
         case MetadataPolicy() if 4 in families:
             yield rule("drop", "out", at.CLOSED, "all", dstipaddr=METADATA, state="NEW")
         case NoInternetPolicy():
             for family in families:
-                prefixes = public(family, inside(stack, family, further))
+                prefixes = public(family, inside(stack, family, further, elsewhere))
                 for text in ranges(prefixes):
                     yield rule("drop", "out", at.CLOSED, _ALL[family], **prefix_attributes("dst", text))
                 if _lone_packets_pass(stack):

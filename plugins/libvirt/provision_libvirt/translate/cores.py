@@ -28,9 +28,10 @@ class Want:
         vcpus: how many CPUs, one for each virtual one.
         emulator: one more, for the emulator's threads.
         one_node: all from one NUMA node, with `memory_mib`.
-        smt: `share` (threads of a core may go to several machines), `isolate` (one thread of each core, the others
-            idle) or `require` (whole cores with several threads).
+        smt: `share` (threads of a core may go to several machines), `whole` (they may not), `isolate` (one thread of
+            each core, the others idle) or `require` (whole cores with several threads).
         memory_mib: its memory.
+        node: the NUMA node that it must be on; None for any.
     """
 
     machine: str
@@ -40,6 +41,7 @@ class Want:
     one_node: bool
     smt: str
     memory_mib: int
+    node: int | None = None
 
     @property
     def threads(self) -> int:
@@ -104,7 +106,7 @@ class Host:
             if chosen is None:
                 raise NotEnough(self._short(want, self.cores, "the hypervisor"))
             return self._take(want, chosen, None)
-        for node in sorted(self.memory_mib):
+        for node in sorted(self.memory_mib) if want.node is None else [want.node]:
             used = self.used_mib.get(node, 0)
             chosen = self._choose(want, [core for core in self.cores if core.node == node])
             if chosen is not None and used + want.memory_mib <= self.memory_mib[node]:
@@ -148,6 +150,8 @@ class Host:
 
     def _short_nodes(self, want: Want) -> Iterator[str]:
         for node, memory in sorted(self.memory_mib.items()):
+            if want.node not in (None, node):
+                continue
             cores = [core for core in self.cores if core.node == node]
             if self._choose(want, cores) is None:
                 yield self._short(want, cores, f"NUMA node {node}")

@@ -5,9 +5,11 @@ end), its network's filter, and one filter for each policy, direction and IP ver
 once in the policy's filter, never once per pair.
 """
 
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from hashlib import sha256
 
 from provision.models import Internet, Policy, Posture, Stack, TrafficPolicy
 from provision.packets import Service
@@ -15,7 +17,7 @@ from provision.spi import Decision, GraphBuilder, Node, Output, Verdict
 from provision_libvirt.resources import Filter
 from provision_libvirt.translate import priorities as at
 from provision_libvirt.translate.basis import base6_rules, base_rules, leases, own_rules
-from provision_libvirt.translate.closing import CLOSING, closing_rules, has_anything_to_close
+from provision_libvirt.translate.closing import CLOSING, METADATA, closing_rules, has_anything_to_close
 from provision_libvirt.translate.groups import Group, Reach, group_rules
 from provision_libvirt.translate.hostside import host_address
 from provision_libvirt.translate.lookup import Places, Policies, SidedPolicy
@@ -26,6 +28,7 @@ from provision_libvirt.translate.sides import NicPlace, Side, side, way_out
 from provision_libvirt.translate.steps import Steps
 
 _DNS = (Service.parse("udp/53"), Service.parse("tcp/53"))
+_TIME = (Service.parse("udp/123"),)
 _FAMILIES = (4, 6)
 _IP = {4: "ip", 6: "ipv6"}
 _ALL = {4: "all", 6: "all-ipv6"}
@@ -42,6 +45,7 @@ class Filters:
         places: every NIC of the stack.
         host_addresses: addresses of the hypervisor beyond the stack's networks, as far as they are known.
         pool: the pool's node, on which everything depends.
+        elsewhere: prefixes of the stack's networks on other hypervisors, which are not outside.
     """
 
     stack: Stack
@@ -51,6 +55,7 @@ class Filters:
     decisions: Mapping[str, Decision]
     host_addresses: Sequence[str]
     pool: Node
+    elsewhere: Sequence[str] = ()
     _groups: dict[tuple[str, str], Node | None] = field(default_factory=dict)
     _networks: dict[str, Node] = field(default_factory=dict)
     _base: dict[int, Node] = field(default_factory=dict)
@@ -75,6 +80,7 @@ class Filters:
             for name, policy in self._enforced()
             if isinstance(policy, CLOSING)
         ]
+        self._whole = self._open or self._steps.needed or bool(self._closing)
 
     def _enforced(self) -> Iterator[tuple[str, Policy]]:
         for name, policy in self.stack.isolation.policies.items():
@@ -119,7 +125,7 @@ class Filters:
     def _closed_for_good(self, place: NicPlace) -> Iterator[Node]:
         for name, policy, machines in self._closing:
             if machines.named(place) and has_anything_to_close(self.stack, policy, place):
-                rules = partial(closing_rules, self.stack, policy, self._present, self.host_addresses)
+                rules = partial(closing_rules, self.stack, policy, self._present, self.host_addresses, self.elsewhere)
                 node = self._shared(name, "closed", rules)
                 if node is not None:
                     yield node
@@ -129,9 +135,7 @@ class Filters:
             part = "base" if family == 4 else "base6"
             rules = list(base_rules(self._open) if family == 4 else base6_rules())
             self._base[family] = self.builder.add(
-                Filter,
-                f"filter-{part}",
-                {"pool": self._in, "name": self.names.filter("filter", part), "rules": rules},
+                Filter, f"filter-{part}", self._inputs(self.names.filter("filter", part), rules)
             )
         return self._base[family]
 
@@ -140,11 +144,7 @@ class Filters:
             self._networks[name] = self.builder.add(
                 Filter,
                 f"networks/{name}/filter",
-                {
-                    "pool": self._in,
-                    "name": self.names.filter("network", name),
-                    "rules": list(self._network_rules(name)),
-                },
+                self._inputs(self.names.filter("network", name), list(self._network_rules(name))),
                 parent=f"networks/{name}",
             )
         return self._networks[name]
@@ -158,9 +158,9 @@ class Filters:
             if host is not None:
                 if services.dhcp and family == 4:
                     yield from leases(host)
-                yield from self._dns(host, family)
+                yield from self._offered(host, family)
                 if self._open:
-                    yield from self._closed(host, family)
+                    yield from self._closed(name, host, family)
                 if way_out(self.stack, name) is not Internet.NONE and family == 4:
                     # Errors of the hypervisor's own routing ("fragmentation needed"); this layer knows no ICMP types.
                     yield rule("accept", "in", at.EXPLICIT, "ip", protocol="icmp", srcipaddr=host)
@@ -180,24 +180,28 @@ class Filters:
                 if far is not None:
                     yield rule("accept", "in", at.INSIDE, _IP[family], **prefix_attributes("src", far))
 
-    def _dns(self, host: str, family: int) -> Iterator[Rule]:
-        if self.stack.isolation.services.dns:
-            for service in _DNS:
-                yield from stateful(service, family, "out", host, at.EXPLICIT)
-                yield from stateless(service, family, "out", host, at.EXPLICIT)
+    def _offered(self, host: str, family: int) -> Iterator[Rule]:
+        """What the hypervisor offers on a network, and is switched on."""
+        services = self.stack.isolation.services
+        for service in (*(_DNS if services.dns else ()), *(_TIME if services.ntp else ())):
+            yield from stateful(service, family, "out", host, at.EXPLICIT)
+            yield from stateless(service, family, "out", host, at.EXPLICIT)
 
-    def _closed(self, host: str, family: int) -> Iterator[Rule]:
+    def _closed(self, name: str, host: str, family: int) -> Iterator[Rule]:
         """With `default: allow`, what is not switched on stays closed all the same."""
         services = self.stack.isolation.services
         suffix = "-ipv6" if family == 6 else ""
+        priority = at.CLOSED_SERVICES if self._steps.needed else at.EXPLICIT
         for wanted, ports in (
             (services.dhcp, (("udp", "67"), ("udp", "547"))),
             (services.dns, (("udp", "53"), ("tcp", "53"))),
             (services.ntp, (("udp", "123"),)),
         ):
             for protocol, port in () if wanted else ports:
-                priority = at.CLOSED_SERVICES if self._steps.needed else at.EXPLICIT
                 yield rule("drop", "out", priority, f"{protocol}{suffix}", dstipaddr=host, dstportstart=port)
+        if family == 4 and not services.metadata and way_out(self.stack, name) is not Internet.NONE:
+            # No libvirt has one, but a hypervisor that is itself a machine of a cloud leads to the cloud's.
+            yield rule("drop", "out", priority, "tcp", dstipaddr=METADATA, dstportstart="80", state="NEW")
 
     def _opened(self, name: str, family: int, prefix: str) -> Iterator[Rule]:
         """`default: allow`: everything passes, as far as the network's own way out goes."""
@@ -308,6 +312,7 @@ class Filters:
             reach=reach,
             members=[address for place in members if (address := place.ip(family)) is not None],
             host_addresses=tuple(a for a in self.host_addresses if (":" in a) == (family == 6)),
+            elsewhere=tuple(prefix for prefix in self.elsewhere if (":" in prefix) == (family == 6)),
         )
 
     def _shared(self, policy: str, part: str, rules: Callable[[], Iterable[Rule]]) -> Node | None:
@@ -322,9 +327,22 @@ class Filters:
         return self.builder.add(
             Filter,
             f"isolation/{policy}/{part}",
-            {"pool": self._in, "name": self.names.filter("isolation", policy, part), "rules": rules},
+            self._inputs(self.names.filter("isolation", policy, part), rules),
             parent=f"isolation/{policy}",
         )
+
+    def _inputs(self, name: str, rules: list[Rule]) -> dict[str, object]:
+        """Of a filter that NICs share.
+
+        Where nothing but an allow lets a packet pass, shared filters change in place, in any order: what is allowed
+        neither before nor after is allowed by no mixture of both. Where something denies, a mixture may lack the old
+        denial and the new one: there each change makes a new filter, and a NIC goes from all old ones to all new ones
+        in the one step in which its own filter changes.
+        """
+        made: dict[str, object] = {"pool": self._in, "name": name, "rules": rules}
+        if self._whole:
+            made["content"] = sha256(json.dumps(rules, sort_keys=True).encode()).hexdigest()[:16]
+        return made
 
     def _places_of(self, peers: Side, family: int, reach: Reach | None) -> list[NicPlace]:
         """NICs of the machines that are meant by name, where `reach` gets to (None: all of them)."""

@@ -36,6 +36,7 @@ class Group:
         reach: how far the NICs with this filter get.
         members: addresses of machines among the peers, within that reach.
         host_addresses: addresses of the hypervisor beyond the stack's networks.
+        elsewhere: prefixes of the stack's networks on other hypervisors.
     """
 
     stack: Stack
@@ -46,6 +47,7 @@ class Group:
     reach: Reach
     members: Sequence[str]
     host_addresses: Sequence[str] = ()
+    elsewhere: Sequence[str] = ()
 
     def accept(self, prefix: str, priority: int, *, both_layers: bool) -> Iterator[Rule]:
         """Let the services pass; frames from networks of the stack are accepted by the network's filter already."""
@@ -132,7 +134,7 @@ def _beyond(group: Group) -> Iterator[Rule]:
         prefix = network.cidr if group.family == 4 else network.cidr6
         if prefix is not None:
             yield from group.close(str(prefix), at.CLOSED_INSIDE)
-    for address in group.host_addresses:
+    for address in (*group.elsewhere, *group.host_addresses):
         yield from group.close(address, at.CLOSED_INSIDE)
     if group.peers.outside:
         yield from group.accept(_everything(group.family), at.OUTSIDE, both_layers=True)

@@ -7,11 +7,10 @@ from typing import Any, TypeVar
 
 from provision.models import (
     ConfinementPolicy,
-    DedicatedCpusPolicy,
     DiskEncryptionPolicy,
     HideHypervisorPolicy,
-    Level,
     Machine,
+    MemoryEncryptionPolicy,
     MemoryIsolationPolicy,
     PeerIsolationPolicy,
     SecureBootPolicy,
@@ -20,9 +19,9 @@ from provision.models import (
     TrafficPolicy,
 )
 from provision.spi import Capabilities, Decision, Verdict
-from provision_libvirt.resources import cpusets
 from provision_libvirt.resources.xml_protection import MANDATORY
-from provision_libvirt.translate.cores import Placement, Want, place_all
+from provision_libvirt.support_host import encryption_technology
+from provision_libvirt.translate.placing import Placing, place_machines
 from provision_libvirt.translate.sides import instances, side
 
 P = TypeVar("P")
@@ -73,7 +72,7 @@ class HostParts:
 
     def domain(self, name: str, entry: str, machine: Machine) -> dict[str, Any]:
         """Inputs of the domain of a machine instance, beyond those that every domain has."""
-        made = self._shares(entry) | self._cpus(name, machine)
+        made = self._shares(entry) | self.placing.domain(name, machine.cpus)
         for policy in self._about_memory(entry):
             if not policy.shared_pages:
                 made["share_pages"] = False
@@ -97,6 +96,9 @@ class HostParts:
             made["secure_boot"] = True
             if booted.vtpm:
                 made["tpm"] = True
+        for _, sealed in self.policies(MemoryEncryptionPolicy, entry):
+            made["memory_encryption"] = encryption_technology(self.capabilities, sealed.technology)
+            made["firmware"] = "uefi"  # which measures what it starts
         return made
 
     def encrypted(self, entry: str, disk: str | None) -> bool:
@@ -157,42 +159,13 @@ class HostParts:
                 made["disk_bytes_s"] = int(share.disk.throughput)
         return made
 
-    # ---- CPUs of its own
+    # ---- its place on the host, and its memory
 
     @cached_property
-    def placement(self) -> Placement:
-        """Who has which CPUs."""
-        everyone = list(instances(self.stack))
-        chosen = self.enforced(DedicatedCpusPolicy)
-        # Policies that are required have the first choice.
-        chosen.sort(key=lambda item: item[1].level is Level.PREFERRED)
-        wants: list[Want] = []
-        taken: set[str] = set()
-        for policy_name, policy in chosen:
-            for name, entry, machine in everyone:
-                if entry in self.selected[policy_name] and name not in taken:
-                    taken.add(name)
-                    wants.append(
-                        Want(
-                            name, policy_name, machine.cpus, policy.emulator, policy.numa, policy.smt,
-                            machine.memory.mib,
-                        )
-                    )  # fmt: skip
+    def placing(self) -> Placing:
+        """Who runs where on the host."""
         topology = self.capabilities.facts.get("topology") or ()
-        return place_all(topology, wants, len(everyone) - len(wants))
-
-    def _cpus(self, name: str, machine: Machine) -> dict[str, Any]:
-        own = self.placement.placed.get(name)
-        if own is not None:
-            made: dict[str, Any] = {
-                "vcpu_pins": [str(cpu) for cpu in own.vcpus],
-                "emulator_pin": cpusets.written(own.emulator),
-            }
-            return made if own.node is None else made | {"numa_node": own.node}
-        if self.placement.placed:  # cores are a machine's own only when the others keep away from them
-            rest = cpusets.written(self.placement.rest)
-            return {"vcpu_pins": [rest] * machine.cpus, "emulator_pin": rest}
-        return {}
+        return place_machines(topology, list(instances(self.stack)), self.enforced, self.selected)
 
     @cached_property
     def huge_mib(self) -> int:

@@ -12,7 +12,7 @@ def has_host_address(stack: Stack, network: Network) -> bool:
     """
     services = stack.isolation.services
     written = network.gateway or network.gateway6 or network.dhcp.enabled or network.dns or network.domain
-    return network.internet is not Internet.NONE or bool(written) or services.dhcp or services.dns
+    return network.internet is not Internet.NONE or bool(written) or services.dhcp or services.dns or services.ntp
 
 
 def gateway(network: Network, family: int) -> IPv4Address | IPv6Address | None:

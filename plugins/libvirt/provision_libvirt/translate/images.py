@@ -6,13 +6,16 @@ from pathlib import Path
 from typing import Any
 
 from provision.errors import EnvironmentProblem, UserError
-from provision.models import BuiltinImage, FileImage, Stack
-from provision.spi import Capabilities, GraphBuilder, Node
+from provision.models import BuiltinImage, FileImage, Stack, UrlImage
+from provision.spi import Capabilities, GraphBuilder, Node, Output
+from provision_libvirt.cloud import build_command
 from provision_libvirt.resources import Volume
 from provision_libvirt.translate.names import Names
 
 PLATFORM = "libvirt"
 MICRO = "micro"
+LEAST_MEMORY_MIB = {MICRO: 80, "debian": 256}
+"""Of built-in images: with less they do not start, and never say so."""
 
 
 def source_of(stack: Stack, name: str) -> object:
@@ -21,6 +24,24 @@ def source_of(stack: Stack, name: str) -> object:
     if image is None:
         return BuiltinImage(kind="builtin", name=name)
     return image.sources.get(PLATFORM) or image.sources.get("any")
+
+
+def has_root(source: object) -> bool:
+    """Whether machines of the image have a disk that they boot from; the micro image runs from memory."""
+    return isinstance(source, FileImage | UrlImage) or (isinstance(source, BuiltinImage) and source.name != MICRO)
+
+
+def has_agent(stack: Stack, name: str) -> bool:
+    """Whether the image tells by a guest agent when it is ready."""
+    source = source_of(stack, name)
+    if isinstance(source, BuiltinImage):
+        return source.name != MICRO
+    return stack.images[name].agent
+
+
+def in_pool(pool: Node) -> dict[str, Output]:
+    """Inputs of what lies in the stack's pool; one that was imported is known by its UUID alone."""
+    return {"pool": pool.output("name"), "pool_uuid": pool.output("uuid")}
 
 
 @dataclass
@@ -35,6 +56,7 @@ class Images:
     pool: Node
     _base: dict[str, tuple[Node, str]] = field(default_factory=dict)
     _micro: tuple[Node, Node] | None = None
+    _kernel: dict[str, tuple[Node, Node]] = field(default_factory=dict)
 
     def micro(self) -> tuple[Node, Node]:
         """Kernel and initramfs of the built-in image.
@@ -56,21 +78,67 @@ class Images:
             self._micro = kernel, initrd
         return self._micro
 
-    def base(self, name: str, source: FileImage) -> tuple[Node, str]:
-        """The volume with the content of a file image, and its format.
+    def base(self, name: str, source: FileImage | UrlImage | BuiltinImage) -> tuple[Node, str]:
+        """The volume with the content of an image, and its format.
 
         Raises:
+            EnvironmentProblem: the image has not been built.
             UserError: the file cannot be read.
         """
+        if isinstance(source, BuiltinImage):
+            name = self._name(source.name)  # whatever the file calls it, it is uploaded once
         if name not in self._base:
-            path = Path(self.directory, source.path)
-            described = {"kind": "file", "path": str(path), "digest": _digest(path, name)}
-            node = self._add(name, {"format": source.format, "source": described})
-            self._base[name] = node, source.format
+            format_: str = "qcow2"
+            if isinstance(source, BuiltinImage):
+                described = self._built(source.name, "disk")
+            elif isinstance(source, UrlImage):
+                described, format_ = {"kind": "url", "url": source.url, "digest": source.sha256}, source.format
+            else:
+                path, format_ = Path(self.directory, source.path), source.format
+                described = {"kind": "file", "path": str(path), "digest": _digest(path, name)}
+            inputs = {"format": format_, "source": described, **self._refreshed(source)}
+            self._base[name] = self._add(name, inputs), format_
         return self._base[name]
 
+    def kernel(self, source: BuiltinImage) -> tuple[Node, Node]:
+        """Kernel and initramfs of a full image that was built here.
+
+        Raises:
+            EnvironmentProblem: it has not been built.
+        """
+        name = source.name
+        if name not in self._kernel:
+            kernel, initrd = (
+                self._add(
+                    f"{self._name(name)}-{part}",
+                    {"format": "raw", "source": self._built(name, part), **self._refreshed(source)},
+                )
+                for part in ("kernel", "initrd")
+            )
+            self._kernel[name] = kernel, initrd
+        return self._kernel[name]
+
+    def _refreshed(self, source: object) -> dict[str, Any]:
+        """Whether the newest build is asked for: by one of the file's names for the image."""
+        if not isinstance(source, BuiltinImage):
+            return {}
+        said = [source_of(self.stack, machine.image) for machine in self.stack.machines.values()]
+        asked = [one for one in said if isinstance(one, BuiltinImage) and one.name == source.name and one.refresh]
+        return {"refresh": True} if asked else {}
+
+    def _name(self, builtin: str) -> str:
+        """What a built-in image is called among those of the file."""
+        return f"{builtin}-built-in" if builtin in self.stack.images else builtin
+
+    def _built(self, name: str, part: str) -> dict[str, Any]:
+        if name not in (self.capabilities.facts.get("images") or {}):
+            raise EnvironmentProblem(
+                f"the image '{name}' has not been built on this machine", f"run: {build_command(name)}"
+            )
+        return {"kind": "built", "image": name, "part": part}
+
     def _add(self, name: str, inputs: dict[str, Any]) -> Node:
-        shared = {"pool": self.pool.output("name"), "name": self.names.native("image", name), "cache": True}
+        shared = {**in_pool(self.pool), "name": self.names.native("image", name), "cache": True}
         return self.builder.add(Volume, f"images/{name}", shared | inputs)
 
 

@@ -4,11 +4,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import combinations
 
+from pydantic import SecretStr
+
 from provision.models import (
+    BuiltinImage,
     DiskEncryptionPolicy,
-    FileImage,
+    Firmware,
     Internet,
     Machine,
+    MemoryEncryptionPolicy,
     MemoryIsolationPolicy,
     NoHostAccessPolicy,
     PeerIsolationPolicy,
@@ -16,22 +20,29 @@ from provision.models import (
     Revoke,
     SecureBootPolicy,
     Share,
+    SpreadPolicy,
     Stack,
+    Topology,
     TrafficPolicy,
+    UserData,
 )
 from provision.spi import Capabilities, Decision, Objection
+from provision_libvirt import usermode
+from provision_libvirt.cloud import IMAGES, build_command
+from provision_libvirt.translate.hardware import EMULATOR_MIB
 from provision_libvirt.translate.hostpart import HostParts, huge_page_kib, huge_pages
-from provision_libvirt.translate.images import source_of
+from provision_libvirt.translate.images import LEAST_MEMORY_MIB, MICRO, has_root, source_of
+from provision_libvirt.translate.reach import Reaching
 from provision_libvirt.translate.sides import instances
 from provision_libvirt.translate.steps import MOST, Steps
-
-_EMULATOR_MIB = 256  # what QEMU needs beside the memory of its guest, or the kernel would end it under the limit
 
 
 def objections(
     stack: Stack, capabilities: Capabilities, decisions: Mapping[str, Decision] | None = None
 ) -> Iterator[Objection]:
     """Everything of the stack that cannot be had together on this host."""
+    if usermode.is_user(capabilities):
+        yield from usermode.objections(stack)
     yield from _Objections(HostParts(stack, capabilities, decisions or {})).found()
 
 
@@ -48,14 +59,21 @@ class _Objections:
         return self.parts.capabilities
 
     def found(self) -> Iterator[Objection]:
-        for policy, reason in self.parts.placement.refused.items():
+        for policy, reason in self.parts.placing.refused.items():
             yield Objection(
                 ("isolation", "policies", policy), reason, "use fewer or smaller machines, or a larger host"
             )
+        yield from Reaching(self.stack, self.parts.enforced(TrafficPolicy)).objections()
         yield from self._said_twice()
         yield from self._memory_objections()
+        yield from self._least_memory_objections()
         yield from self._pool_objections()
         yield from self._boot_objections()
+        yield from self._firmware_objections()
+        yield from self._image_objections()
+        yield from self._built_objections()
+        yield from self._first_boot_objections()
+        yield from self._apart_objections()
         yield from self._seed_objections()
         yield from self._traffic_objections()
         yield from self._host_objections()
@@ -140,17 +158,92 @@ class _Objections:
                     break
 
     def _boot_objections(self) -> Iterator[Objection]:
-        """Secure boot of machines that no firmware boots."""
-        for name, _ in self.parts.enforced(SecureBootPolicy):
-            for entry in sorted(self.parts.selected[name]):
-                image = self.stack.machines[entry].image
-                if not isinstance(source_of(self.stack, image), FileImage):
+        """Machines that no firmware boots, where firmware is what makes the policy hold."""
+        for kind, lack, what in (
+            (SecureBootPolicy, "whose kernel is not signed", "a signed boot loader"),
+            (MemoryEncryptionPolicy, "whose kernel no firmware measures", "a boot loader"),
+        ):
+            for name, _ in self.parts.enforced(kind):
+                for entry in sorted(self.parts.selected[name]):
+                    image = self.stack.machines[entry].image
+                    if isinstance(source_of(self.stack, image), BuiltinImage):
+                        yield Objection(
+                            ("isolation", "policies", name),
+                            f"machine '{entry}' runs the image '{image}', {lack}",
+                            f"use an image with {what}, or select other machines",
+                        )
+                        break
+
+    def _firmware_objections(self) -> Iterator[Objection]:
+        """Firmware that cannot start the image, or cannot do what a policy needs."""
+        for entry, machine in self.stack.machines.items():
+            path, source = ("machines", entry, "firmware"), source_of(self.stack, machine.image)
+            if machine.firmware is Firmware.UEFI and isinstance(source, BuiltinImage) and source.name == MICRO:
+                yield Objection(
+                    path,
+                    f"the image '{machine.image}' is a bare kernel that UEFI does not start",
+                    "remove 'firmware', or use an image with a boot loader for UEFI",
+                )
+            for name, _ in self.parts.policies(SecureBootPolicy, entry):
+                if machine.firmware is Firmware.BIOS:
                     yield Objection(
-                        ("isolation", "policies", name),
-                        f"machine '{entry}' runs the image '{image}', whose kernel is not signed",
-                        "use an image with a signed boot loader, or select other machines",
+                        path, f"policy '{name}' needs UEFI, which alone looks at signatures", "write 'firmware: uefi'"
                     )
-                    break
+
+    def _image_objections(self) -> Iterator[Objection]:
+        """Machines with less memory than their image needs to start at all."""
+        for entry, machine in self.stack.machines.items():
+            source = source_of(self.stack, machine.image)
+            least = LEAST_MEMORY_MIB.get(source.name) if isinstance(source, BuiltinImage) else None
+            if least is not None and machine.memory.mib < least:
+                yield Objection(
+                    ("machines", entry, "memory"),
+                    f"the image '{machine.image}' does not start with less than {least} MiB",
+                    f"write 'memory: {least}MiB' or more",
+                )
+
+    def _first_boot_objections(self) -> Iterator[Objection]:
+        """What only cloud-init reads, for machines of an image that has none."""
+        for entry, machine in self.stack.machines.items():
+            if has_root(source_of(self.stack, machine.image)):
+                continue
+            data = machine.user_data.text if isinstance(machine.user_data, UserData) else machine.user_data
+            text = data.get_secret_value() if isinstance(data, SecretStr) else data or ""
+            for key, asked in (
+                ("cloud_init", machine.cloud_init is not None),
+                ("ssh_keys", bool(machine.ssh_keys)),
+                ("user_data", text.startswith(("#", "Content-Type:", "MIME-Version:")) and not text.startswith("#!")),
+            ):
+                if asked:
+                    yield Objection(
+                        ("machines", entry, key),
+                        f"the image '{machine.image}' has no cloud-init, and would ignore it",
+                        "use the image 'debian', or write 'user_data' that begins with '#!/bin/sh'",
+                    )
+
+    def _built_objections(self) -> Iterator[Objection]:
+        """Images that take minutes to build, and so are built when a person says so."""
+        built = self.capabilities.facts.get("images") or {}
+        for entry, machine in self.stack.machines.items():
+            source = source_of(self.stack, machine.image)
+            if isinstance(source, BuiltinImage) and source.name in IMAGES and source.name not in built:
+                yield Objection(
+                    ("machines", entry, "image"),
+                    f"the image '{source.name}' has not been built on this machine",
+                    f"run: {build_command(source.name)}",
+                )
+
+    def _apart_objections(self) -> Iterator[Objection]:
+        """One hypervisor is one host."""
+        for name, policy in self.parts.enforced(SpreadPolicy):
+            members = sum(1 for _, entry, _ in instances(self.stack) if entry in self.parts.selected[name])
+            if policy.over is Topology.HOST and members > policy.max_per:
+                yield Objection(
+                    ("isolation", "policies", name),
+                    f"one hypervisor is one host, and the policy wants at most {policy.max_per} of its {members} "
+                    "machines on one",
+                    "write 'over: numa' or 'over: core' to keep them apart on the host, or use several hypervisors",
+                )
 
     def _said_twice(self) -> Iterator[Objection]:
         """Limits of one machine by several shares: which of them was meant nobody knows."""
@@ -182,19 +275,19 @@ class _Objections:
         if share.memory is None:
             return
         path = ("sharing", "shares", name, "memory")
-        least = machine.memory.mib + _EMULATOR_MIB
+        if share.memory.minimum is not None and share.memory.minimum > machine.memory:
+            yield Objection(
+                (*path, "minimum"),
+                f"machine '{entry}' has {machine.memory} of memory, less than {share.memory.minimum}",
+                f"write 'memory: {share.memory.minimum}' for the machine, or lower the minimum",
+            )
+        least = machine.memory.mib + EMULATOR_MIB
         if share.memory.maximum is not None and share.memory.maximum.mib < least:
             yield Objection(
                 (*path, "maximum"),
-                f"machine '{entry}' has {machine.memory.mib} MiB of memory and its emulator needs {_EMULATOR_MIB} MiB "
+                f"machine '{entry}' has {machine.memory.mib} MiB of memory and its emulator needs {EMULATOR_MIB} MiB "
                 f"more; under a limit of {share.memory.maximum.mib} MiB the hypervisor's kernel would end it",
                 f"write at least 'maximum: {least}MiB', or give the machine less memory",
-            )
-        if share.memory.balloon and not isinstance(source_of(self.stack, machine.image), FileImage):
-            yield Objection(
-                (*path, "balloon"),
-                f"machine '{entry}' runs the image '{machine.image}', which has no driver for a balloon",
-                "remove 'balloon', or use another image",
             )
         if share.memory.page_sharing:
             for policy_name, policy in self.parts.policies(MemoryIsolationPolicy, entry):
@@ -204,6 +297,22 @@ class _Objections:
                         f"policy '{policy_name}' forbids it for machine '{entry}'",
                         "remove 'page_sharing', or write 'shared_pages: true' in the policy",
                     )
+
+    def _least_memory_objections(self) -> Iterator[Objection]:
+        """What is always to be there must be there for all machines together."""
+        host = self.capabilities.facts.get("host_memory_mib")
+        needed, last = 0, ""
+        for _, entry, machine in instances(self.stack):
+            for name, share in self.parts.shares_of(entry):
+                if machine.power is Power.RUNNING and share.memory is not None and share.memory.minimum is not None:
+                    needed, last = needed + share.memory.minimum.mib + EMULATOR_MIB, name
+        if host is not None and needed > host:
+            yield Objection(
+                ("sharing", "shares", last, "memory", "minimum"),
+                f"the running machines of the stack are always to have {needed} MiB, their emulators included, and "
+                f"the hypervisor has {host} MiB",
+                "lower the minimum, use fewer machines, or a larger host",
+            )
 
     def _huge_objections(self, name: str) -> Iterator[Objection]:
         path = ("isolation", "policies", name)
@@ -233,7 +342,7 @@ class _Objections:
         """Huge pages of machines whose memory must come from one NUMA node."""
         needed: dict[int, int] = {}
         for machine, entry, described in instances(self.stack):
-            own = self.parts.placement.placed.get(machine)
+            own = self.parts.placing.own.placed.get(machine)
             if own is not None and own.node is not None and entry in self.parts.selected[name]:
                 needed[own.node] = needed.get(own.node, 0) + described.memory.mib
         for node in self.capabilities.facts.get("topology") or ():

@@ -87,7 +87,7 @@ def _machines(group: Group, networks: Sequence[str], on_networks: Sequence[str])
 
 
 def _outside(group: Group) -> Iterator[str]:
-    known = inside(group.stack, group.family, group.host_addresses)
+    known = inside(group.stack, group.family, group.host_addresses, group.elsewhere)
     if group.peers.outside:
         yield from beyond(group.family, known)
     elif group.peers.internet:

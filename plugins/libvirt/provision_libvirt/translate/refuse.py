@@ -1,13 +1,27 @@
 """What only the stack as a whole shows to be impossible: refused before anything is planned."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from provision.diagnostics import Diagnostic, Severity
-from provision.errors import EnvironmentProblem, PolicyRefused, StackFileError
-from provision.models import FileImage, Internet, Posture, Stack, TrafficPolicy
+from provision.errors import EnvironmentProblem, PolicyRefused, StackFileError, UserError
+from provision.models import (
+    BuiltinImage,
+    FileImage,
+    Internet,
+    PeerKind,
+    Posture,
+    SingleTenancyPolicy,
+    Stack,
+    TrafficPolicy,
+    UrlImage,
+)
 from provision.spi import TranslationRequest, Verdict
+from provision_libvirt.cloud.fetch import kept
+from provision_libvirt.cloud.header import virtual_size
 from provision_libvirt.filtering import filter_problem
-from provision_libvirt.translate.images import source_of
+from provision_libvirt.translate.images import has_root, source_of
+from provision_libvirt.translate.names import Names
 from provision_libvirt.translate.objections import objections
 from provision_libvirt.translate.services import connectionless
 from provision_libvirt.translate.sides import NicPlace, Side, side, way_out
@@ -24,10 +38,10 @@ def refuse_impossible(request: TranslationRequest, places: list[NicPlace]) -> No
     problem = filter_problem(request.capabilities)
     if problem is not None and places and request.stack.isolation.default is Posture.DENY:
         raise EnvironmentProblem(f"isolation is 'deny' by default, but {problem.reason}", problem.fix)
-    refused = [*_datagrams(request, places), *_together(request)]
+    refused = [*_datagrams(request, places), *_together(request), *_tenants(request)]
     if refused:
         raise PolicyRefused(refused)
-    ignored = list(_ignored(request.stack))
+    ignored = [*_ignored(request.stack), *_files(request)]
     if ignored:
         raise StackFileError(ignored)
 
@@ -90,6 +104,26 @@ def _together(request: TranslationRequest) -> Iterator[Diagnostic]:
         yield Diagnostic(Severity.ERROR, summary, objection.fix, objection.path)
 
 
+def _tenants(request: TranslationRequest) -> Iterator[Diagnostic]:
+    """Machines of other stacks, which only their names tell before anything is made."""
+    own = Names(request.project, request.stack_name).native("")
+    others = [name for name in request.capabilities.facts.get("machines", ()) if not name.startswith(own)]
+    for name, policy in request.stack.isolation.policies.items():
+        decision = request.decisions.get(name)
+        if (
+            others
+            and isinstance(policy, SingleTenancyPolicy)
+            and not (decision and decision.verdict is Verdict.DOWNGRADE)
+        ):
+            yield Diagnostic(
+                Severity.ERROR,
+                f"policy '{name}' cannot be enforced on 'libvirt': the hypervisor has machines that are not this "
+                f"stack's: {', '.join(others)}",
+                "remove them, use a hypervisor of the stack's own, or remove the policy",
+                ("isolation", "policies", name),
+            )
+
+
 def _routed_member(stack: Stack, sources: Side, place: NicPlace) -> bool:
     return way_out(stack, place.network) is Internet.ROUTED and any(sources.holds(place, family) for family in (4, 6))
 
@@ -105,12 +139,68 @@ def _beyond(stack: Stack, targets: Side) -> bool:
     return False
 
 
+def _unresolved(stack: Stack) -> Iterator[Diagnostic]:
+    """Outputs of other stacks as peers: whoever loads a stack to make it looks them up before."""
+    for name, policy in stack.isolation.policies.items():
+        if not isinstance(policy, TrafficPolicy):
+            continue
+        for key, peers in (("from", policy.sources), ("to", policy.destinations)):
+            for index, peer in enumerate(peers):
+                if peer.kind is PeerKind.REFERENCE:
+                    yield Diagnostic(
+                        Severity.ERROR,
+                        f"'{peer}' was not looked up in this run, so its prefixes are not known",
+                        "write the CIDR itself",
+                        ("isolation", "policies", name, key, index),
+                    )
+
+
 def _ignored(stack: Stack) -> Iterator[Diagnostic]:
     for entry, machine in stack.machines.items():
-        if machine.root is not None and not isinstance(source_of(stack, machine.image), FileImage):
+        if machine.root is not None and not has_root(source_of(stack, machine.image)):
             yield Diagnostic(
                 Severity.ERROR,
                 f"machine '{entry}' has a 'root' disk, but its image '{machine.image}' runs from memory and has none",
                 "remove 'root', or use 'disks:' for data",
                 ("machines", entry, "root"),
             )
+
+
+def _files(request: TranslationRequest) -> Iterator[Diagnostic]:
+    """Images in local files, and downloads that are here already: what is no disk, and roots smaller than them."""
+    sizes: dict[str, int | Diagnostic | None] = {}
+    for entry, machine in request.stack.machines.items():
+        if machine.image not in sizes:
+            sizes[machine.image] = _size(request, machine.image)
+            if isinstance(found := sizes[machine.image], Diagnostic):
+                yield found
+        size, root = sizes[machine.image], machine.root
+        if isinstance(size, int) and root is not None and root.size is not None and root.size < size:
+            yield Diagnostic(
+                Severity.ERROR,
+                f"the root disk of machine '{entry}' is smaller than its image '{machine.image}', which has "
+                f"{-(-size // (1 << 20))} MiB",
+                f"write 'size: {-(-size // (1 << 20))}MiB' or more, or leave it out",
+                ("machines", entry, "root", "size"),
+            )
+
+
+def _size(request: TranslationRequest, name: str) -> int | Diagnostic | None:
+    """What a machine sees of an image in bytes; None when that is not known yet, and what is wrong with it."""
+    source = source_of(request.stack, name)
+    if isinstance(source, BuiltinImage):
+        built = (request.capabilities.facts.get("images") or {}).get(source.name)
+        return int(built["size"]) if built else None
+    path: Path | None = None
+    if isinstance(source, FileImage):
+        path = Path(request.directory, source.path)
+    elif isinstance(source, UrlImage):
+        path = kept(source.sha256)
+    if path is None or not isinstance(source, FileImage | UrlImage):
+        return None
+    try:
+        return virtual_size(path, source.format, name)
+    except UserError as problem:
+        return Diagnostic(Severity.ERROR, problem.summary, problem.fix, ("images", name, "sources"))
+    except OSError:
+        return None  # said where its digest is taken

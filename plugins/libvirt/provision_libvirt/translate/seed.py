@@ -6,6 +6,7 @@ from ipaddress import ip_network
 from provision.models import Internet, Stack
 from provision.spi import NicAddress
 from provision_libvirt.translate.hostside import host_address
+from provision_libvirt.usermode import name_server
 
 
 def meta_data(instance: str, hostname: str) -> str:
@@ -13,8 +14,14 @@ def meta_data(instance: str, hostname: str) -> str:
     return f"instance-id: {instance}\nlocal-hostname: {hostname}\n"
 
 
-def network_config(stack: Stack, nics: Sequence[NicAddress]) -> str:
-    """Fixed addresses by MAC; the way out is that of the first NIC, per IP version, on a network that has one."""
+def network_config(stack: Stack, nics: Sequence[NicAddress], *, user: bool = False) -> str:
+    """Fixed addresses by MAC; the way out is that of the first NIC, per IP version, on a network that has one.
+
+    Args:
+        stack: what the file says.
+        nics: of the machine, in order.
+        user: whether they have user-mode networking, which answers for names at an address of its own.
+    """
     lines = ["version: 2", "ethernets:"] if nics else ["version: 2"]
     exits: set[int] = set()
     for index, nic in enumerate(nics):
@@ -35,7 +42,7 @@ def network_config(stack: Stack, nics: Sequence[NicAddress]) -> str:
                 everything = "0.0.0.0/0" if family == 4 else "::/0"
                 routes += [f'      - to: "{everything}"', f'        via: "{gateway}"']
             if stack.isolation.services.dns:
-                servers.append(f'        - "{gateway}"')
+                servers.append(f'        - "{name_server(network) if user else gateway}"')
         if addresses:
             lines += ["    addresses:", *addresses]
         if routes:

@@ -12,6 +12,7 @@ from provision_libvirt.translate.names import Names
 from provision_libvirt.translate.networks import add_networks
 from provision_libvirt.translate.refuse import refuse_impossible
 from provision_libvirt.translate.sides import NicPlace, instances, places
+from provision_libvirt.usermode import is_user
 
 
 def translate(request: TranslationRequest) -> ResourceGraph:
@@ -31,7 +32,7 @@ def translate(request: TranslationRequest) -> ResourceGraph:
         builder.component("Policy", f"isolation/{name}")
     machines = {name: machine for name, _, machine in instances(stack)}
     pool = builder.add(Pool, "pool", {"name": names.prefix, "disposable": disposable(stack, names, machines)})
-    networks = add_networks(stack, names, nics, builder, pool)
+    networks = {} if is_user(request.capabilities) else add_networks(stack, names, nics, builder, pool)
     filters = Filters(
         stack,
         names,
@@ -40,6 +41,7 @@ def translate(request: TranslationRequest) -> ResourceGraph:
         request.decisions,
         tuple(request.capabilities.facts.get("host_addresses", ())),
         pool,
+        tuple(map(str, request.elsewhere)),
     )
     images = Images(stack, names, request.capabilities, request.directory, builder, pool)
     parts = HostParts(stack, request.capabilities, request.decisions)

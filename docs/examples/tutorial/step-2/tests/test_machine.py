@@ -8,7 +8,7 @@ import pytest
 from provision_qemu.guests import guest
 from provision_qemu.provider import QemuProvider
 
-from provision.testing import CheckRefused, Lifecycle
+from provision.testing import CheckRefused, Lifecycle, OperationFailed
 
 MACHINE = "machine:Machine"
 
@@ -48,5 +48,16 @@ def test_every_change_replaces_the_machine(machines, tmp_path):
             made = await platform.create(MACHINE, inputs)
             compared = await platform.diff(MACHINE, made, inputs | {"cpus": 2})
             assert compared.detailed == {"cpus": "update_replace"}
+
+    asyncio.run(run())
+
+
+def test_a_machine_that_qemu_refuses_leaves_nothing(machines, tmp_path):
+    async def run() -> None:
+        async with Lifecycle(QemuProvider, {"directory": str(machines)}) as platform:
+            inputs = await platform.check(MACHINE, {"name": "web", **guest(tmp_path, ""), "kernel": "/no/kernel"})
+            with pytest.raises(OperationFailed, match=r"QEMU does not start: .*/no/kernel"):
+                await platform.create(MACHINE, inputs)
+            assert list(machines.iterdir()) == []
 
     asyncio.run(run())

@@ -30,8 +30,7 @@ class Qemu:
 
     def start(self, uuid: str, **machine: Any) -> None:
         """Start a process that outlives this one, with its CPUs stopped. Its pid file is a lock: none gets it twice."""
-        home = self.directory / uuid
-        home.mkdir(parents=True, exist_ok=True)
+        (home := self.directory / uuid).mkdir(parents=True, exist_ok=True)
         name = ["-uuid", uuid, "-name", f"{machine['name']}@{machine['stack_id']}", "-pidfile", f"{home}/pid"]
         bare = ["-daemonize", "-S", "-no-shutdown", "-nodefaults", "-nic", "none", "-display", "none", "-accel", "tcg"]
         talk = ["-qmp", f"unix:{home}/qmp,server=on,wait=off", "-serial", "chardev:log"]
@@ -40,6 +39,7 @@ class Qemu:
         size = ["-smp", str(machine["cpus"]), "-m", f"{machine['memory_mib']}M"]
         done = subprocess.run([PROGRAM, *name, *bare, *talk, *boot, *size], capture_output=True)
         if done.returncode != 0:
+            None if self._lives(uuid) else shutil.rmtree(home)  # another process may have it, and the directory
             raise PlatformError(f"QEMU does not start: {done.stderr.decode().strip()}", "mend what it complains of")
 
     def look(self, uuid: str) -> dict[str, Any]:

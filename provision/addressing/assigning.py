@@ -11,6 +11,7 @@ from typing import Annotated, Any, ClassVar, TypeAlias
 
 from pydantic import Field
 
+from provision.addressing.pools import Full, Pool
 from provision.spi import (
     Checked,
     CheckFailure,
@@ -26,7 +27,6 @@ from provision.spi import (
     UpdateRequest,
     has_unknown,
 )
-from provision.translate.pools import Full, Pool
 
 _Wanted: TypeAlias = "Sequence[tuple[str, WantedAddress]]"
 
