@@ -26,6 +26,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 import libvirt
+from provision_libvirt.resources.filter_list import all_filters
 
 from provision.host.engine import find_engine
 from provision.spi import registry
@@ -70,7 +71,7 @@ def record(uri: str, foreign: set[str], directory: Path) -> None:
             write(
                 "volume", volume.name(), volume.XMLDesc(), img=_content(connection, volume), pool=pool.name().encode()
             )
-    for name, text in _in_order({one.name(): one.XMLDesc() for one in connection.listAllNWFilters()}, foreign):
+    for name, text in _in_order({one.name(): one.XMLDesc() for one in all_filters(connection)}, foreign):
         write("filter", name, text)
     for network in connection.listAllNetworks():
         write("network", network.name(), network.XMLDesc(libvirt.VIR_NETWORK_XML_INACTIVE))
@@ -130,7 +131,7 @@ class Arms:
     def prepare(self) -> None:
         """Make everything once, and read it back."""
         connection = libvirt.open(self._uri)
-        foreign = {one.name() for one in connection.listAllNWFilters()}
+        foreign = {one.name() for one in all_filters(connection)}
         connection.close()
         self._cli("up")
         record(self._uri, foreign, self.definitions)

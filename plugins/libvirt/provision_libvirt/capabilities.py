@@ -108,7 +108,7 @@ def accelerator(connection: Any, uri: str) -> tuple[str, str]:
 def has_filters(connection: Any) -> bool:
     """Whether libvirt's packet filter driver is there."""
     try:
-        connection.listAllNWFilters(0)
+        connection.numOfNWFilters()
     except libvirt.libvirtError:
         return False
     return True

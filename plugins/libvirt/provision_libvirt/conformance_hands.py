@@ -11,6 +11,7 @@ import libvirt
 
 from provision.testing import Foreign, Made
 from provision_libvirt.resources import xml_storage
+from provision_libvirt.resources.filter_list import all_filters
 
 _IMAGES, _PLACE = "images", "/var/lib/libvirt/images"
 
@@ -35,7 +36,7 @@ class Hypervisor:
         connection = self.connection
         found = [f"machine {thing.name()}" for thing in connection.listAllDomains()]
         found += [f"network {thing.name()}" for thing in connection.listAllNetworks()]
-        found += [f"packet filter {thing.name()}" for thing in connection.listAllNWFilters()]
+        found += [f"packet filter {thing.name()}" for thing in all_filters(connection)]
         found += [f"storage pool {thing.name()}" for thing in connection.listAllStoragePools()]
         return found + [f"file {path.relative_to(self.images)}" for path in sorted(self.images.rglob("*"))]
 
@@ -61,7 +62,7 @@ class Hypervisor:
             with gone:
                 pool.undefine()
         for _ in range(2):  # they may refer to each other
-            for filter in self.connection.listAllNWFilters():
+            for filter in all_filters(self.connection):
                 if filter.name().startswith("kit-"):
                     with gone:
                         filter.undefine()

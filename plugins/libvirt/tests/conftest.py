@@ -6,6 +6,7 @@ import pytest
 from provision_libvirt import lab
 from provision_libvirt.config import LibvirtConfig
 from provision_libvirt.resources import Pool
+from provision_libvirt.resources.filter_list import all_filters
 from provision_libvirt.session import Session
 from resource_bench import POOL, Bench
 
@@ -31,7 +32,7 @@ def bench(session):
     made.remove()
     assert [o.name() for o in made.connection.listAllDomains()] == []
     assert [o.name() for o in made.connection.listAllNetworks()] == []
-    assert [o.name() for o in made.connection.listAllNWFilters() if "shop" in o.name()] == []
+    assert [o.name() for o in all_filters(made.connection) if "shop" in o.name()] == []
     assert [o.name() for o in made.connection.listAllStoragePools()] == []
 
 

@@ -237,7 +237,7 @@ def test_data_on_a_disk_is_never_written_over(bench, pool, tmp_path):
     assert download(connection, live, 0, 1 << 30) == b"precious" + content[8:] + bytes(4_000_256 - len(content))
     with pytest.raises(PlatformError, match="more than 1000000; it was not touched"):
         disk.again(capacity_bytes=1_000_000)
-    with pytest.raises(PlatformError, match="in the format raw, not qcow2; it was not touched"):
+    with pytest.raises(UserError, match="is not qcow2"):
         disk.again(format="qcow2")
 
 

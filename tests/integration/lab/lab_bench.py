@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import Path
 
 import libvirt
+from provision_libvirt.resources.filter_list import all_filters
 
 ROOT = Path(__file__).resolve().parents[3]
 STACK = "dev"
@@ -87,7 +88,7 @@ class Hypervisor:
         return {
             "domain": c.listAllDomains(),
             "network": c.listAllNetworks(),
-            "filter": c.listAllNWFilters(),
+            "filter": all_filters(c),
             "pool": c.listAllStoragePools(),
         }
 
@@ -133,7 +134,7 @@ class Hypervisor:
                     thing.destroy()
                 thing.undefine()
         for _ in range(4):
-            for item in c.listAllNWFilters():
+            for item in all_filters(c):
                 if item.name().startswith(prefix):
                     try:
                         item.undefine()

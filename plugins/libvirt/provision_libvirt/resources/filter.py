@@ -25,6 +25,7 @@ from provision_libvirt.ownership import Owner, is_marked, same_owner
 from provision_libvirt.resources import xml_filter
 from provision_libvirt.resources.common import admitted, foreign, name_for_life, ours, taken_back
 from provision_libvirt.resources.filter_hold import let_go, old_rules_held
+from provision_libvirt.resources.filter_list import all_filters
 from provision_libvirt.resources.filter_model import FilterInputs, FilterOutputs
 from provision_libvirt.resources.filter_users import references_change, sweep_replaced, users_of
 from provision_libvirt.resources.finding import FILTER
@@ -165,7 +166,7 @@ def _live_inputs(text: str, recorded: FilterInputs) -> FilterInputs:
 def _is_replaced(connection: Any, uuid: str) -> bool:
     """Whether there is another incarnation: then whatever uses this one is about to change over."""
     with explained("looking for packet filters"):
-        others = [filter.UUIDString() for filter in connection.listAllNWFilters()]
+        others = [filter.UUIDString() for filter in all_filters(connection)]
     return any(other != uuid and same_owner(other, uuid) for other in others)
 
 

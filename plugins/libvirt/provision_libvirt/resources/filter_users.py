@@ -14,6 +14,7 @@ import libvirt
 
 from provision.errors import PlatformError
 from provision_libvirt.ownership import same_owner
+from provision_libvirt.resources.filter_list import all_filters
 from provision_libvirt.resources.xml_domain import used_filters
 from provision_libvirt.session import Session, explained, is_absent
 
@@ -54,7 +55,7 @@ def sweep_replaced(session: Session, used: Iterable[str | None]) -> None:
         return
     # What stays goes with the pool at the latest, so that no failure here is worth one of the whole operation.
     with contextlib.suppress(libvirt.libvirtError, PlatformError):
-        filters = [(thing.name(), thing.UUIDString(), thing) for thing in session.connection().listAllNWFilters()]
+        filters = [(thing.name(), thing.UUIDString(), thing) for thing in all_filters(session.connection())]
         current = [uuid for name, uuid, _ in filters if name in kept]
         spare = [
             (name, thing)
@@ -82,7 +83,7 @@ def _all_users(connection: Any) -> dict[str, list[str]]:
     users: dict[str, list[str]] = {}
     with explained("looking for what uses packet filters"):
         objects = [(f"the machine '{domain.name()}'", domain) for domain in connection.listAllDomains()]
-        objects += [(f"the packet filter '{filter.name()}'", filter) for filter in connection.listAllNWFilters()]
+        objects += [(f"the packet filter '{filter.name()}'", filter) for filter in all_filters(connection)]
         for words, thing in objects:
             try:
                 texts = [thing.XMLDesc(flags) for flags in descriptions(thing)]

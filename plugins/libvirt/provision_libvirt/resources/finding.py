@@ -11,6 +11,7 @@ import libvirt
 from provision.errors import NotFound, UserError
 from provision.spi import Listed, ListRequest, ReadRequest
 from provision_libvirt.ownership import is_marked
+from provision_libvirt.resources.filter_list import all_filters
 from provision_libvirt.resources.native_model import Query
 from provision_libvirt.session import explained, is_absent
 
@@ -38,13 +39,13 @@ class Kind:
         words: what a person calls it.
         by_uuid: name of the connection's method that finds one by its UUID.
         by_name: the same by its name.
-        all: name of the method that lists them.
+        all: gives all of a connection.
     """
 
     words: str
     by_uuid: str
     by_name: str
-    all: str
+    all: Callable[[Any], Iterable[Any]]
 
     def marked(self, connection: Any, uuid: str) -> Any | None:
         """The object with that UUID, None when there is none."""
@@ -69,7 +70,7 @@ class Kind:
         """
         connection, query = request.operation.session.connection(), request.query
         with explained(f"listing every {self.words}"):
-            those = [(thing.UUIDString(), thing.name(), thing) for thing in getattr(connection, self.all)()]
+            those = [(thing.UUIDString(), thing.name(), thing) for thing in self.all(connection)]
         fitting = (it for it in sorted(those, key=_by_name) if fits(query, it[1], is_marked(it[0])))
         return only_importable(fitting, lambda thing, identity: importable(thing), request.limit, self.words)
 
@@ -99,10 +100,17 @@ def _by_name(entry: tuple[str, str, Any]) -> str:
     return entry[1]
 
 
-DOMAIN = Kind("machine", "lookupByUUIDString", "lookupByName", "listAllDomains")
-FILTER = Kind("packet filter", "nwfilterLookupByUUIDString", "nwfilterLookupByName", "listAllNWFilters")
-NETWORK = Kind("network", "networkLookupByUUIDString", "networkLookupByName", "listAllNetworks")
-POOL = Kind("storage pool", "storagePoolLookupByUUIDString", "storagePoolLookupByName", "listAllStoragePools")
+DOMAIN = Kind("machine", "lookupByUUIDString", "lookupByName", lambda connection: connection.listAllDomains())
+FILTER = Kind("packet filter", "nwfilterLookupByUUIDString", "nwfilterLookupByName", all_filters)
+NETWORK = Kind(
+    "network", "networkLookupByUUIDString", "networkLookupByName", lambda connection: connection.listAllNetworks()
+)
+POOL = Kind(
+    "storage pool",
+    "storagePoolLookupByUUIDString",
+    "storagePoolLookupByName",
+    lambda connection: connection.listAllStoragePools(),
+)
 
 
 def fits(query: Query | None, name: str, ours: bool) -> bool:

@@ -7,6 +7,7 @@ from typing import Any
 
 import libvirt
 
+from provision_libvirt.resources.filter_list import all_filters
 from provision_libvirt.resources.xml_tools import attribute, from_text
 from provision_libvirt.session import best_effort, download, is_passing
 
@@ -158,7 +159,7 @@ def blank_qcow2(read: Callable[[int, int], bytes]) -> bool:
 def _sweep_filters(connection: Any, of_stack: Callable[[str], bool]) -> None:
     """Filters may refer to each other, so try as long as any of them can be removed."""
     try:
-        left = [filter for filter in connection.listAllNWFilters() if of_stack(filter.UUIDString())]
+        left = [filter for filter in all_filters(connection) if of_stack(filter.UUIDString())]
     except libvirt.libvirtError as error:
         if error.get_error_code() != libvirt.VIR_ERR_NO_SUPPORT:
             raise
