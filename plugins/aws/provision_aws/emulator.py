@@ -7,10 +7,12 @@ answers as EC2 does. `GET /standing` gives the ids of all that was made, as JSON
 """
 
 import json
+import os
 import secrets
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -42,7 +44,10 @@ def running(directory: Path) -> Iterator[str]:
     log = directory / "emulator.log"
     with log.open("wb") as out:
         process = subprocess.Popen(
-            [sys.executable, "-m", "provision_aws.emulator", str(port)], stdout=out, stderr=subprocess.STDOUT
+            [sys.executable, "-m", "provision_aws.emulator", str(port)],
+            stdin=subprocess.PIPE,
+            stdout=out,
+            stderr=subprocess.STDOUT,
         )
     url = f"http://127.0.0.1:{port}"
     try:
@@ -91,7 +96,7 @@ def _free_port() -> int:
 
 
 def serve(port: int) -> None:
-    """Serve until the process is ended."""
+    """Serve until the process is ended, or whoever started it: then its standard input closes."""
     import logging
 
     from moto.ec2.models import ec2_backends
@@ -110,6 +115,11 @@ def serve(port: int) -> None:
             return [body]
         return application(environ, start_response)
 
+    def end_with_owner() -> None:
+        sys.stdin.buffer.read()
+        os._exit(0)
+
+    threading.Thread(target=end_with_owner, daemon=True).start()
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     run_simple("127.0.0.1", port, answer, threaded=True)
 

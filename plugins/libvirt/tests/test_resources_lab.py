@@ -358,6 +358,24 @@ def test_the_pool_goes_last_and_takes_leftovers_of_its_stack_but_no_data(bench, 
     again.delete()
 
 
+def test_a_bridge_that_a_killed_libvirt_left_is_in_nobodys_way(bench, pool, hypervisor):
+    bridge = "pv0123456789"
+    inside = ["nsenter", "-t", str(hypervisor.pid), "-n", "ip", "link"]
+    subprocess.run([*inside, "add", bridge, "type", "bridge"], check=True)
+
+    made = network(bench, bridge=bridge)
+    assert made.outputs.bridge == bridge
+
+    made.delete()
+    subprocess.run([*inside, "add", bridge, "type", "bridge"], check=True)
+    subprocess.run([*inside, "add", "busy", "master", bridge, "type", "veth", "peer", "name", "other"], check=True)
+    with pytest.raises(PlatformError, match="is there already") as caught:
+        network(bench, bridge=bridge)
+    assert f"ip link delete {bridge}" in caught.value.fix
+    for name in ("busy", bridge):
+        subprocess.run([*inside, "delete", name], check=True)
+
+
 # ---- machines
 
 

@@ -24,7 +24,7 @@ from provision.spi import (
     UpdateRequest,
 )
 from provision_libvirt.ownership import Owner, stack_mark
-from provision_libvirt.resources import xml_network
+from provision_libvirt.resources import bridges, xml_network
 from provision_libvirt.resources.common import admitted, foreign, name_for_life, new_generation, ours, taken, taken_back
 from provision_libvirt.resources.finding import NETWORK
 from provision_libvirt.resources.importing import imported, is_adopted, not_importable, stack_pool
@@ -66,7 +66,7 @@ class Network(ResourceType[NetworkInputs, NetworkOutputs, Session]):
         with explained(f"making the network '{inputs.name}'"), _clashes(inputs):
             network = connection.networkDefineXML(text)
             with taken_back(lambda: _remove(network)):
-                network.create()
+                bridges.start(network, inputs.bridge, request.operation.session.config.uri)
                 network.setAutostart(1)
         return Created(uuid, _outputs(inputs, uuid, generation))
 
@@ -110,7 +110,7 @@ class Network(ResourceType[NetworkInputs, NetworkOutputs, Session]):
             if network.isActive():
                 _update_live(network, inputs, request.operation)
             else:
-                network.create()
+                bridges.start(network, inputs.bridge, request.operation.session.config.uri)
         return Updated(_outputs(inputs, request.id, generation, adopted=request.outputs.adopted))
 
     def delete(self, request: DeleteRequest[NetworkInputs, NetworkOutputs]) -> None:

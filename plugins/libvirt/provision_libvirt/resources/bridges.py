@@ -1,0 +1,67 @@
+"""Bridges of networks in the kernel: what a libvirt that was killed while it made one leaves behind.
+
+It is killed between making the bridge and recording that the network runs; then it knows nothing of the bridge, and can
+never make the network again.
+"""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import libvirt
+
+from provision.errors import PlatformError
+from provision_libvirt.hostview import host_view
+
+_OURS = re.compile(r"pv[0-9a-f]{10}")
+_PATH = "/usr/sbin:/sbin:/usr/bin:/bin"
+_SECONDS = 30
+
+
+def start(network: Any, bridge: str, uri: str) -> None:
+    """Start a network; a bridge of ours that stands in the way and that nobody uses is removed first.
+
+    Raises:
+        PlatformError: such a bridge is there, and cannot be removed from here.
+        libvirt.libvirtError: the network does not start for another reason.
+    """
+    try:
+        network.create()
+    except libvirt.libvirtError as error:
+        if "creating bridge interface" not in str(error) or "File exists" not in str(error):
+            raise
+        if not _removed(bridge, uri):
+            raise PlatformError(
+                f"the network '{network.name()}' cannot start: the bridge '{bridge}' is there already, and is of no "
+                "network that libvirt knows",
+                f"if nothing uses it, remove it on the hypervisor: ip link delete {bridge}; then run again",
+            ) from None
+        network.create()
+
+
+def _removed(bridge: str, uri: str) -> bool:
+    """Whether the bridge was one of ours without a port, on a host that may be changed from here, and is gone now."""
+    view = host_view(uri)
+    if view is None or os.geteuid() != 0 or not _OURS.fullmatch(bridge):
+        return False
+    inside = () if view.root == Path("/") else ("nsenter", f"--net={view.root.parent / 'ns/net'}")
+    ports = _run(*inside, "ip", "-json", "link", "show", "master", bridge)
+    if ports is None or json.loads(ports or "[]"):
+        return False
+    return _run(*inside, "ip", "link", "delete", bridge, "type", "bridge") is not None
+
+
+def _run(*words: str) -> str | None:
+    """What a command prints, None when it fails."""
+    try:
+        done = subprocess.run(
+            [shutil.which(words[0], path=_PATH) or words[0], *words[1:]], capture_output=True, text=True,
+            timeout=_SECONDS, check=False, env={"PATH": _PATH, "LC_ALL": "C.UTF-8"},
+        )  # fmt: skip
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout if done.returncode == 0 else None
