@@ -11,7 +11,7 @@ PACKAGES=(
   python3-venv python3-dev                                                     # the virtual environment
   gcc libc6-dev pkg-config libvirt-dev                                         # libvirt-python and the guest's probe agent
   libvirt-daemon libvirt-daemon-system libvirt-daemon-driver-qemu libvirt-clients libvirt-daemon-config-nwfilter
-  qemu-system-x86 qemu-utils qemu-block-extra seabios ipxe-qemu                # the hypervisor
+  qemu-system-x86 qemu-utils qemu-block-extra seabios ovmf ipxe-qemu           # the hypervisor
   dnsmasq-base iptables ebtables nftables iproute2 kmod                        # its networks and filters
   busybox-static lz4 dmidecode ca-certificates                                 # the micro guest
   openssh-client openssh-server netcat-openbsd                                 # tests of hypervisors reached by SSH
