@@ -142,6 +142,8 @@ class _Crew:
         self._breaks: dict[str, list[str]] = {}
         self._stop = threading.Event()
         self._lock = threading.Lock()
+        self._idle = threading.Condition(self._lock)
+        self._busy = 0
         self._pool = ThreadPoolExecutor(workers, "verify")
 
     def able(self, names: Iterable[str]) -> list[str]:
@@ -154,9 +156,14 @@ class _Crew:
 
         def one(name: str) -> None:
             nonlocal done
-            if not self._stop.is_set():
+            with self._lock:
+                begun = not self._stop.is_set()
+                self._busy += begun
+            if begun:
                 self._guarded(name, work)
             with self._lock:
+                self._busy -= begun
+                self._idle.notify_all()
                 done += 1
                 self._progress(phase, done, len(names))
 
@@ -207,10 +214,15 @@ class _Crew:
         return seen
 
     def dismiss(self) -> None:
-        """Stop what still runs, then close every channel; a channel that does not close keeps no other from it."""
+        """Stop what still runs, then close every channel; a channel that does not close keeps no other from it.
+
+        The pool forgets a thread whose start an interruption cut short, though it may run: work is counted here too.
+        """
         self._stop.set()
         try:
             self._pool.shutdown(wait=True, cancel_futures=True)
+            with self._idle:
+                self._idle.wait_for(lambda: self._busy == 0)
         finally:
             closers = [threading.Thread(target=_close, args=(c,), daemon=True) for c in self._channels.values()]
             for closer in closers:
