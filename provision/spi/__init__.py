@@ -1,6 +1,7 @@
 """What a plugin implements, and all that it needs to know of the framework."""
 
 from provision.spi import registry
+from provision.spi.admitting import admitted
 from provision.spi.daytwo import (
     CanExecute,
     CommandResult,
@@ -232,6 +233,7 @@ __all__ = [
     "Updated",
     "Verdict",
     "WriteOnly",
+    "admitted",
     "dependencies",
     "has_unknown",
     "references",

@@ -9,7 +9,6 @@ from provision.errors import (
     CreatedButUnhealthy,
     ForeignObject,
     NotFound,
-    PartiallyUpdated,
     ProvisionError,
     RetriableError,
     UserError,
@@ -31,6 +30,7 @@ from provision.spi import (
     Timeouts,
     Updated,
     UpdateRequest,
+    admitted,
 )
 from provision_aws.errors import code_of, explained, is_absent
 from provision_aws.kinds import Kind
@@ -166,7 +166,7 @@ class Native(ResourceType[I, O, Session], Generic[I, O]):
             raise NotFound(f"the {self.kind.noun} {request.id} is gone", "run again with `--refresh`: it is made anew")
         self.refuse_foreign(live, inputs, request.outputs)
         adopted = bool(getattr(request.outputs, "adopted", False))
-        with self.admitted(request):
+        with admitted(self, request):
             live = self.settled(operation, request.id, live)
             live = self.in_line(operation, request.id, live, inputs, Owner(inputs.stack_id, operation.urn), fresh=False)
             return Updated(self.outputs(session, live, adopted=adopted))
@@ -371,26 +371,3 @@ class Native(ResourceType[I, O, Session], Generic[I, O]):
         except (ProvisionError, Cancelled):
             operation.made(identity, self._known(operation.session, live))
             raise
-
-    @contextlib.contextmanager
-    def admitted(self, request: UpdateRequest[I, O]) -> Iterator[None]:
-        """When an update fails for good, or is cancelled, say what it has changed until then: state is to be true.
-
-        Raises:
-            PartiallyUpdated: the object is not as it was.
-        """
-        try:
-            yield
-        except (RetriableError, ForeignObject, CreatedButUnhealthy):
-            raise
-        except (ProvisionError, Cancelled) as error:
-            seen = None
-            with contextlib.suppress(ProvisionError):
-                seen = self.read(ReadRequest(request.operation, request.id, request.old_inputs, request.outputs))
-            if seen is None or seen.inputs == request.old_inputs:
-                raise
-            text = str(error) or "the run was cancelled"
-            outputs = seen.outputs.model_dump()
-            raise PartiallyUpdated(
-                text.partition("\n")[0], inputs=seen.inputs, outputs=outputs, reasons=[text]
-            ) from error

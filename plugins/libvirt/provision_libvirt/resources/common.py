@@ -11,12 +11,9 @@ from provision.errors import (
     CreatedButUnhealthy,
     ForeignObject,
     NotFound,
-    PartiallyUpdated,
     PlatformError,
-    ProvisionError,
-    RetriableError,
 )
-from provision.spi import Cancelled, CanRead, Checked, CheckRequest, Properties, ReadRequest, UpdateRequest
+from provision.spi import Cancelled, Checked, CheckRequest, Properties
 from provision_libvirt.ownership import in_stack, is_marked
 from provision_libvirt.resources.finding import POOL, found
 
@@ -103,25 +100,3 @@ def taken_back(undo: Callable[[], object]) -> Iterator[None]:
         with contextlib.suppress(libvirt.libvirtError, PlatformError):
             undo()
         raise
-
-
-@contextlib.contextmanager
-def admitted(kind: CanRead, request: UpdateRequest[Any, Any]) -> Iterator[None]:
-    """When an update fails for good, or is cancelled, say what it has changed until then: state is to be true.
-
-    Raises:
-        PartiallyUpdated: the object is not as it was.
-    """
-    try:
-        yield
-    except (RetriableError, ForeignObject, CreatedButUnhealthy):
-        raise
-    except (PlatformError, Cancelled) as error:
-        seen = None
-        with contextlib.suppress(ProvisionError):
-            seen = kind.read(ReadRequest(request.operation, request.id, request.old_inputs, request.outputs))
-        if seen is None or seen.inputs == request.old_inputs:
-            raise
-        text = str(error) or "the run was cancelled"
-        outputs = seen.outputs.model_dump()
-        raise PartiallyUpdated(text.partition("\n")[0], inputs=seen.inputs, outputs=outputs, reasons=[text]) from error

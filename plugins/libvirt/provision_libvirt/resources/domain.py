@@ -20,10 +20,11 @@ from provision.spi import (
     ResourceType,
     Updated,
     UpdateRequest,
+    admitted,
 )
 from provision_libvirt.ownership import Owner, stack_mark
 from provision_libvirt.resources import guest, hotplug, snapshots, tuning, xml_domain
-from provision_libvirt.resources.common import admitted, foreign, name_for_life, ours, own_pool, taken, taken_back
+from provision_libvirt.resources.common import foreign, name_for_life, ours, own_pool, taken, taken_back
 from provision_libvirt.resources.domain_model import Disk, DomainInputs, DomainOutputs
 from provision_libvirt.resources.filter_users import references_change, sweep_replaced
 from provision_libvirt.resources.finding import DOMAIN, POOL, found

@@ -20,10 +20,11 @@ from provision.spi import (
     ResourceType,
     Updated,
     UpdateRequest,
+    admitted,
 )
 from provision_libvirt.ownership import Owner, is_marked, same_owner
 from provision_libvirt.resources import xml_filter
-from provision_libvirt.resources.common import admitted, foreign, name_for_life, ours, taken_back
+from provision_libvirt.resources.common import foreign, name_for_life, ours, taken_back
 from provision_libvirt.resources.filter_hold import let_go, old_rules_held
 from provision_libvirt.resources.filter_list import all_filters
 from provision_libvirt.resources.filter_model import FilterInputs, FilterOutputs

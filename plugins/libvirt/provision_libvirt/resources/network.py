@@ -22,10 +22,11 @@ from provision.spi import (
     ResourceType,
     Updated,
     UpdateRequest,
+    admitted,
 )
 from provision_libvirt.ownership import Owner, stack_mark
 from provision_libvirt.resources import bridges, xml_network
-from provision_libvirt.resources.common import admitted, foreign, name_for_life, new_generation, ours, taken, taken_back
+from provision_libvirt.resources.common import foreign, name_for_life, new_generation, ours, taken, taken_back
 from provision_libvirt.resources.finding import NETWORK
 from provision_libvirt.resources.importing import imported, is_adopted, not_importable, stack_pool
 from provision_libvirt.resources.native_model import Query

@@ -20,9 +20,9 @@ from provision.spi import (
     ResourceType,
     Updated,
     UpdateRequest,
+    admitted,
 )
 from provision_libvirt.resources.common import (
-    admitted,
     foreign,
     name_for_life,
     new_generation,

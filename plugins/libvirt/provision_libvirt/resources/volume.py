@@ -23,10 +23,11 @@ from provision.spi import (
     ResourceType,
     Updated,
     UpdateRequest,
+    admitted,
 )
 from provision_libvirt.ownership import Owner, stack_mark
 from provision_libvirt.resources import xml_storage
-from provision_libvirt.resources.common import admitted, name_for_life, new_generation, own_pool, taken_back, volume_in
+from provision_libvirt.resources.common import name_for_life, new_generation, own_pool, taken_back, volume_in
 from provision_libvirt.resources.encryption import check_encryption, forget_key, is_encrypted, key_of, new_key
 from provision_libvirt.resources.finding import POOL
 from provision_libvirt.resources.importing import is_adopted
