@@ -159,11 +159,14 @@ class _Crew:
             with self._lock:
                 begun = not self._stop.is_set()
                 self._busy += begun
-            if begun:
-                self._guarded(name, work)
+            try:
+                if begun:
+                    self._guarded(name, work)
+            finally:
+                with self._lock:
+                    self._busy -= begun
+                    self._idle.notify_all()
             with self._lock:
-                self._busy -= begun
-                self._idle.notify_all()
                 done += 1
                 self._progress(phase, done, len(names))
 

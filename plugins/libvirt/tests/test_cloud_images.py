@@ -54,8 +54,11 @@ def damaged(tmp_path):
 
 
 def encrypted(tmp_path):
-    secret = "secret,id=s,data=hush"
-    made("-f", "qcow2", "--object", secret, "-o", "encrypt.format=luks,encrypt.key-secret=s", tmp_path / "image", "1M")
+    # LUKS in the header, by hand: to make a real key, QEMU times the machine, and gives up on one that is busy.
+    made("-f", "qcow2", tmp_path / "image", "1M")
+    with (tmp_path / "image").open("r+b") as file:
+        file.seek(32)
+        file.write(struct.pack(">I", 2))
 
 
 @pytest.mark.parametrize(
