@@ -15,6 +15,7 @@ COMMANDS = {
     "up": "Make the platform as the stack file says.",
     "down": "Remove everything that the stack made.",
     "refresh": "Read the live platform back into the state.",
+    "drift": "Show what was changed outside of the stack; nothing is changed.",
     "verify": "Show with real packets that the isolation holds.",
     "doctor": "Say what is found, what is missing and how to get it.",
     "setup": "Install the engine and plugins for this user.",
@@ -26,6 +27,7 @@ COMMANDS = {
     "snapshot": "Keep a machine as it is, and bring it back.",
     "graph": "Draw the stack: machines, networks, and who may reach whom.",
     "schema": "Print the JSON Schema of stack files, for editors.",
+    "ci": "Make a pipeline, and let it comment on changes and drift.",
     "lab": "Start, stop or look at a private hypervisor.",
     "plugin": "Make, list, show and check provider plugins.",
 }

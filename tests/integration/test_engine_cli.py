@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from documented import documented_output
 
 from provision.host.engine import find_engine
 from provision.host.setup import install_shims, plugin_executables
@@ -68,6 +69,8 @@ class Project:
     def end(self, process):
         out, err = process.communicate(timeout=120)
         assert "Traceback" not in out + err, out + err
+        if process.returncode >= 0:
+            documented_output(process.args, out)
         return Said(process.returncode, out, err)
 
     def provision(self, *words, **env):
@@ -165,9 +168,13 @@ def test_the_life_of_a_stack(project):
 
     gone = next(item for item in project.store.objects() if item.name == "shop-dev-web-1-data")
     project.store.remove(gone.id)
+    found = project.provision("drift", "--detailed-exitcode", "--format", "json")
+    assert (found.code, found.document["summary"]) == (2, "Drift: 1 finding; 6 resources as recorded.")
+    assert [item["name"] for item in found.document["findings"]] == ["machines/web-1/disk-data"]
     drift = project.provision("refresh", "--detailed-exitcode")
     assert (drift.code, drift.out) == (2, "Drift: 1 machine changed; 1 resource gone; 6 unchanged.\n")
     assert project.fine("refresh").out == "No drift: 6 resources as recorded.\n"
+    assert project.fine("drift").out == "No drift: 6 resources as recorded.\n"
 
     down = project.fine("down", "--yes")
     assert down.out == "Done: 2 machines deleted; 6 resources deleted. Data was lost on: machines/web-0/disk-data.\n"
@@ -219,7 +226,7 @@ def test_a_resource_that_fails_is_told_once_with_the_fix_and_summed_up(project):
 
 
 def test_what_is_wrong_around_the_stack_is_explained(project):
-    for command in (("down", "--yes"), ("refresh",), ("verify",), ("console", "web-0")):
+    for command in (("down", "--yes"), ("refresh",), ("drift",), ("verify",), ("console", "web-0")):
         said = project.provision(*command)
         assert (said.code, said.err.splitlines()[0]) == (1, "error: there is no Pulumi stack 'dev' here")
     assert project.provision("preview").code == 0

@@ -85,9 +85,19 @@ def test_every_policy_is_shown_or_said_not_to_be_and_what_is_broken_by_hand_is_f
     assert broken["own-cores"]["holds"] == {"translated": None, "accepted": True, "effective": False, "probed": None}
     assert "and isolation-dev-batch-0 may run there too" in broken["own-cores"]["evidence"]["effective"]
     assert "batch-1: no CPU cap instead of 0.5" in broken["background"]["evidence"]["accepted"]
+    drift = isolation.refused("provision", "drift", "--format", "json")
+    found = {(item["kind"], item["name"]) for item in json.loads(drift.out)["findings"] if item["isolates"]}
+    assert drift.code == 3
+    assert {
+        ("isolation-rules", "isolation"),
+        ("isolation-policy", "isolation/own-cores"),
+        ("isolation-policy", "sharing/background"),
+        ("resource-changed", "machines/vault/nic-0/filter"),
+    } <= found, drift.out
     succeeds(isolation, "refresh")
     succeeds(isolation, "up")
     assert isolation.running == before
+    assert succeeds(isolation, "drift").out.startswith("No drift")
     assert virsh("vcpupin", "isolation-dev-batch-0").split() == ["0", "0"]
 
     succeeds(isolation, "down")

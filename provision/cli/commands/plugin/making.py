@@ -4,14 +4,13 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from importlib.metadata import version
-from importlib.resources import files
-from importlib.resources.abc import Traversable
 from pathlib import Path
 
 import click
 
+from provision.cli.filling import filled
 from provision.errors import EnvironmentProblem, UserError
 from provision.models.base import NAME_PATTERN
 from provision.spi import registry
@@ -21,9 +20,6 @@ _TAKEN = {
     "any": "in a stack file it stands for every platform",
     "index": "Pulumi packages have a module of that name",
 }
-_MARK = re.compile(r"@([a-z]+)@")
-_SUFFIX = ".tmpl"
-"""Templates have a suffix of their own, so that no tool takes them for code of this package."""
 
 
 def run(name: str, directory: Path | None) -> None:
@@ -103,21 +99,7 @@ def _files(name: str) -> Iterator[tuple[Path, str]]:
         "variable": module.upper(),
         "compatible": compatible(version("provision")),
     }
-    for parts, text in sorted(_templates(files("provision.cli") / "templates" / "plugin")):
-        named = [module if part == "module" else part.replace("dot-", ".", 1) for part in parts]
-        yield Path(*named), _filled(text, words)
-
-
-def _templates(folder: Traversable, above: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], str]]:
-    for item in folder.iterdir():
-        if item.is_dir():
-            yield from _templates(item, (*above, item.name))
-        elif item.name.endswith(_SUFFIX):
-            yield (*above, item.name.removesuffix(_SUFFIX)), item.read_text(encoding="utf-8")
-
-
-def _filled(text: str, words: Mapping[str, str]) -> str:
-    return _MARK.sub(lambda match: words[match[1]], text)
+    return filled("plugin", words, {"module": module})
 
 
 def compatible(release: str) -> str:

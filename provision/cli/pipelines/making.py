@@ -1,0 +1,101 @@
+"""Pipelines from the templates."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from provision.cli.filling import filled
+from provision.errors import EnvironmentProblem, UserError
+from provision.spi import CanProbe, CanReadRules, CanShowEvidence, Provider
+
+_AWS = {
+    "github": """\
+      - uses: aws-actions/configure-aws-credentials@v4  # a role that trusts this repository; no key is kept anywhere
+        with: {role-to-assume: "${{ vars.AWS_ROLE }}", aws-region: "${{ vars.AWS_REGION }}"}
+""",
+    "gitlab": """\
+  id_tokens: {AWS_TOKEN: {aud: https://gitlab.com}}  # AWS_ROLE_ARN is a role that trusts this project; no key is kept
+""",
+}
+_AWS_GITLAB = (
+    '    - export AWS_WEB_IDENTITY_TOKEN_FILE=$(mktemp) && echo "$AWS_TOKEN" > "$AWS_WEB_IDENTITY_TOKEN_FILE"\n'
+)
+_APPLY = """
+apply-{stack}:
+  stage: {stack}
+  rules:
+    - if: $CI_COMMIT_BRANCH == "{branch}" && $CI_PIPELINE_SOURCE == "push"
+  resource_group: provision-{project}-{stack}
+  environment: {stack}
+  variables: {{STACK: {stack}}}
+  script:
+    - provision up "$DIRECTORY" --stack "$STACK" --yes
+    - provision {verify} "$DIRECTORY" --stack "$STACK"
+  after_script:
+    - test "$CI_JOB_STATUS" = success || echo "To go back, revert this commit and merge that."
+"""
+
+
+def pipeline(
+    forge: str, *, project: str, folder: str, stacks: Sequence[str], branch: str, provider: Provider[Any, Any]
+) -> list[tuple[Path, str]]:
+    """The files of a pipeline, by path from the root of the repository.
+
+    Args:
+        forge: `github`, `gitlab` or `generic`.
+        project: Pulumi project.
+        folder: of the stack file, from the root of the repository.
+        stacks: Pulumi stacks, in the order in which a change goes through them.
+        branch: what is merged there is applied.
+        provider: the plugin.
+    """
+    platform = provider.name
+    readable = isinstance(provider, CanReadRules)
+    shown = isinstance(provider, CanProbe | CanShowEvidence)
+    # Of a platform that shows nothing of its isolation, what it has is compared with what was made, at least.
+    verify = "verify" if shown else "verify --static" if readable else "drift --detailed-exitcode"
+    words = {
+        "project": project,
+        "directory": folder,
+        "paths": "**" if folder == "." else f"{folder}/**",
+        "stacks": ", ".join(stacks),
+        "branch": branch,
+        "packages": f"provision provision-{platform}",
+        "check": "verify --static" if readable else "validate",
+        "verify": verify,
+        "credentials": _AWS.get(forge, "") if platform == "aws" else "",
+        "applies": "".join(
+            _APPLY.format(stack=stack, project=project, branch=branch, verify=verify) for stack in stacks
+        ),
+    }
+    return [
+        (path, _with_token(text) if forge == "gitlab" and platform == "aws" else text)
+        for path, text in filled(f"ci/{forge}", words)
+    ]
+
+
+def _with_token(text: str) -> str:
+    """A pipeline of GitLab that hands its token to AWS."""
+    return text.replace("  before_script:\n", f"  before_script:\n{_AWS_GITLAB}", 1)
+
+
+def write(root: Path, files: Sequence[tuple[Path, str]]) -> None:
+    """Write `files` below `root`, all or none.
+
+    Raises:
+        UserError: one of them is there already.
+        EnvironmentProblem: they cannot be written.
+    """
+    there = [path for path, _ in files if (root / path).exists()]
+    if there:
+        raise UserError(f"{there[0]} is there already; nothing was written", "move it away, or merge by hand")
+    try:
+        for path, text in files:
+            (root / path).parent.mkdir(parents=True, exist_ok=True)
+            (root / path).write_text(text, encoding="utf-8")
+            if text.startswith("#!"):
+                (root / path).chmod(0o755)
+    except OSError as error:
+        raise EnvironmentProblem(
+            f"{error.filename} cannot be written: {error.strerror}", "choose a folder that can be written to"
+        ) from error
