@@ -5,9 +5,10 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-from provision.testing import ConformanceSuite, Effect, Faults, Made, Platform, Sample
+from provision.testing import ConformanceSuite, Effect, Faults, FunctionSample, Made, Platform, Sample
 from provision_aws import conformance_hands as hands
 from provision_aws import emulator
+from provision_aws.conformance_stacks import STACKS
 from provision_aws.provider import AwsProvider
 from provision_aws.session import Session
 
@@ -71,6 +72,16 @@ def _rule(made: Mapping[str, Made]) -> dict[str, Any]:
 
 def _nat(made: Mapping[str, Made]) -> dict[str, Any]:
     return {"name": "kit-nat", "subnet_id": made[_SUBNET].id, "allocation_id": made[_IP].id}
+
+
+def _endpoint(made: Mapping[str, Made]) -> dict[str, Any]:
+    return {
+        "name": "kit-s3",
+        "vpc_id": made[_VPC].id,
+        "service_name": f"com.amazonaws.{emulator.REGION}.s3",
+        "endpoint_type": "Gateway",
+        "route_table_ids": [made[_TABLE].id],
+    }
 
 
 def _route(made: Mapping[str, Made]) -> dict[str, Any]:
@@ -222,6 +233,15 @@ _SAMPLES = (
         foreign=hands.foreign_interface,
     ),
     Sample(
+        "ec2:VpcEndpoint",
+        _endpoint,
+        needs=[_VPC, _TABLE],
+        updates=[{"tags": {"team": "kit"}}],
+        replaces=[{"service_name": f"com.amazonaws.{emulator.REGION}.dynamodb"}],
+        wrong=[{"private_dns_enabled": True}, {"policy": "{"}, {"endpoint_type": "Interface"}],
+        foreign=hands.foreign_endpoint,
+    ),
+    Sample(
         "ec2:ElasticIpAssociation",
         _associated_ip,
         needs=[_IP, _NIC],
@@ -285,6 +305,8 @@ class AwsConformance(ConformanceSuite):
 
     provider = AwsProvider
     samples = _SAMPLES
+    stacks = STACKS
+    functions = (FunctionSample("kms:getKey", {"key": "alias/aws/ebs"}),)
     errors: ClassVar[Mapping[Effect, Callable[[], Exception]]] = {
         Effect.ERROR: _refusal("OperationNotPermitted"),
         Effect.THROTTLED: _refusal("RequestLimitExceeded", 503),

@@ -120,6 +120,15 @@ foreign_interface = alike(
     ),
     lambda ec2, identity: ec2.delete_network_interface(NetworkInterfaceId=identity),
 )
+foreign_endpoint = alike(
+    kinds.VPC_ENDPOINT,
+    lambda ec2, inputs: str(
+        ec2.create_vpc_endpoint(VpcId=inputs["vpcId"], ServiceName=inputs["serviceName"], VpcEndpointType="Gateway")[
+            "VpcEndpoint"
+        ]["VpcEndpointId"]
+    ),
+    lambda ec2, identity: ec2.delete_vpc_endpoints(VpcEndpointIds=[identity]),
+)
 foreign_address = alike(
     kinds.ELASTIC_IP,
     lambda ec2, inputs: str(ec2.allocate_address(Domain="vpc")["AllocationId"]),

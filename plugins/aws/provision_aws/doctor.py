@@ -1,6 +1,8 @@
 """What AWS lets whoever runs this do, asked without doing it."""
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from provision.errors import ProvisionError
@@ -14,6 +16,7 @@ _CALLS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "make VPCs": ("create_vpc", {"CidrBlock": "10.0.0.0/16"}),
     "make gateways": ("create_internet_gateway", {}),
     "take addresses": ("allocate_address", {"Domain": "vpc"}),
+    "make disks": ("create_volume", {"AvailabilityZone": "?", "Size": 1}),
     "make key pairs": ("import_key_pair", {"KeyName": "provision-doctor", "PublicKeyMaterial": b"ssh-ed25519 AAAA"}),
 }
 """Calls that need nothing to be there, and that EC2 checks with `DryRun`."""
@@ -29,7 +32,7 @@ def diagnose(config: AwsConfig, connect: Callable[[AwsConfig], Session] = Sessio
     try:
         session = connect(config)
     except ProvisionError as problem:
-        return [Finding("account", False, problem.summary, problem.fix)]
+        return [Finding("account", False if _is_used(config) else None, problem.summary, problem.fix)]
     try:
         return [
             Finding("account", True, f"{session.account} in {session.region}"),
@@ -39,12 +42,20 @@ def diagnose(config: AwsConfig, connect: Callable[[AwsConfig], Session] = Sessio
         session.close()
 
 
+def _is_used(config: AwsConfig) -> bool:
+    """Whether anything here is set up for AWS: else nobody misses it."""
+    chosen = (config.region, config.profile, config.endpoint_url, config.assume_role_arn)
+    said = [name for name in os.environ if name.startswith("AWS_") and name != "AWS_EC2_METADATA_DISABLED"]
+    return any(chosen) or bool(said) or Path("~/.aws").expanduser().exists()
+
+
 def _permissions(session: Session) -> Iterator[Finding]:
     from botocore.exceptions import BotoCoreError, ClientError
 
     for what, (method, parameters) in _CALLS.items():
         try:
-            getattr(session.client(), method)(**parameters, DryRun=True)
+            zone = {"AvailabilityZone": f"{session.region}a"} if "AvailabilityZone" in parameters else {}
+            getattr(session.client(), method)(**{**parameters, **zone}, DryRun=True)
         except ClientError as error:
             if code_of(error) == "DryRunOperation":
                 yield Finding(f"permission to {what}", True, "EC2 would do it")

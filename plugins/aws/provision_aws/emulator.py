@@ -31,6 +31,7 @@ ENVIRONMENT = {
 
 REGION = "eu-central-1"
 _START_SECONDS = 60
+_ROOT_GIB = 8
 
 
 @contextmanager
@@ -106,14 +107,18 @@ def serve(port: int) -> None:
     _add_placement_groups()
     _free_with_nat_gateways()
     _refuse_what_is_taken()
+    _size_as_images_do()
+    _take_protocols_without_ports()
     application = DomainDispatcherApplication(create_backend_app)
+    one_by_one = threading.Lock()  # moto breaks now and then when it works on two calls at once
 
     def answer(environ: dict[str, Any], start_response: Any) -> Any:
         if environ.get("PATH_INFO") == "/standing":
             body = json.dumps(_standing(ec2_backends)).encode()
             start_response("200 OK", [("Content-Type", "application/json"), ("Content-Length", str(len(body)))])
             return [body]
-        return application(environ, start_response)
+        with one_by_one:
+            return application(environ, start_response)
 
     def end_with_owner() -> None:
         sys.stdin.buffer.read()
@@ -137,7 +142,7 @@ def _standing(backends: Any) -> list[str]:
 
 def _of_region(backend: Any) -> Iterator[str]:
     for name in ("vpcs", "internet_gateways", "egress_only_internet_gateways", "nat_gateways", "route_tables",
-                 "enis", "managed_prefix_lists", "volumes", "hosts", "keypairs"):  # fmt: skip
+                 "enis", "managed_prefix_lists", "vpc_end_points", "volumes", "hosts", "keypairs"):  # fmt: skip
         for identity, item in list(getattr(backend, name, {}).items()):
             if getattr(item, "state", "") not in ("deleted", "delete-complete", "released"):
                 yield f"{name} {identity}"
@@ -253,6 +258,39 @@ def _refuse_what_is_taken() -> None:
         return request(self, ip, instance)
 
     volumes.attach_volume, tables.associate_route_table, ranges.request_ip = attach_one, associate_one, request_one
+
+
+def _size_as_images_do() -> None:
+    """A root disk of no size is as large as the image says; moto refuses it."""
+    from moto.ec2.responses import instances
+
+    kind: Any = instances.InstanceResponse
+    check = kind._validate_block_device_mapping
+
+    def check_sized(mapping: dict[str, Any]) -> None:
+        disk = mapping.get("Ebs")
+        if isinstance(disk, dict) and not disk.get("SnapshotId"):
+            disk.setdefault("VolumeSize", _ROOT_GIB)
+        check(mapping)
+
+    kind._validate_block_device_mapping = staticmethod(check_sized)
+
+
+def _take_protocols_without_ports() -> None:
+    """Rules for protocols by number, such as SCTP, have no ports; moto breaks without."""
+    from moto.ec2.models import security_groups
+
+    kind: Any = security_groups.SecurityGroupRule
+    usual = kind.__init__
+
+    def made(
+        self: Any, backend: Any, protocol: Any, group: Any, first: Any, last: Any, *rest: Any, **more: Any
+    ) -> None:
+        usual(
+            self, backend, protocol, group, -1 if first is None else first, -1 if last is None else last, *rest, **more
+        )
+
+    kind.__init__ = made
 
 
 def _matches(group: dict[str, Any], filters: dict[str, Any]) -> bool:

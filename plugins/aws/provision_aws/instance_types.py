@@ -11,33 +11,84 @@ from provision_aws.session import Session
 _SPECIAL = ("GpuInfo", "FpgaInfo", "InferenceAcceleratorInfo", "NeuronInfo", "MediaAcceleratorInfo")
 """What a machine is not given that did not ask for it: such types cost much more."""
 
+_LADDER = (1, 2, 4, 8, 12, 16, 24, 32, 36, 40, 48, 64, 72, 80, 96, 112, 128, 192, 224, 256, 384, 448, 512, 768, 896)
+"""Numbers of CPUs that types have."""
+
+_STEP, _STEPS = 2, 2
+"""How many of them are asked for at once, and how often, before all types are."""
+
 Type = Mapping[str, Any]
 
 
-def choose(session: Session, requirements: InstanceRequirements) -> str:
-    """Name of the type with the fewest CPUs, then the least memory, that fits; the first by name of several.
+def choose(session: Session, requirements: InstanceRequirements) -> tuple[str, str]:
+    """Name of the type with the fewest CPUs, then the least memory, that fits; the first by name of several. And why.
 
     Raises:
         UserError: none fits; the message says what comes closest.
     """
     offered = _offered(session, requirements.availability_zone)
-    types = [one for one in _types(session) if offered is None or one["InstanceType"] in offered]
-    fitting = [one for one in types if not list(lacks(one, requirements))]
-    if fitting:
-        return str(min(fitting, key=_size)["InstanceType"])
+    seen: list[Type] = []
+    for sizes in _sizes(requirements.cpus):
+        found = types(session, _filters(requirements, sizes))
+        seen += [one for one in found if offered is None or one["InstanceType"] in offered]
+        fitting = [one for one in seen if not list(lacks(one, requirements))]
+        if fitting:
+            best = min(fitting, key=_size)
+            cpus, memory, name = _size(best)
+            return name, (
+                f"{name} ({cpus} CPUs, {memory} MiB) is the smallest type that has what is asked for: "
+                f"{requirements.cpus} CPUs, {requirements.memory_mib} MiB and the rest"
+            )
     where = f" in {requirements.availability_zone}" if requirements.availability_zone else ""
     raise UserError(
         f"no instance type{where} has what is asked for: {requirements.cpus} CPUs, {requirements.memory_mib} MiB and "
-        f"the rest; {_closest(types, requirements)}",
+        f"the rest; {_closest(seen, requirements)}",
         "ask for less, or name a type (`instanceType`)",
     )
+
+
+def _sizes(cpus: int) -> Iterator[tuple[int, ...]]:
+    """Numbers of CPUs to look at, the fewest first; none in the end: then all types are looked at."""
+    left = [size for size in _LADDER if size >= cpus]
+    for start in range(0, min(len(left), _STEPS * _STEP), _STEP):
+        yield tuple(left[start : start + _STEP])
+    yield ()
+
+
+def _filters(wanted: InstanceRequirements, sizes: tuple[int, ...]) -> Mapping[str, tuple[str, ...]]:
+    """What EC2 itself can leave out of its answer, which is megabytes otherwise."""
+    found: dict[str, tuple[str, ...]] = {"current-generation": ("true",), "bare-metal": ("false",)}
+    found["processor-info.supported-architecture"] = (wanted.architecture,)
+    if wanted.nitro:
+        found["hypervisor"] = ("nitro",)
+    if sizes:
+        found["vcpu-info.default-vcpus"] = tuple(map(str, sizes))
+    return found
+
+
+def cores(session: Session, name: str) -> int:
+    """How many cores a type has.
+
+    Raises:
+        UserError: there is no such type.
+    """
+
+    def ask() -> int:
+        found = list(_paged(session, "types", {"InstanceTypes": [name]}))
+        if not found:
+            raise UserError(f"there is no instance type '{name}' in {session.region}", "take another one")
+        return int(found[0]["VCpuInfo"]["DefaultCores"])
+
+    counted: int = session.once(("cores", name), ask)
+    return counted
 
 
 def lacks(kind: Type, wanted: InstanceRequirements) -> Iterator[str]:
     """What a type does not have, in words."""
     cpu, processor, network = kind.get("VCpuInfo", {}), kind.get("ProcessorInfo", {}), kind.get("NetworkInfo", {})
     checks = {
-        "enough CPUs": cpu.get("DefaultVCpus", 0) >= wanted.cpus,
+        "enough CPUs": (cpu.get("DefaultCores", 0) if wanted.threads_per_core == 1 else cpu.get("DefaultVCpus", 0))
+        >= wanted.cpus,
         "enough memory": kind.get("MemoryInfo", {}).get("SizeInMiB", 0) >= wanted.memory_mib,
         f"the architecture {wanted.architecture}": wanted.architecture in processor.get("SupportedArchitectures", ()),
         f"{wanted.threads_per_core} threads per core": wanted.threads_per_core is None
@@ -49,6 +100,7 @@ def lacks(kind: Type, wanted: InstanceRequirements) -> Iterator[str]:
         "enough interfaces": network.get("MaximumNetworkInterfaces", 0) >= wanted.nics,
         "IPv6": not wanted.ipv6 or network.get("Ipv6Supported", False),
         "a hypervisor": not kind.get("BareMetal", False),
+        "the Nitro system": not wanted.nitro or kind.get("Hypervisor") == "nitro",
         "a current generation": kind.get("CurrentGeneration", True),
         "nothing special": not any(kind.get(special) for special in _SPECIAL),
     }
@@ -66,8 +118,11 @@ def _size(kind: Type) -> tuple[int, int, str]:
     return kind["VCpuInfo"]["DefaultVCpus"], kind["MemoryInfo"]["SizeInMiB"], str(kind["InstanceType"])
 
 
-def _types(session: Session) -> list[Type]:
-    found: list[Type] = session.once("instance types", lambda: list(_paged(session, "types", {})))
+def types(session: Session, filters: Mapping[str, tuple[str, ...]]) -> list[Type]:
+    """Types of the region by EC2's filters, asked once."""
+    asked = {"Filters": [{"Name": name, "Values": list(values)} for name, values in filters.items()]}
+    key = ("instance types", tuple(sorted(filters.items())))
+    found: list[Type] = session.once(key, lambda: list(_paged(session, "types", asked)))
     return found
 
 

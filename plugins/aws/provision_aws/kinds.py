@@ -71,6 +71,13 @@ EGRESS_ONLY_GATEWAY = Kind(
     "egress-only gateway", "egress-only-internet-gateway", "describe_egress_only_internet_gateways",
     "EgressOnlyInternetGateways", "EgressOnlyInternetGatewayId", ids="EgressOnlyInternetGatewayIds", page=255,
 )  # fmt: skip
+VPC_ENDPOINT = Kind(
+    "VPC endpoint", "vpc-endpoint", "describe_vpc_endpoints", "VpcEndpoints", "VpcEndpointId", ids="VpcEndpointIds",
+    gone=("deleting", "deleted", "Deleting", "Deleted"),
+)  # fmt: skip
+NETWORK_ACL = Kind(
+    "network ACL", "network-acl", "describe_network_acls", "NetworkAcls", "NetworkAclId", "network-acl-id"
+)
 SECURITY_GROUP = Kind(
     "security group", "security-group", "describe_security_groups", "SecurityGroups", "GroupId", "group-id"
 )

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, TypeAdapter
 
 MARK = "provision:"
 """How the keys of the tags begin that say whose an object is."""
@@ -23,3 +23,12 @@ Tags = Annotated[
     Field(max_length=_MOST_TAGS),
     AfterValidator(_free),
 ]
+
+
+def check_tags(tags: dict[str, str]) -> None:
+    """Whether these can be tags.
+
+    Raises:
+        pydantic.ValidationError: they cannot.
+    """
+    TypeAdapter(Tags).validate_python(tags)

@@ -1,25 +1,31 @@
 """The AWS EC2 platform, as the framework sees it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import version
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from provision.errors import UserError
 from provision.spi import (
     Capabilities,
+    EvidenceRequest,
     FeatureUse,
     Finding,
+    Function,
+    LiveRulesRequest,
+    Objection,
     Properties,
     Provider,
     RateLimit,
+    Readout,
     ResourceGraph,
     ResourceType,
+    RulesRequest,
+    SettingsRequest,
+    Shown,
     Support,
     TranslationRequest,
-    unsupported,
 )
 from provision_aws.config import AwsConfig
-from provision_aws.errors import explained
+from provision_aws.functions import FUNCTIONS
 from provision_aws.resources import (
     DedicatedHost,
     EgressOnlyGateway,
@@ -41,8 +47,12 @@ from provision_aws.resources import (
     Volume,
     VolumeAttachment,
     Vpc,
+    VpcEndpoint,
 )
 from provision_aws.session import Session
+
+if TYPE_CHECKING:  # every process of the plugin imports this module, and only translation needs the models
+    from provision.models import Network, Stack
 
 
 class AwsProvider(Provider[AwsConfig, Session]):
@@ -64,6 +74,7 @@ class AwsProvider(Provider[AwsConfig, Session]):
         SecurityGroupRule,
         PrefixList,
         NetworkInterface,
+        VpcEndpoint,
         ElasticIp,
         ElasticIpAssociation,
         KeyPair,
@@ -73,8 +84,12 @@ class AwsProvider(Provider[AwsConfig, Session]):
         VolumeAttachment,
         Instance,
     )
+    functions: ClassVar[Sequence[type[Function[Any, Any]]]] = FUNCTIONS
     # EC2's own limits differ by account and call; a complaint halves the rate, which then grows back.
-    rate_limits: ClassVar[Mapping[str, RateLimit]] = {"ec2": RateLimit(per_second=100, burst=200)}
+    rate_limits: ClassVar[Mapping[str, RateLimit]] = {
+        "ec2": RateLimit(per_second=100, burst=200),
+        "kms": RateLimit(per_second=20, burst=20),
+    }
 
     def connect(self, config: AwsConfig) -> Session:
         """Connect to the account.
@@ -90,27 +105,83 @@ class AwsProvider(Provider[AwsConfig, Session]):
 
     def capabilities(self, session: Session) -> Capabilities:
         """Ask the account and region."""
-        with explained("looking at the zones"):
-            answer = session.client().describe_availability_zones()
-        zones = sorted(str(zone["ZoneName"]) for zone in answer["AvailabilityZones"] if zone["State"] == "available")
-        return Capabilities(self.name, {"account": session.account, "region": session.region, "zones": zones})
+        from provision_aws.capabilities import ask
+
+        return ask(session)
+
+    def best_capabilities(self) -> Capabilities:
+        """An account and region with all that this plugin can use."""
+        from provision_aws.capabilities import BEST
+
+        return Capabilities(self.name, BEST)
 
     def supports(self, use: FeatureUse, capabilities: Capabilities) -> Support:
-        """Nothing of a stack file yet: what is not translated is refused."""
-        return unsupported(
-            "AWS cannot be the platform of a stack file yet: its resource types are for Pulumi programs",
-            "use the types of the package provision-aws in a program, or another platform",
-        )
+        """Whether one field of a stack file is enforced here."""
+        from provision_aws import support
+
+        return support.supports(use, capabilities)
+
+    def objections(self, stack: "Stack", capabilities: Capabilities) -> Iterator[Objection]:
+        """What of a stack EC2 cannot do together."""
+        from provision_aws.translate.objections import objections
+
+        return objections(stack, capabilities)
+
+    def reserved_addresses(self, network: "Network") -> Iterator[str]:
+        """Addresses that EC2 keeps for itself."""
+        from provision_aws.translate.layout import reserved
+
+        return reserved(network)
 
     def translate(self, request: TranslationRequest) -> ResourceGraph:
-        """Refuse: see `supports`.
+        """Native resources of a stack."""
+        from provision_aws.translate import translate
+
+        return translate(request)
+
+    def read_rules(self, request: RulesRequest) -> Readout:
+        """What a graph's groups, routes and interfaces let pass."""
+        from provision_aws.readers import read_rules
+
+        return read_rules(request)
+
+    def read_settings(self, request: SettingsRequest) -> Sequence[Sequence[Shown]]:
+        """What a graph's machines and disks say of policies."""
+        from provision_aws.readers import read_settings
+
+        return read_settings(request)
+
+    def read_live_rules(self, session: Session, request: LiveRulesRequest) -> Readout | str:
+        """What EC2 lets pass now, as its control plane tells it.
 
         Raises:
-            UserError: always.
+            provision.errors.PlatformError: a machine is not there, or EC2 does not answer.
         """
-        raise UserError(
-            "AWS cannot be the platform of a stack file yet", "use its resource types in a program, or another platform"
-        )
+        from provision_aws.readers import read_live_rules
+
+        return read_live_rules(session, request)
+
+    def evidence(self, session: Session, request: EvidenceRequest) -> Sequence[Sequence[Shown]]:
+        """What EC2 tells of a machine.
+
+        Raises:
+            provision.errors.PlatformError: the machine is not there, or EC2 does not answer.
+        """
+        from provision_aws.evidence import evidence
+
+        return evidence(session, request)
+
+    def builtin_images(self) -> Sequence[str]:
+        """Images that every account has."""
+        from provision_aws.translate.images import BUILTIN
+
+        return tuple(BUILTIN)
+
+    def permissions(self, graph: ResourceGraph | None) -> Mapping[str, Any]:
+        """An IAM policy."""
+        from provision_aws.iam import policy
+
+        return policy(self.resource_types, graph)
 
     def diagnose(self, config: AwsConfig) -> Sequence[Finding]:
         """Credentials, region and permissions."""

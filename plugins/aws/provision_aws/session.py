@@ -1,6 +1,7 @@
 """The way to one account and region."""
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -200,7 +201,8 @@ def _boto(config: AwsConfig) -> Any:
     try:
         plain = BotoSession()
         plain.register_component("data_loader", _models())
-        found = boto3.Session(botocore_session=plain, profile_name=config.profile, region_name=config.region)
+        region = config.region or os.environ.get("AWS_REGION")  # botocore itself looks at AWS_DEFAULT_REGION alone
+        found = boto3.Session(botocore_session=plain, profile_name=config.profile, region_name=region)
         if not found.region_name:
             raise no_region()
         if config.assume_role_arn is None:

@@ -1,8 +1,14 @@
 """An emulated EC2 for all tests of a module; each begins with nothing on it."""
 
 import pytest
+from botocore.client import BaseClient
 from http_faults import Between
 from provision_aws import emulator
+from provision_aws.iam import allowed, policy
+from provision_aws.provider import AwsProvider
+
+PREFIXES = {"service-quotas": "servicequotas"}
+FREE = {"sts:GetCallerIdentity"}  # needs no permission
 
 
 @pytest.fixture(scope="module")
@@ -18,3 +24,20 @@ def between(server, monkeypatch):
     emulator.reset(server)
     with Between(server) as made:
         yield made
+
+
+@pytest.fixture(scope="session", autouse=True)
+def permitted():
+    """Whatever the plugin asks of AWS in any of these tests, the policy that it prints allows."""
+    asked, usual = set(), BaseClient._make_api_call
+
+    def recorded(client, operation, parameters):
+        if "provision-aws" in (client.meta.config.user_agent_extra or ""):
+            service = client.meta.service_model.service_name
+            asked.add(f"{PREFIXES.get(service, service)}:{operation}")
+        return usual(client, operation, parameters)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(BaseClient, "_make_api_call", recorded)
+        yield asked
+    assert asked - FREE <= allowed(policy(AwsProvider.resource_types)), "an action is missing from the policy"

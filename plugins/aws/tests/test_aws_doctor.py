@@ -1,5 +1,7 @@
 """`provision doctor` tells what the credentials may do, and does none of it."""
 
+import os
+
 import pytest
 from http_faults import Fault
 from provision_aws.config import AwsConfig
@@ -32,3 +34,13 @@ def test_an_account_that_may_not_be_worked_in_is_told(between):
     config = _config(between).model_copy(update={"account_ids": ["000000000000"]})
 
     assert [finding.ok for finding in diagnose(config)] == [False]
+
+
+@pytest.mark.parametrize(("variables", "ok"), [({}, None), ({"AWS_PROFILE": "work"}, False)], ids=["unused", "used"])
+def test_nobody_misses_an_account_who_has_set_up_none(monkeypatch, tmp_path, variables, ok):
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert [finding.ok for finding in diagnose(AwsConfig())] == [ok]

@@ -19,17 +19,22 @@ def session(between):
 
 
 def test_what_is_asked_for_is_had_and_asked_once(session, between):
-    small = choose(session, InstanceRequirements(cpus=2, memory_mib=1024))
-    own = choose(session, InstanceRequirements(cpus=2, memory_mib=1024, burstable=False))
-    encrypted = choose(session, InstanceRequirements(cpus=2, memory_mib=1024, amd_sev_snp=True))
-    arm = choose(session, InstanceRequirements(cpus=2, memory_mib=1024, architecture="arm64"))
+    small, why = choose(session, InstanceRequirements(cpus=2, memory_mib=1024))
+    own, _ = choose(session, InstanceRequirements(cpus=2, memory_mib=1024, burstable=False))
+    encrypted, _ = choose(session, InstanceRequirements(cpus=2, memory_mib=1024, amd_sev_snp=True))
+    arm, _ = choose(session, InstanceRequirements(cpus=2, memory_mib=1024, architecture="arm64"))
+    single, _ = choose(session, InstanceRequirements(cpus=2, memory_mib=1024, threads_per_core=1, nitro=True))
 
+    assert why.startswith(f"{small} (2 CPUs, ")
     assert small.startswith(("t2.", "t3.", "t3a."))
     told = {one["InstanceType"]: one for one in session.client().describe_instance_types()["InstanceTypes"]}
     assert told[own]["BurstablePerformanceSupported"] is False
     assert "amd-sev-snp" in told[encrypted]["ProcessorInfo"]["SupportedFeatures"]
     assert told[arm]["ProcessorInfo"]["SupportedArchitectures"] == ["arm64"]
-    assert between.calls["DescribeInstanceTypes"] == 2  # one of them is the test's own
+    assert told[single]["Hypervisor"] == "nitro"
+    assert 1 in told[single]["VCpuInfo"]["ValidThreadsPerCore"]
+    assert told[single]["VCpuInfo"]["DefaultCores"] >= 2
+    assert between.calls["DescribeInstanceTypes"] == 4  # by architecture and hypervisor; one is the test's own
 
 
 def test_what_no_type_has_is_refused_with_the_closest(session):

@@ -18,6 +18,7 @@ from provision_aws.resources.subnet import Subnet
 from provision_aws.resources.volume import Volume
 from provision_aws.resources.volume_attachment import VolumeAttachment
 from provision_aws.resources.vpc import Vpc
+from provision_aws.resources.vpc_endpoint import VpcEndpoint
 
 __all__ = [
     "DedicatedHost",
@@ -40,4 +41,5 @@ __all__ = [
     "Volume",
     "VolumeAttachment",
     "Vpc",
+    "VpcEndpoint",
 ]

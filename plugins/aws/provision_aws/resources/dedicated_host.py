@@ -1,13 +1,12 @@
 """`ec2:DedicatedHost`: a server for this account alone."""
 
-from collections.abc import Mapping
 from typing import Any
 
-from provision.errors import RetriableError
 from provision.spi import Operation
 from provision_aws.kinds import DEDICATED_HOST
 from provision_aws.reading import Live
 from provision_aws.resources.base import Native
+from provision_aws.resources.describing import refuse_unsuccessful
 from provision_aws.resources.native_model import TaggedQuery
 from provision_aws.resources.placing_model import DedicatedHostInputs, DedicatedHostOutputs
 from provision_aws.session import Session
@@ -47,7 +46,7 @@ class DedicatedHost(Native[DedicatedHostInputs, DedicatedHostOutputs]):
         if fresh or not given:
             return False
         answer = operation.session.client().modify_hosts(HostIds=[live["HostId"]], **given)
-        _refuse(answer, "changing")
+        refuse_unsuccessful(answer, "changing the dedicated host", "run again once no machine is on it")
         return True
 
     def seen(self, session: Session, live: Live, recorded: DedicatedHostInputs | None) -> dict[str, Any]:
@@ -68,21 +67,5 @@ class DedicatedHost(Native[DedicatedHostInputs, DedicatedHostOutputs]):
 
     def remove(self, session: Session, identity: str, live: Live) -> None:
         """One call."""
-        _refuse(session.client().release_hosts(HostIds=[identity]), "releasing")
-
-
-def _refuse(answer: Mapping[str, Any], doing: str) -> None:
-    """These calls succeed as a whole also when they failed for a host.
-
-    Raises:
-        RetriableError: they did.
-    """
-    for item in answer.get("Unsuccessful") or ():
-        error = item.get("Error") or {}
-        if "NotFound" in str(error.get("Code", "")):
-            continue
-        raise RetriableError(
-            f"{doing} the dedicated host {item.get('ResourceId', '')}: {error.get('Message', '')} "
-            f"({error.get('Code', 'no code')})",
-            "run again once no machine is on it",
-        )
+        answer = session.client().release_hosts(HostIds=[identity])
+        refuse_unsuccessful(answer, "releasing the dedicated host", "run again once no machine is on it")

@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from provision.errors import ForeignObject, UserError
+from provision.errors import ForeignObject, RetriableError, UserError
 from provision.spi import Normalized, OnChange, Properties
 from provision_aws.ownership import stack_of
 from provision_aws.reading import Live
@@ -64,3 +64,21 @@ def _normal(value: Any, marks: Iterable[Any]) -> Any:
         if isinstance(mark, Normalized):
             value = mark.by(value)
     return value
+
+
+def refuse_unsuccessful(answer: Live, doing: str, fix: str) -> None:
+    """Some calls succeed as a whole also when they failed for an object; one that is not there is fine.
+
+    Args:
+        answer: of such a call.
+        doing: what was being done, such as "releasing the dedicated host".
+        fix: what a person may do.
+
+    Raises:
+        RetriableError: it failed for one.
+    """
+    for item in answer.get("Unsuccessful") or ():
+        error = item.get("Error") or {}
+        code = str(error.get("Code", "no code"))
+        if "NotFound" not in code:
+            raise RetriableError(f"{doing} {item.get('ResourceId', '')}: {error.get('Message', '')} ({code})", fix)

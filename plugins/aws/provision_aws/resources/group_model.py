@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from provision.spi import AS_CIDR, IGNORE_ORDER, IMMUTABLE, STABLE, Computed, Properties
+from provision.spi import AS_CIDR, IGNORE_ORDER, IMMUTABLE, STABLE, Computed, Isolates, Properties
 from provision_aws.resources.native_model import NativeOutputs, TaggedInputs
 from provision_aws.resources.spelling import Cidr, Ipv4Cidr, Ipv6Cidr
 
@@ -50,9 +50,12 @@ class SecurityGroupOutputs(NativeOutputs):
 class SecurityGroupRuleInputs(TaggedInputs):
     """Inputs of `ec2:SecurityGroupRule`: one rule of one group; a connection's answers pass by themselves."""
 
-    security_group_id: Annotated[str, Field(description="Id of the group."), IMMUTABLE]
+    security_group_id: Annotated[str, Field(description="Id of the group."), IMMUTABLE, Isolates()]
     direction: Annotated[
-        Literal["ingress", "egress"], Field(description="Connections to, or from, the group's machines."), IMMUTABLE
+        Literal["ingress", "egress"],
+        Field(description="Connections to, or from, the group's machines."),
+        IMMUTABLE,
+        Isolates(),
     ]
     ip_protocol: Annotated[
         str,
@@ -60,16 +63,26 @@ class SecurityGroupRuleInputs(TaggedInputs):
             description="tcp, udp, icmp, icmpv6, a protocol number, or -1 for all.",
             pattern=r"^(tcp|udp|icmp|icmpv6|-1|\d{1,3})$",
         ),
+        Isolates(),
     ]
-    from_port: Annotated[int | None, Field(description="First port, or the ICMP type (-1: all).", ge=-1, le=65535)] = (
+    from_port: Annotated[
+        int | None, Field(description="First port, or the ICMP type (-1: all).", ge=-1, le=65535), Isolates()
+    ] = None
+    to_port: Annotated[
+        int | None, Field(description="Last port, or the ICMP code (-1: all).", ge=-1, le=65535), Isolates()
+    ] = None
+    cidr_ipv4: Annotated[Ipv4Cidr | None, Field(description="Peer: an IPv4 range."), AS_CIDR, IMMUTABLE, Isolates()] = (
         None
     )
-    to_port: Annotated[int | None, Field(description="Last port, or the ICMP code (-1: all).", ge=-1, le=65535)] = None
-    cidr_ipv4: Annotated[Ipv4Cidr | None, Field(description="Peer: an IPv4 range."), AS_CIDR, IMMUTABLE] = None
-    cidr_ipv6: Annotated[Ipv6Cidr | None, Field(description="Peer: an IPv6 range."), AS_CIDR, IMMUTABLE] = None
-    prefix_list_id: Annotated[str | None, Field(description="Peer: a prefix list."), IMMUTABLE] = None
+    cidr_ipv6: Annotated[Ipv6Cidr | None, Field(description="Peer: an IPv6 range."), AS_CIDR, IMMUTABLE, Isolates()] = (
+        None
+    )
+    prefix_list_id: Annotated[str | None, Field(description="Peer: a prefix list."), IMMUTABLE, Isolates()] = None
     referenced_security_group_id: Annotated[
-        str | None, Field(description="Peer: the machines of a group, by their private addresses."), IMMUTABLE
+        str | None,
+        Field(description="Peer: the machines of a group, by their private addresses."),
+        IMMUTABLE,
+        Isolates(),
     ] = None
     description: Annotated[str, Field(description="What people read of it.", max_length=255, pattern=_TEXT)] = ""
 
@@ -110,7 +123,14 @@ class PrefixListInputs(TaggedInputs):
     prefix_list_name: Annotated[str, Field(description="Its name.", min_length=1, max_length=255)]
     address_family: Annotated[Literal["IPv4", "IPv6"], Field(description="Of its ranges."), IMMUTABLE]
     max_entries: Annotated[int, Field(description="How many ranges it may hold.", ge=1, le=1000)]
-    entries: Annotated[list[PrefixListEntry], Field(description="The ranges."), IGNORE_ORDER] = []
+    entries: Annotated[list[PrefixListEntry], Field(description="The ranges."), IGNORE_ORDER, Isolates()] = []
+    left_out: Annotated[
+        list[Cidr],
+        Field(description="Ranges that are taken out of `entries`, such as one that is known only when it is made."),
+        AS_CIDR,
+        IGNORE_ORDER,
+        Isolates(),
+    ] = []
 
     @model_validator(mode="after")
     def _has_room(self) -> Self:

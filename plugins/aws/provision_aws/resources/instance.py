@@ -3,14 +3,14 @@
 from typing import Any
 
 from provision.errors import UserError
-from provision.spi import Checked, CheckFailure, CheckRequest, ChoiceRequest, Operation
+from provision.spi import Checked, CheckFailure, CheckRequest, ChoiceRequest, DataLoss, Operation
 from provision_aws.errors import code_of
 from provision_aws.kinds import INSTANCE, VOLUME
 from provision_aws.reading import Live
 from provision_aws.resources import launching, machine_reading
 from provision_aws.resources.base import Native
 from provision_aws.resources.instance_changes import bring_in_line
-from provision_aws.resources.instance_model import InstanceInputs, InstanceOutputs, InstanceRequirements
+from provision_aws.resources.instance_model import ImageSearch, InstanceInputs, InstanceOutputs, InstanceRequirements
 from provision_aws.resources.network_interface import refuse_taken_address
 from provision_aws.resources.power import stop
 from provision_aws.resources.volume import shrunk
@@ -32,26 +32,42 @@ class Instance(Native[InstanceInputs, InstanceOutputs]):
         failures = shrunk("size_gib", *disks) if all(isinstance(disk, dict) for disk in disks) else []
         return Checked(request.inputs, [CheckFailure("root_disk", one.reason) for one in failures])
 
+    def loses_data(self, inputs: InstanceInputs) -> DataLoss:
+        """A disk that goes with its machine has no other life than its own."""
+        disk = inputs.root_disk
+        if disk is not None and disk.disposable:
+            return DataLoss.NEVER
+        return DataLoss.REMOVED if disk is None or disk.delete_on_termination else DataLoss.REPLACED
+
     def choose(self, request: ChoiceRequest) -> str:
-        """The smallest type that has what is asked for.
+        """The smallest type that has what is asked for, or the image that is searched for.
 
         Raises:
             UserError: there is none.
         """
+        from provision_aws.images import find
         from provision_aws.instance_types import choose
 
+        session = request.operation.session
+        if request.field == "image_id":
+            image = request.inputs.get("image")
+            if image is None:
+                raise UserError("neither an image nor a search for one is given", "give either")
+            return find(session, ImageSearch.model_validate(image))
         wanted = request.inputs.get("requirements")
         if wanted is None:
             raise UserError("neither a type nor requirements of one are given", "give either")
         requirements = InstanceRequirements.model_validate(wanted)
-        return str(choose(request.operation.session, requirements))
+        chosen, why = choose(session, requirements)
+        request.operation.report(why)
+        return chosen
 
     def make(self, session: Session, inputs: InstanceInputs, tags: list[dict[str, Any]], token: str) -> Live:
         """One call."""
         from botocore.exceptions import ClientError
 
         try:
-            answer = session.client().run_instances(**launching.request(inputs, tags), ClientToken=token)
+            answer = session.client().run_instances(**launching.request(session, inputs, tags), ClientToken=token)
         except ClientError as error:
             if code_of(error) == "InvalidIPAddress.InUse":
                 for nic in inputs.nics:

@@ -14,6 +14,7 @@ from provision.spi import (
     STABLE,
     Computed,
     Drift,
+    Isolates,
     Properties,
     Sticky,
 )
@@ -41,9 +42,27 @@ class InstanceRequirements(Properties):
     amd_sev_snp: Annotated[bool, Field(description="Whether its memory must be encrypted by AMD SEV-SNP.")] = False
     nitro_tpm: Annotated[bool, Field(description="Whether it must have NitroTPM.")] = False
     dedicated_host: Annotated[bool, Field(description="Whether it must fit onto dedicated hosts.")] = False
+    nitro: Annotated[bool, Field(description="Whether it must run on the Nitro system.")] = False
     nics: Annotated[int, Field(description="Network interfaces that it must have room for.", ge=1)] = 1
     ipv6: Annotated[bool, Field(description="Whether it must have IPv6.")] = False
     availability_zone: Annotated[str | None, Field(description="Zone that must offer it.")] = None
+
+
+class ImageSearch(Properties):
+    """Where the id of an image is looked up, once: an SSM parameter, or the newest of an owner by name."""
+
+    ssm_parameter: Annotated[str | None, Field(description="Public or own parameter that holds the id.")] = None
+    owner: Annotated[str | None, Field(description="Account, or `self`, `amazon`, that owns the image.")] = None
+    image_name: Annotated[str | None, Field(description="Its name; `*` and `?` stand for any text.")] = None
+    architecture: Annotated[Architecture, Field(description="Of the image.")] = "x86_64"
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if (self.ssm_parameter is None) == (self.image_name is None):
+            raise ValueError("give either `ssm_parameter` or `image_name`")
+        if (self.image_name is None) != (self.owner is None):
+            raise ValueError("give `owner` and `image_name` together: anybody may give an image any name")
+        return self
 
 
 class InstanceNic(Properties):
@@ -67,9 +86,11 @@ class InstanceNic(Properties):
         AS_CIDR,
         DESTROYS_DATA,
     ] = None
-    security_group_ids: Annotated[list[str], Field(description="Ids of its security groups."), IGNORE_ORDER] = []
+    security_group_ids: Annotated[
+        list[str], Field(description="Ids of its security groups."), IGNORE_ORDER, Isolates()
+    ] = []
     source_dest_check: Annotated[
-        bool, Field(description="Whether packets that are not from or to its own addresses are dropped.")
+        bool, Field(description="Whether packets that are not from or to its own addresses are dropped."), Isolates()
     ] = True
     associate_public_ip_address: Annotated[
         bool | None,
@@ -93,8 +114,10 @@ class RootDisk(Properties):
     """The first disk of a machine: made from the image."""
 
     device_name: Annotated[
-        str, Field(description="The image's root device, such as /dev/xvda (`RootDeviceName`)."), DESTROYS_DATA
-    ]
+        str | None,
+        Field(description="The image's root device, such as /dev/xvda; default: as the image says."),
+        DESTROYS_DATA,
+    ] = None
     size_gib: Annotated[
         int | None, Field(description="Its size in GiB; default: the image's. It only ever grows.", ge=1, le=65536)
     ] = None
@@ -103,11 +126,19 @@ class RootDisk(Properties):
         None
     )
     throughput: Annotated[int | None, Field(description="MiB a second, for gp3.", ge=125, le=2000)] = None
-    encrypted: Annotated[bool, Field(description="Whether it is encrypted."), DESTROYS_DATA] = True
+    encrypted: Annotated[
+        bool, Field(description="Whether it is encrypted."), DESTROYS_DATA, Isolates(setting=True, choice=True)
+    ] = True
     kms_key_id: Annotated[
-        str | None, Field(description="Key for that: id, ARN or alias; default: the account's."), DESTROYS_DATA
+        str | None,
+        Field(description="Key for that: id, ARN or alias; default: the account's."),
+        DESTROYS_DATA,
+        Isolates(setting=True, choice=True),
     ] = None
     delete_on_termination: Annotated[bool, Field(description="Whether it goes with the machine.")] = True
+    disposable: Annotated[
+        bool, Field(description="Whether what is on it may be destroyed without being asked about.")
+    ] = False
 
     @model_validator(mode="after")
     def _fits_the_type(self) -> Self:
@@ -120,12 +151,16 @@ class RootDisk(Properties):
 class MetadataOptions(Properties):
     """The instance metadata service, as the machine sees it."""
 
-    http_endpoint: Annotated[Switch, Field(description="Whether there is any.")] = "enabled"
+    http_endpoint: Annotated[Switch, Field(description="Whether there is any."), Isolates(setting=True)] = "enabled"
     http_tokens: Annotated[
-        Literal["required", "optional"], Field(description="`required`: IMDSv2 alone, with a session token.")
+        Literal["required", "optional"],
+        Field(description="`required`: IMDSv2 alone, with a session token."),
+        Isolates(setting=True, choice=True),
     ] = "required"
     http_put_response_hop_limit: Annotated[
-        int, Field(description="How many hops a token may go: 1 keeps it from containers.", ge=1, le=64)
+        int,
+        Field(description="How many hops a token may go: 1 keeps it from containers.", ge=1, le=64),
+        Isolates(setting=True, choice=True),
     ] = 1
     http_protocol_ipv6: Annotated[Switch, Field(description="Whether it answers over IPv6 too.")] = "disabled"
     instance_metadata_tags: Annotated[Switch, Field(description="Whether it tells the machine's tags.")] = "disabled"
@@ -134,26 +169,40 @@ class MetadataOptions(Properties):
 class CpuOptions(Properties):
     """How a type's CPUs are used. EC2 takes a number of threads only together with the number of cores."""
 
-    core_count: Annotated[int | None, Field(description="Cores.", ge=1)] = None
-    threads_per_core: Annotated[Literal[1, 2] | None, Field(description="1: no core is shared by threads.")] = None
-    amd_sev_snp: Annotated[Switch | None, Field(description="Memory encryption by AMD SEV-SNP.")] = None
+    core_count: Annotated[
+        int | None, Field(description="Cores; with `threads_per_core` alone all that the type has.", ge=1)
+    ] = None
+    threads_per_core: Annotated[
+        Literal[1, 2] | None, Field(description="1: no core is shared by threads."), Isolates(setting=True)
+    ] = None
+    amd_sev_snp: Annotated[
+        Switch | None, Field(description="Memory encryption by AMD SEV-SNP."), Isolates(setting=True)
+    ] = None
 
     @model_validator(mode="after")
     def _together(self) -> Self:
-        if (self.core_count is None) != (self.threads_per_core is None):
-            raise ValueError("give `core_count` and `threads_per_core` together: EC2 ignores one alone")
+        if self.core_count is not None and self.threads_per_core is None:
+            raise ValueError("`core_count` needs `threads_per_core`: EC2 ignores one alone")
         return self
 
 
 class Placement(Properties):
     """Where a machine lies."""
 
-    tenancy: Annotated[Literal["default", "dedicated", "host"], Field(description="Who else is on its host.")] = (
-        "default"
-    )
+    tenancy: Annotated[
+        Literal["default", "dedicated", "host"],
+        Field(description="Who else is on its host."),
+        Isolates(setting=True, choice=True),
+    ] = "default"
     host_id: Annotated[str | None, Field(description="Id of a dedicated host, for the tenancy `host`.")] = None
-    group_name: Annotated[str | None, Field(description="Name of a placement group.")] = None
-    partition_number: Annotated[int | None, Field(description="Which of the group's partitions.", ge=1, le=7)] = None
+    group_name: Annotated[
+        str | None, Field(description="Name of a placement group."), Isolates(setting=True, choice=True)
+    ] = None
+    partition_number: Annotated[
+        int | None,
+        Field(description="Which of the group's partitions.", ge=1, le=7),
+        Isolates(setting=True, choice=True),
+    ] = None
 
     @model_validator(mode="after")
     def _together(self) -> Self:
@@ -176,7 +225,14 @@ class Spot(Properties):
 class InstanceInputs(TaggedInputs):
     """Inputs of `ec2:Instance`. With a changed image, address or placement it is another machine."""
 
-    image_id: Annotated[str, Field(description="Id of its image (AMI)."), DESTROYS_DATA]
+    image_id: Annotated[
+        str | None,
+        Field(description="Id of its image (AMI); without one that which `image` finds, once."),
+        Sticky(("image",), "choose_image_anew"),
+        DESTROYS_DATA,
+    ] = None
+    image: Annotated[ImageSearch | None, Field(description="How its image is found, when no id is given.")] = None
+    choose_image_anew: Annotated[bool, Field(description="Whether the image is looked for again.")] = False
     instance_type: Annotated[
         str | None,
         Field(description="Its type; without one the smallest that has what `requirements` asks for."),
@@ -222,6 +278,8 @@ class InstanceInputs(TaggedInputs):
     def _whole(self) -> Self:
         if self.instance_type is None and self.requirements is None:
             raise ValueError("give either `instance_type` or `requirements`")
+        if self.image_id is None and self.image is None:
+            raise ValueError("give either `image_id` or `image`")
         if self.spot is not None and self.power == "stopped":
             raise ValueError("a spot machine cannot be stopped")
         data = self.user_data_base64

@@ -5,7 +5,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from provision.spi import AS_CIDR, IGNORE_ORDER, IMMUTABLE, STABLE, Computed, OwnedInputs
+from provision.spi import AS_CIDR, IGNORE_ORDER, IMMUTABLE, STABLE, Computed, Isolates, OwnedInputs
 from provision_aws.resources.native_model import NativeOutputs, TaggedInputs
 from provision_aws.resources.spelling import Ipv4, Ipv6
 
@@ -27,10 +27,13 @@ class NetworkInterfaceInputs(TaggedInputs):
         str | None, Field(description="The subnet's /64, for `ipv6_addresses` without a prefix."), AS_CIDR, IMMUTABLE
     ] = None
     security_group_ids: Annotated[
-        list[str], Field(description="Ids of its security groups.", min_length=1, max_length=16), IGNORE_ORDER
+        list[str],
+        Field(description="Ids of its security groups.", min_length=1, max_length=16),
+        IGNORE_ORDER,
+        Isolates(),
     ]
     source_dest_check: Annotated[
-        bool, Field(description="Whether packets that are not from or to its own addresses are dropped.")
+        bool, Field(description="Whether packets that are not from or to its own addresses are dropped."), Isolates()
     ] = True
     description: Annotated[str, Field(description="What people read of it.", max_length=255)] = ""
 

@@ -9,7 +9,7 @@ from provision_aws.resources.network_interface import ipv6_addresses
 from provision_aws.session import Session
 
 
-def request(inputs: InstanceInputs, tags: list[dict[str, Any]]) -> dict[str, Any]:
+def request(session: Session, inputs: InstanceInputs, tags: list[dict[str, Any]]) -> dict[str, Any]:
     """Parameters of `RunInstances`."""
     markers = tags[0]["Tags"]
     tagged = ["instance", "volume"]
@@ -22,11 +22,13 @@ def request(inputs: InstanceInputs, tags: list[dict[str, Any]]) -> dict[str, Any
         "MinCount": 1,
         "MaxCount": 1,
         "NetworkInterfaces": [_nic(index, nic) for index, nic in enumerate(inputs.nics)],
-        "BlockDeviceMappings": [_disk(inputs.root_disk)] if inputs.root_disk is not None else None,
+        "BlockDeviceMappings": [_disk(session, inputs)] if inputs.root_disk is not None else None,
         "KeyName": inputs.key_name,
         "UserData": user_data(inputs),
         "MetadataOptions": metadata(inputs),
-        "CpuOptions": _given(CoreCount=cpu.core_count, ThreadsPerCore=cpu.threads_per_core, AmdSevSnp=cpu.amd_sev_snp)
+        "CpuOptions": _given(
+            CoreCount=_cores(session, inputs), ThreadsPerCore=cpu.threads_per_core, AmdSevSnp=cpu.amd_sev_snp
+        )
         if cpu is not None
         else None,
         "Placement": _placement(inputs),
@@ -88,7 +90,20 @@ def _nic(index: int, nic: InstanceNic) -> dict[str, Any]:
     )
 
 
-def _disk(disk: RootDisk) -> dict[str, Any]:
+def _cores(session: Session, inputs: InstanceInputs) -> int | None:
+    """Cores to ask for: EC2 ignores a number of threads without."""
+    from provision_aws.instance_types import cores
+
+    cpu = inputs.cpu_options
+    if cpu is None or cpu.threads_per_core is None or cpu.core_count is not None:
+        return cpu.core_count if cpu is not None else None
+    return cores(session, str(inputs.instance_type))
+
+
+def _disk(session: Session, inputs: InstanceInputs) -> dict[str, Any]:
+    from provision_aws.images import root_device
+
+    disk = inputs.root_disk or RootDisk()
     ebs = _given(
         VolumeSize=disk.size_gib,
         VolumeType=disk.volume_type,
@@ -98,7 +113,7 @@ def _disk(disk: RootDisk) -> dict[str, Any]:
         KmsKeyId=disk.kms_key_id,
         DeleteOnTermination=disk.delete_on_termination,
     )
-    return {"DeviceName": disk.device_name, "Ebs": ebs}
+    return {"DeviceName": disk.device_name or root_device(session, str(inputs.image_id)), "Ebs": ebs}
 
 
 def _placement(inputs: InstanceInputs) -> dict[str, Any]:

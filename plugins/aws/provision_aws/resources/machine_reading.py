@@ -22,6 +22,8 @@ def inputs(live: Live, volume: Live | None, recorded: InstanceInputs | None) -> 
     profile = (live.get("IamInstanceProfile") or {}).get("Arn")
     return {
         "image_id": live["ImageId"],
+        "image": recorded.image if recorded is not None else None,
+        "choose_image_anew": recorded.choose_image_anew if recorded is not None else False,
         "instance_type": live["InstanceType"],
         "requirements": recorded.requirements if recorded is not None else None,
         "choose_type_anew": recorded.choose_type_anew if recorded is not None else False,
@@ -119,12 +121,13 @@ def _root_disk(live: Live, volume: Live | None, recorded: InstanceInputs | None)
     if wanted is None or volume is None or mapping is None:
         return wanted.model_dump() if wanted is not None else None
     return {
-        "device_name": mapping["DeviceName"],
+        "device_name": mapping["DeviceName"] if wanted.device_name is not None else None,
         **performance(volume, wanted),
         **({"size_gib": None} if wanted.size_gib is None else {}),
         "encrypted": bool(volume.get("Encrypted")),
         "kms_key_id": key_of(volume, wanted),
         "delete_on_termination": bool(mapping["Ebs"].get("DeleteOnTermination")),
+        "disposable": wanted.disposable,
     }
 
 
@@ -133,10 +136,9 @@ def _cpu(live: Live, recorded: InstanceInputs | None) -> dict[str, Any] | None:
     if wanted is None:
         return None
     told = live.get("CpuOptions") or {}
-    counted = wanted.core_count is not None
     return {
-        "core_count": told.get("CoreCount") if counted else None,
-        "threads_per_core": told.get("ThreadsPerCore") if counted else None,
+        "core_count": told.get("CoreCount") if wanted.core_count is not None else None,
+        "threads_per_core": told.get("ThreadsPerCore") if wanted.threads_per_core is not None else None,
         "amd_sev_snp": told.get("AmdSevSnp") if wanted.amd_sev_snp is not None else None,
     }
 

@@ -1,8 +1,10 @@
 """`ec2:PrefixList`: a named set of ranges."""
 
 from collections.abc import Iterator
+from ipaddress import ip_network
 from typing import Any
 
+from provision.packets.prefixes import without
 from provision.spi import Operation
 from provision_aws.errors import explained
 from provision_aws.kinds import PREFIX_LIST
@@ -47,7 +49,7 @@ class PrefixList(Native[PrefixListInputs, PrefixListOutputs]):
 
     def change(self, operation: Operation, live: Live, inputs: PrefixListInputs, *, fresh: bool) -> bool:
         """How many entries it may hold, its name, and its entries: each by calls of their own."""
-        if fresh and len(inputs.entries) <= _MOST_CHANGES:
+        if fresh and len(_wanted(inputs)) <= _MOST_CHANGES:
             return False
         session: Session = operation.session
         identity = str(live["PrefixListId"])
@@ -80,12 +82,17 @@ class PrefixList(Native[PrefixListInputs, PrefixListOutputs]):
     def seen(self, session: Session, live: Live, recorded: PrefixListInputs | None) -> dict[str, Any]:
         """Its entries, in the recorded order and spelling as far as they are recorded."""
         found = {canonical(cidr): (cidr, text) for cidr, text in _entries(session, str(live["PrefixListId"]))}
-        spelt = _wanted(recorded) if recorded is not None else {}
-        order = [key for key in spelt if key in found] + [key for key in found if key not in spelt]
-        return {
+        whole = {
             "prefix_list_name": live["PrefixListName"],
             "address_family": live["AddressFamily"],
             "max_entries": live.get("MaxEntries") or 1,
+        }
+        if recorded is not None and recorded.left_out and found.keys() == _wanted(recorded).keys():
+            return {**whole, "entries": recorded.entries, "left_out": recorded.left_out}
+        spelt = _wanted(recorded) if recorded is not None else {}
+        order = [key for key in spelt if key in found] + [key for key in found if key not in spelt]
+        return {
+            **whole,
             "entries": [{"cidr": spelt.get(key, found[key])[0], "description": found[key][1]} for key in order],
         }
 
@@ -111,6 +118,9 @@ def _entries(session: Session, identity: str) -> Iterator[tuple[str, str]]:
 
 
 def _wanted(inputs: PrefixListInputs) -> dict[str, tuple[str, str]]:
+    if inputs.left_out:
+        left = without(map(ip_network, [entry.cidr for entry in inputs.entries]), map(ip_network, inputs.left_out))
+        return {str(one): (str(one), "") for one in left}
     return {canonical(entry.cidr): (entry.cidr, entry.description) for entry in inputs.entries}
 
 

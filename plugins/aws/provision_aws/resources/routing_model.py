@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from provision.spi import AS_CIDR, IMMUTABLE, STABLE, Computed, OwnedInputs
+from provision.spi import AS_CIDR, IMMUTABLE, STABLE, Computed, Isolates, OwnedInputs
 from provision_aws.resources.native_model import NativeOutputs, TaggedInputs
 
 TARGETS = (
@@ -36,14 +36,18 @@ class RouteInputs(OwnedInputs):
 
     route_table_id: Annotated[str, Field(description="Id of its table."), IMMUTABLE]
     destination: Annotated[
-        str, Field(description="Range of IPv4 or IPv6, or id of a prefix list (`pl-…`)."), AS_CIDR, IMMUTABLE
+        str,
+        Field(description="Range of IPv4 or IPv6, or id of a prefix list (`pl-…`)."),
+        AS_CIDR,
+        IMMUTABLE,
+        Isolates(),
     ]
-    gateway_id: Annotated[str | None, Field(description="Target: an internet gateway or virtual private gateway.")] = (
-        None
-    )
-    nat_gateway_id: Annotated[str | None, Field(description="Target: a NAT gateway.")] = None
+    gateway_id: Annotated[
+        str | None, Field(description="Target: an internet gateway or virtual private gateway."), Isolates()
+    ] = None
+    nat_gateway_id: Annotated[str | None, Field(description="Target: a NAT gateway."), Isolates()] = None
     egress_only_internet_gateway_id: Annotated[
-        str | None, Field(description="Target: an egress-only gateway, for IPv6.")
+        str | None, Field(description="Target: an egress-only gateway, for IPv6."), Isolates()
     ] = None
     network_interface_id: Annotated[str | None, Field(description="Target: a network interface.")] = None
     vpc_peering_connection_id: Annotated[str | None, Field(description="Target: a peering connection.")] = None

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from provision.spi import Checked, CheckFailure, CheckRequest, Operation, Pending
+from provision.spi import Checked, CheckFailure, CheckRequest, DataLoss, Operation, Pending
 from provision_aws.kinds import VOLUME
 from provision_aws.reading import Live
 from provision_aws.resources.base import Native
@@ -55,6 +55,10 @@ class Volume(Native[VolumeInputs, VolumeOutputs]):
     def change(self, operation: Operation, live: Live, inputs: VolumeInputs, *, fresh: bool) -> bool:
         """One call; EC2 then goes on working on it, which hinders nothing."""
         return False if fresh else modify(operation, live, inputs)
+
+    def loses_data(self, inputs: VolumeInputs) -> DataLoss:
+        """What is in it: a replacement loses that, and its removal is what the file asks for."""
+        return DataLoss.REPLACED
 
     def seen(self, session: Session, live: Live, recorded: VolumeInputs | None) -> dict[str, Any]:
         """As described; what follows from the type is not wanted as such."""

@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from provision.spi import DESTROYS_DATA, IMMUTABLE, STABLE, Computed, OwnedInputs
+from provision.spi import DESTROYS_DATA, IMMUTABLE, STABLE, Computed, Isolates, OwnedInputs
 from provision_aws.resources.native_model import NativeOutputs, TaggedInputs
 
 VolumeType = Literal["gp2", "gp3", "io1", "io2", "st1", "sc1", "standard"]
@@ -34,9 +34,14 @@ class VolumeInputs(TaggedInputs):
         None
     )
     throughput: Annotated[int | None, Field(description="MiB a second, for gp3.", ge=125, le=2000)] = None
-    encrypted: Annotated[bool, Field(description="Whether it is encrypted."), DESTROYS_DATA] = True
+    encrypted: Annotated[
+        bool, Field(description="Whether it is encrypted."), DESTROYS_DATA, Isolates(setting=True, choice=True)
+    ] = True
     kms_key_id: Annotated[
-        str | None, Field(description="Key for that: id, ARN or alias; default: the account's."), DESTROYS_DATA
+        str | None,
+        Field(description="Key for that: id, ARN or alias; default: the account's."),
+        DESTROYS_DATA,
+        Isolates(setting=True, choice=True),
     ] = None
     snapshot_id: Annotated[str | None, Field(description="Snapshot that it begins with."), DESTROYS_DATA] = None
 

@@ -29,12 +29,37 @@ def list_(output: str) -> None:
 @click.option("--type", "token", metavar="TOKEN", help="Details of one resource type or function: module:Name.")
 @click.option("--live", is_flag=True, help="Ask the platform itself what it can do.")
 @click.option("--config", "settings", metavar="KEY=VALUE", multiple=True, help="Setting to reach the platform with.")
+@click.option(
+    "--permissions", "--iam", "permitted", is_flag=True, help="The least that must be allowed on the platform, as JSON."
+)
+@click.option(
+    "--stack",
+    "directory",
+    type=click.Path(path_type=Path, exists=True),
+    help="With --permissions: for the stack in this folder alone.",
+)
 @options.output_format("human", "json", "markdown")
-def show(name: str, token: str | None, live: bool, settings: tuple[str, ...], output: str) -> None:
+def show(
+    name: str,
+    token: str | None,
+    live: bool,
+    settings: tuple[str, ...],
+    permitted: bool,
+    directory: Path | None,
+    output: str,
+) -> None:
     """What the plugin NAME enforces, with which evidence, and its resource types and settings.
 
-    Answers are those for a platform that lacks nothing; with --live for the one that the settings lead to.
+    Answers are those for a platform that lacks nothing; with --live for the one that the settings lead to. With
+    --permissions it is told what whoever runs `provision` must be allowed there, such as an IAM policy.
     """
+    if directory is not None and not permitted:
+        raise click.UsageError("--stack says for which stack permissions are told; give --permissions too")
+    if permitted:
+        from provision.cli.commands.plugin import permissions
+
+        permissions.run(name, directory)
+        return
     from provision.cli.commands.plugin import describing
 
     describing.run(name, token, live=live, settings=settings, output=output)

@@ -1,0 +1,97 @@
+"""Packet rules of a machine: its interfaces have the groups made for them, and these hold the rules of the state."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from provision.models import AntiSpoofingPolicy, Policy
+from provision.spi import NativeState, Shown
+from provision_aws.evidence.look import Look, accepted, number, unseen
+from provision_aws.reading import Live
+
+_RULE = "ec2:SecurityGroupRule"
+_FIELDS = {
+    "ip_protocol": "IpProtocol",
+    "from_port": "FromPort",
+    "to_port": "ToPort",
+    "cidr_ipv4": "CidrIpv4",
+    "cidr_ipv6": "CidrIpv6",
+    "prefix_list_id": "PrefixListId",
+}
+
+
+def filtered(look: Look, policy: Policy) -> Iterator[Shown]:
+    """Whether EC2 holds the groups and rules that the state records, on every interface; all policies share them.
+
+    What comes of all of it together is read for all machines at once (`provision_aws.readers`).
+    """
+    wrong, seen = list[str](), set[str]()
+    recorded = _groups_of(look)
+    if len(look.cards) != len(recorded):
+        wrong.append(f"{number(len(look.cards), 'network card')} instead of {len(recorded)}")
+    for position, (card, wanted) in enumerate(zip(look.cards, recorded, strict=False)):
+        groups = {str(group["GroupId"]) for group in card.get("Groups") or ()}
+        more, fewer = sorted(groups - wanted), sorted(wanted - groups)
+        wrong += [f"network card {position} is also in {', '.join(more)}"] if more else []
+        wrong += [f"network card {position} is not in {', '.join(fewer)}"] if fewer else []
+        seen |= groups & wanted
+    rules = look.rules(sorted(seen))
+    for group in sorted(seen):
+        wrong += _differences(look, group, rules.get(group, []))
+    cards = number(len(look.cards), "network card")
+    text = f"{cards} in {number(len(seen), 'security group')} with {number(_count(rules, seen), 'rule')} as written"
+    yield accepted(not wrong, "; ".join(dict.fromkeys(wrong)) or text)
+
+
+def unspoofed(look: Look, policy: AntiSpoofingPolicy) -> Iterator[Shown]:
+    """Whether EC2 drops what is not from or to its own addresses; a VPC has no frames that could be forged."""
+    off = [str(position) for position, card in enumerate(look.cards) if card.get("SourceDestCheck") is False]
+    text = f"network card {', '.join(off)} may send with other addresses: the source/destination check is off"
+    yield accepted(not off, text if off else "source/destination check on every network card")
+    yield unseen()
+
+
+def _groups_of(look: Look) -> list[set[str]]:
+    """The groups of each interface, as the state has them."""
+    found = []
+    for nic in look.recorded.get("nics") or ():
+        own = look.natives.get(str(nic.get("network_interface_id")))
+        inputs = nic if own is None else own.inputs
+        found.append({str(group) for group in inputs.get("security_group_ids") or ()})
+    return found
+
+
+def _differences(look: Look, group: str, live: list[Live]) -> Iterator[str]:
+    """What is other in a group than the state records."""
+    recorded = {
+        one.id: one
+        for one in look.natives.values()
+        if one.token == _RULE and one.inputs.get("security_group_id") == group
+    }
+    for rule in live:
+        identity = str(rule["SecurityGroupRuleId"])
+        native = recorded.pop(identity, None)
+        if native is None:
+            yield f"the rule {identity} of {group} is on no record"
+        elif fields := sorted(_changed(native, rule)):
+            yield f"the rule {identity} of {group} has another {', '.join(fields)}"
+    for identity in sorted(recorded):
+        yield f"the rule {identity} of {group} is gone"
+
+
+def _changed(native: NativeState, live: Live) -> Iterator[str]:
+    wanted: Mapping[str, Any] = native.inputs
+    for name, field in _FIELDS.items():
+        found = live.get(field)
+        if name in ("from_port", "to_port") and wanted.get(name) is None:
+            continue
+        if wanted.get(name) != found and (wanted.get(name) or found):
+            yield name
+    group = (live.get("ReferencedGroupInfo") or {}).get("GroupId")
+    if wanted.get("referenced_security_group_id") != group:
+        yield "referenced_security_group_id"
+    if wanted.get("direction") != ("egress" if live["IsEgress"] else "ingress"):
+        yield "direction"
+
+
+def _count(rules: Mapping[str, list[Live]], groups: set[str]) -> int:
+    return sum(len(rules.get(group, ())) for group in groups)

@@ -1,0 +1,219 @@
+"""What stacks become on EC2: native resources for networks, groups and machines; what is refused, with which words."""
+
+import base64
+import gzip
+
+import pytest
+import yaml
+from provision_aws.capabilities import BEST
+from provision_aws.provider import AwsProvider
+
+from provision.diagnostics import DiagnosticSink, Severity
+from provision.errors import StackFileError
+from provision.models import Stack
+from provision.spi import Capabilities, Output
+from provision.translate import Scope, address_inputs, allocate, negotiate, translate
+
+PROVIDER = AwsProvider()
+SCOPE = Scope("shop", "dev", ".")
+NETWORKS = "{front: {cidr: 10.20.1.0/24, internet: routed}, back: {cidr: 10.20.2.0/24, internet: nat}}"
+
+
+def planned(text, **facts):
+    """The nodes by name."""
+    stack = Stack.model_validate({"version": 1, **yaml.safe_load(text)})
+    told = Capabilities("aws", BEST | facts)
+    decisions = negotiate(stack, PROVIDER, told, DiagnosticSink())
+    assigned, failures = allocate(address_inputs(stack, SCOPE, PROVIDER), {})
+    assert not failures
+    graph = translate(stack, PROVIDER, told, decisions, assigned, SCOPE, DiagnosticSink()).graph
+    return {node.name: node for node in graph.nodes}
+
+
+def refused(text, **facts):
+    """The errors in words."""
+    with pytest.raises(StackFileError) as error:
+        planned(text, **facts)
+    return [one.summary for one in error.value.diagnostics if one.severity is Severity.ERROR]
+
+
+def rules(nodes):
+    """Every rule in words: group, way, service, peer."""
+    said = set()
+    for name, node in nodes.items():
+        given = node.inputs
+        if node.type.token != "ec2:SecurityGroupRule":
+            continue
+        ports = f"/{given['from_port']}-{given['to_port']}" if "from_port" in given else ""
+        keys = ("referenced_security_group_id", "cidr_ipv4", "cidr_ipv6", "prefix_list_id")
+        peer = next(given[key] for key in keys if key in given)
+        peer = peer.node.removeprefix("groups/") if isinstance(peer, Output) else peer
+        said.add(f"{name.split('/')[1]} {given['direction']} {given['ip_protocol']}{ports} {peer}")
+    return said
+
+
+def machine(name="web", network="front", more=""):
+    return f"{name}: {{image: micro, memory: 1GiB, nics: [{{network: {network}}}]{more}}}"
+
+
+def stack(machines, policies="{}", networks=NETWORKS, isolation=""):
+    said = f"policies: {policies}" + (f", {isolation}" if isolation else "")
+    return f"networks: {networks}\nmachines: {{{', '.join(machines)}}}\nisolation: {{{said}}}\n"
+
+
+def test_each_peer_is_a_group_and_machines_are_referred_to():
+    policies = """{
+      world: {kind: traffic, from: [outside], to: [machine.web], allow: [tcp/443]},
+      inside: {kind: traffic, from: [machine.web], to: [machine.db], allow: [tcp/5432, icmp/8]}}"""
+    nodes = planned(stack([machine(), machine("db", "back")], policies))
+    assert rules(nodes) == {
+        "machine.web ingress tcp/443-443 0.0.0.0/0",
+        "machine.web egress tcp/5432-5432 machine.db",
+        "machine.web egress icmp/8--1 machine.db",
+        "machine.db ingress tcp/5432-5432 machine.web",
+        "machine.db ingress icmp/8--1 machine.web",
+    }
+    assert nodes["machines/web/nic-0"].inputs["security_group_ids"] == [Output("groups/machine.web", "id")]
+
+
+def test_a_machine_that_no_policy_speaks_of_has_a_group_without_rules():
+    nodes = planned(stack([machine()]))
+    assert rules(nodes) == set()
+    assert nodes["machines/web/nic-0"].inputs["security_group_ids"] == [Output("groups/closed", "id")]
+
+
+def test_a_denial_is_taken_out_of_what_is_allowed():
+    policies = """{
+      world: {kind: traffic, from: [203.0.113.0/24], to: [machine.web], allow: [tcp/8000-8010]},
+      not-that: {kind: traffic, from: [outside], to: [machine.web], deny: [tcp/8005], order: 1}}"""
+    assert rules(planned(stack([machine()], policies))) == {
+        "machine.web ingress tcp/8000-8004 203.0.113.0/24",
+        "machine.web ingress tcp/8006-8010 203.0.113.0/24",
+    }
+
+
+def test_where_others_may_go_beyond_the_stack_its_own_ranges_are_left_out():
+    policies = """{
+      in: {kind: traffic, from: [outside], to: [machine.web], allow: [tcp/443]},
+      out: {kind: traffic, from: [machine.db], to: [outside], allow: [tcp/443]}}"""
+    six = "{front: {cidr: 10.20.1.0/24, cidr6: 'fd00::/64', internet: routed}}"
+    nodes = planned(stack([machine(), machine("db")], policies, six))
+    said = rules(nodes)
+    assert {one for one in said if one.startswith("machine.db")} == {
+        "machine.db egress tcp/443-443 0.0.0.0/0",
+        "machine.db egress tcp/443-443 ::/0",
+    }
+    lists = {name: node.inputs for name, node in nodes.items() if node.type.token == "ec2:PrefixList"}
+    assert {one.split()[-1] for one in said if one.startswith("machine.web")} == set(lists)
+    four, beyond = sorted(lists.values(), key=lambda one: one["address_family"])
+    assert "10.20.0.0/24" in [entry["cidr"] for entry in four["entries"]]
+    assert "10.20.1.0/24" not in [entry["cidr"] for entry in four["entries"]]
+    assert beyond["entries"] == [{"cidr": "::/0"}]
+    assert beyond["left_out"] == [Output("vpc", "ipv6_cidr_block")]
+    assert beyond["max_entries"] == 57
+
+
+def test_groups_are_taken_apart_and_rules_divided_where_quotas_want_it():
+    labels = [machine(f"m{index}", more=", labels: {a: x, b: x, c: x, d: x, e: x}") for index in range(2)]
+    policies = [
+        f"p{key}: {{kind: traffic, from: [label.{key}=x], to: [label.{key}=x], allow: [tcp/{port}]}}"
+        for port, key in enumerate("abcde", 1)
+    ]
+    wide = planned(stack(labels, "{" + ", ".join(policies) + "}"))
+    assert len(wide["machines/m0/nic-0"].inputs["security_group_ids"]) == 5
+    tight = planned(
+        stack(labels, "{" + ", ".join(policies) + "}"), limits={"groups_per_interface": 2, "rules_per_group": 8}
+    )
+    assert len(tight["machines/m0/nic-0"].inputs["security_group_ids"]) == 2
+    (said, *_) = refused(
+        stack(labels, "{" + ", ".join(policies) + "}"), limits={"groups_per_interface": 1, "rules_per_group": 4}
+    )
+    assert "would need 3 security groups, and the account allows 1: machine.m0 (20 rules)" in said
+
+
+def test_networks_become_subnets_with_ways_out():
+    nodes = planned(stack([machine("db", "back")]))
+    assert nodes["vpc"].inputs["cidr_block"] == "10.20.0.0/16"
+    assert nodes["vpc"].inputs["secondary_cidr_blocks"] == ["100.64.0.0/24"]
+    assert nodes["networks/front/default4"].inputs["gateway_id"] == Output("internet-gateway", "id")
+    assert nodes["networks/back/default4"].inputs["nat_gateway_id"] == Output("nat/us-east-2a/gateway", "id")
+    assert nodes["vpc"].inputs["enable_dns_support"] is False
+
+
+def test_a_network_is_divided_over_zones_and_a_machine_is_where_its_address_is():
+    networks = "{n: {cidr: 10.20.1.0/24, overrides: {aws: {availability_zones: [us-east-2a, us-east-2c]}}}}"
+    machines = "{image: micro, memory: 1GiB, nics: [{network: n, address: 10.20.1.200}], disks: {d: {size: 1GiB}}}"
+    nodes = planned(stack([f"web: {machines}"], networks=networks))
+    assert nodes["networks/n/subnet-us-east-2c"].inputs["cidr_block"] == "10.20.1.128/25"
+    assert nodes["machines/web/nic-0"].inputs["subnet_id"] == Output("networks/n/subnet-us-east-2c", "id")
+    assert nodes["machines/web/disk-d"].inputs["availability_zone"] == "us-east-2c"
+
+
+@pytest.mark.parametrize(("size", "packed"), [(100, False), (40_000, True)])
+def test_user_data_is_compressed_when_it_is_too_long(size, packed):
+    text = "#!/bin/sh\n" + "# " + "x" * size + "\n"
+    more = f", user_data: {text!r}".replace("'", '"')
+    nodes = planned(stack([machine(more=more)], isolation="services: {metadata: true}"))
+    data = base64.b64decode(nodes["machines/web/instance"].inputs["user_data_base64"])
+    assert (data[:2] == b"\x1f\x8b") is packed
+    assert (gzip.decompress(data) if packed else data).decode() == text
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (stack([machine(more=", ssh_keys: ['ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIA']")]), "it is closed"),
+        (stack(["web: {image: micro, memory: 1GiB}"]), "no machine without a network card"),
+        (stack([machine()], networks="{front: {cidr: 10.20.1.0/30}}"), "no range that a subnet can have: /16 to /28"),
+        (stack([machine()], networks="{front: {cidr6: 'fd00::/64'}}"), "every subnet of EC2 has a range of IPv4"),
+        (stack([machine()], networks="{front: {cidr: 10.1.0.0/24, cidr6: '2001:db8::/64'}}"), "not for you to choose"),
+        (
+            stack([machine()], networks="{front: {cidr: 10.1.0.0/24}, x: {cidr: 192.168.1.0/24}}"),
+            "one VPC has no ranges of both",
+        ),
+        (
+            stack([machine()], "{p: {kind: traffic, from: [outside], to: [machine.*], allow: [tcp/1], revoke: cut}}"),
+            "EC2 tracks connections",
+        ),
+        (
+            stack([machine()], "{p: {kind: traffic, from: [host], to: [machine.web], allow: [tcp/1]}}"),
+            "hosts of EC2 have no address",
+        ),
+        (stack([machine(more=", count: 9")], "{p: {kind: spread, machines: [machine.*]}}"), "at most 7 machines apart"),
+        (
+            stack([machine(more=", count: 2")], "{p: {kind: spread, over: zone, machines: [machine.*]}}"),
+            "of those that the policy selects there are 2 in us-east-2a",
+        ),
+        (
+            stack([machine(more=", size: {aws: t3.small}")], "{p: {kind: dedicated_cpus, machines: [machine.*]}}"),
+            "share cores by credits",
+        ),
+        (
+            stack([machine()], "{p: {kind: secure_boot, machines: [machine.*]}}"),
+            "no image of the account that starts by UEFI alone",
+        ),
+        (stack([machine(more=", overrides: {aws: {tenancy: host}}")]), "tenancy: Extra inputs are not permitted"),
+    ],
+)
+def test_what_cannot_be_is_refused_with_the_reason(text, words):
+    assert any(words in one for one in refused(text)), refused(text)
+
+
+def test_policies_become_options_of_the_machine():
+    policies = """{
+      cores: {kind: dedicated_cpus, machines: [machine.web], smt: isolate},
+      alone: {kind: single_tenancy, machines: [machine.web]},
+      token: {kind: metadata, machines: [machine.web], access: token, hop_limit: 3},
+      apart: {kind: spread, machines: [machine.web]},
+      sealed: {kind: disk_encryption, machines: [machine.web], key: alias/own},
+      secret: {kind: memory_encryption, machines: [machine.web]}}"""
+    made = planned(stack([machine()], policies, isolation="services: {metadata: true}"))["machines/web/instance"].inputs
+    assert made["cpu_options"] == {"threads_per_core": 1, "amd_sev_snp": "enabled"}
+    assert made["placement"] == {
+        "tenancy": "dedicated",
+        "group_name": Output("isolation/apart/placement", "group_name"),
+    }
+    assert made["metadata_options"]["http_put_response_hop_limit"] == 3
+    assert made["root_disk"] == {"encrypted": True, "kms_key_id": "alias/own"}
+    assert made["requirements"]["burstable"] is False
+    assert made["requirements"]["amd_sev_snp"] is True
