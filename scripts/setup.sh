@@ -17,6 +17,7 @@ PACKAGES=(
   openssh-client openssh-server netcat-openbsd                                 # tests of hypervisors reached by SSH
   mmdebstrap debian-archive-keyring e2fsprogs tar                              # the full Debian guest
   graphviz                                                                     # pictures of stacks as SVG
+  mariadb-server-core mariadb-client-core rabbitmq-server                      # tests on a real OpenStack
 )
 
 say() { printf '\033[1m==>\033[0m %s\n' "$*"; }
@@ -66,7 +67,7 @@ setup_venv() {
   (
     cd "$ROOT"
     .venv/bin/pip -q install --require-hashes -r requirements.lock
-    .venv/bin/pip -q install --no-deps --no-build-isolation -e . -e plugins/aws -e plugins/libvirt
+    .venv/bin/pip -q install --no-deps --no-build-isolation -e . -e plugins/aws -e plugins/libvirt -e plugins/openstack
   ) >"$STATE/pip.log" 2>&1 || die "pip failed: $(tail -n 5 "$STATE/pip.log")" "see $STATE/pip.log"
   printf '%s\n' "$stamp" >"$STATE/venv.stamp"
 }

@@ -1,0 +1,128 @@
+"""The OpenStack platform, as the framework sees it."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from provision.spi import (
+    Capabilities,
+    FeatureUse,
+    Finding,
+    Objection,
+    Properties,
+    Provider,
+    RateLimit,
+    ResourceGraph,
+    ResourceType,
+    Support,
+    TranslationRequest,
+)
+from provision_openstack.config import OpenStackConfig
+from provision_openstack.resources import (
+    AddressGroup,
+    Flavor,
+    FloatingIp,
+    Image,
+    Keypair,
+    Network,
+    Port,
+    QosPolicy,
+    Router,
+    RouterInterface,
+    SecurityGroup,
+    SecurityGroupRule,
+    Server,
+    ServerGroup,
+    Subnet,
+    Volume,
+    VolumeAttachment,
+)
+from provision_openstack.session import Session
+
+if TYPE_CHECKING:  # only negotiation needs the models
+    from provision.models import Stack
+
+
+class OpenStackProvider(Provider[OpenStackConfig, Session]):
+    """Machines on OpenStack, in one project of one region."""
+
+    name: ClassVar[str] = "openstack"
+    version: ClassVar[str] = version("provision-openstack")
+    Config: ClassVar[type[Properties]] = OpenStackConfig
+    resource_types: ClassVar[Sequence[type[ResourceType[Any, Any, Any]]]] = (
+        Network,
+        Subnet,
+        Router,
+        RouterInterface,
+        Port,
+        FloatingIp,
+        SecurityGroup,
+        SecurityGroupRule,
+        AddressGroup,
+        QosPolicy,
+        Keypair,
+        ServerGroup,
+        Flavor,
+        Image,
+        Volume,
+        VolumeAttachment,
+        Server,
+    )
+    # Clouds differ, and most limit nothing; a complaint halves the rate, which then grows back.
+    rate_limits: ClassVar[Mapping[str, RateLimit]] = {
+        name: RateLimit(per_second=100, burst=200) for name in ("network", "compute", "image", "block-storage")
+    }
+
+    def connect(self, config: OpenStackConfig) -> Session:
+        """Log in.
+
+        Raises:
+            provision.errors.EnvironmentProblem: there are no credentials, or the cloud does not answer.
+        """
+        return Session(config)
+
+    def disconnect(self, session: Session) -> None:
+        """Close the connections."""
+        session.close()
+
+    def capabilities(self, session: Session) -> Capabilities:
+        """Ask the cloud."""
+        from provision_openstack.capabilities import ask
+
+        return ask(session)
+
+    def best_capabilities(self) -> Capabilities:
+        """Those of a cloud that lacks nothing."""
+        from provision_openstack.support import BEST
+
+        return Capabilities(self.name, BEST)
+
+    def supports(self, use: FeatureUse, capabilities: Capabilities) -> Support:
+        """What is not known is unsupported."""
+        from provision_openstack.support import supports  # needs the models, which a process of the plugin does not
+
+        return supports(use, capabilities)
+
+    def objections(self, stack: "Stack", capabilities: Capabilities) -> Iterable[Objection]:
+        """What of a stack this cloud cannot do together."""
+        from provision_openstack.translate import objections
+
+        return objections(stack, capabilities)
+
+    def builtin_images(self) -> Sequence[str]:
+        """Images that a file need not describe; the cloud must have some that are called so."""
+        from provision_openstack.translate.images import BUILTIN
+
+        return BUILTIN
+
+    def translate(self, request: TranslationRequest) -> ResourceGraph:
+        """Native resources of the stack."""
+        from provision_openstack.translate import translate
+
+        return translate(request)
+
+    def diagnose(self, config: OpenStackConfig) -> Sequence[Finding]:
+        """Credentials, services and permissions."""
+        from provision_openstack import doctor
+
+        return doctor.diagnose(config)

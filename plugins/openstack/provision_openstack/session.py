@@ -1,0 +1,276 @@
+"""The way to one project of one cloud."""
+
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+from uuid import uuid4
+
+from provision.errors import EnvironmentProblem
+from provision_openstack.config import OpenStackConfig
+from provision_openstack.errors import ApiError, explain
+from provision_openstack.reading import Reader
+from provision_openstack.services import Run, Service
+
+T = TypeVar("T")
+
+_MOST_CONNECTIONS = 256
+_LOG_IN = (
+    "look at clouds.yaml and OS_CLOUD, or the variables OS_*; `pulumi config set provision-openstack:cloud NAME` "
+    "chooses an entry, and `openstack token issue` shows whether it does"
+)
+
+
+@dataclass
+class Attempt:
+    """One attempt to make an object, of which it is not known yet how it ended.
+
+    Attributes:
+        token: random; the incarnation, for types that have one.
+        begun: whether a call was made that may have had its effect.
+    """
+
+    token: str = field(default_factory=lambda: uuid4().hex)
+    begun: bool = False
+
+
+class Session:
+    """The services of one project, and what this process knows to have made there; used by several threads.
+
+    Attributes:
+        config: how it was configured.
+        region: name of the region; empty for a cloud without.
+        project_id: the project.
+        user_id: who is logged in.
+        roles: names of the user's roles in the project, sorted.
+        cache: answers that do not change while a process lives, by a key of the asker's choice.
+        reader: looks at objects.
+    """
+
+    def __init__(self, config: OpenStackConfig) -> None:
+        """Log in.
+
+        Raises:
+            EnvironmentProblem: there are no credentials, they are refused, or the cloud does not answer.
+        """
+        self.config = config
+        self.cache: dict[Any, Any] = {}
+        self._lock = threading.RLock()
+        self._services: dict[str, Service] = {}
+        self._run: Run = lambda name, call: call()
+        self._attempts: dict[str, Attempt] = {}
+        self._touched: set[str] = set()
+        self._stacks: dict[str, str] = {}
+        self._cloud = _found(config)
+        self.region = str(self._cloud.get_region_name() or "")
+        self.project_id, self.user_id, self.roles = self._logged_in()
+        self.reader = Reader(self)
+
+    # --- services
+
+    def service(self, name: str) -> Service:
+        """The API of a type: `network`, `compute`, `image`, `block-storage`, `identity` or `placement`.
+
+        Raises:
+            EnvironmentProblem: the cloud has none.
+        """
+        with self._lock:
+            if name not in self._services:
+                self._services[name] = Service(name, self._adapter(name), lambda title, call: self._run(title, call))
+            return self._services[name]
+
+    @property
+    def network(self) -> Service:
+        """Neutron."""
+        return self.service("network")
+
+    @property
+    def compute(self) -> Service:
+        """Nova."""
+        return self.service("compute")
+
+    @property
+    def image(self) -> Service:
+        """Glance."""
+        return self.service("image")
+
+    @property
+    def volume(self) -> Service:
+        """Cinder."""
+        return self.service("block-storage")
+
+    def has(self, name: str) -> bool:
+        """Whether the cloud has a service of this type in the region."""
+        try:
+            self.service(name)
+        except EnvironmentProblem:
+            return False
+        return True
+
+    def stand_between(self, run: Run) -> None:
+        """Have every call made by `run`, which gets its name and what makes it: for tests of what goes wrong."""
+        self._run = run
+
+    def once(self, key: Any, ask: Callable[[], T]) -> T:
+        """An answer from the cache, or a new one."""
+        with self._lock:
+            if key in self.cache:
+                known: T = self.cache[key]
+                return known
+        answer = ask()
+        with self._lock:
+            first: T = self.cache.setdefault(key, answer)
+            return first
+
+    def together(self, *asks: Callable[[], T]) -> list[T]:
+        """Answers, in order, of questions that are asked in parallel; the first failure is raised."""
+        if not asks:
+            return []
+        with ThreadPoolExecutor(min(16, len(asks))) as pool:
+            return [future.result() for future in [pool.submit(ask) for ask in asks]]
+
+    def close(self) -> None:
+        """Let go of all connections."""
+        with self._lock:
+            self._services = {}
+        self._cloud.get_session().session.close()
+
+    # --- what this process has done
+
+    @contextmanager
+    def attempt(self, urn: str) -> Iterator[Attempt]:
+        """The attempt to make the object of `urn`; one that did not end well is gone on with, token and all."""
+        with self._lock:
+            current = self._attempts.setdefault(urn, Attempt())
+        yield current
+        self.forget_attempt(urn)
+
+    def forget_attempt(self, urn: str) -> None:
+        """The next attempt is another one."""
+        with self._lock:
+            self._attempts[urn] = Attempt(begun=True)
+
+    def touched(self, *ids: str) -> None:
+        """These objects were made or changed just now: what was seen of them before says nothing any more."""
+        with self._lock:
+            self._touched.update(ids)
+
+    def is_touched(self, identity: str) -> bool:
+        """Whether this process ever made or changed the object."""
+        with self._lock:
+            return identity in self._touched
+
+    def belongs(self, identity: str, stack_id: str) -> None:
+        """Remember whose an object is: that never changes."""
+        with self._lock:
+            self._stacks[identity] = stack_id
+
+    def stack_of(self, identity: str) -> str | None:
+        """Whose an object is; None when this process does not know."""
+        with self._lock:
+            return self._stacks.get(identity)
+
+    # --- the SDK
+
+    def _adapter(self, name: str) -> Any:
+        from keystoneauth1.exceptions import ClientException
+        from openstack.exceptions import SDKException
+
+        try:
+            adapter = self._cloud.get_session_client(name, constructor=_plain)
+            found = adapter.endpoint_override or self._cloud.get_session().get_endpoint(
+                service_type=adapter.service_type,
+                service_name=adapter.service_name,
+                interface=adapter.interface,
+                region_name=adapter.region_name,
+                skip_discovery=True,
+            )
+        except (ClientException, SDKException, AssertionError) as error:
+            raise self._absent(name, str(error)) from None
+        if not found:
+            raise self._absent(name, "the catalogue has none")
+        return adapter
+
+    def _absent(self, name: str, why: str) -> EnvironmentProblem:
+        where = f" in the region {self.region}" if self.region else ""
+        return EnvironmentProblem(
+            f"the cloud has no service of the type '{name}'{where} ({why or 'the catalogue has none'})",
+            "`openstack catalog list` shows which there are, with their regions; "
+            "`provision-openstack:region` and `provision-openstack:endpoints` choose others",
+        )
+
+    def _logged_in(self) -> tuple[str, str, list[str]]:
+        from keystoneauth1.exceptions import ClientException
+        from openstack.exceptions import SDKException
+
+        try:
+            way = self._cloud.get_session()
+            _pool(way)
+            access = way.auth.get_access(way) if hasattr(way.auth, "get_access") else None
+            project, user = way.get_project_id(), way.get_user_id()
+        except (ClientException, SDKException) as error:
+            raise self._refused(error) from None
+        if not project:
+            raise EnvironmentProblem(
+                "the credentials that were found are not of a project",
+                "set OS_PROJECT_NAME, or `project_name` in clouds.yaml",
+            )
+        if self.config.project_ids and project not in self.config.project_ids:
+            raise EnvironmentProblem(
+                f"the credentials that were found are of the project {project}, and only "
+                f"{', '.join(self.config.project_ids)} may be worked in",
+                "take another cloud (`provision-openstack:cloud`, OS_CLOUD), or mend `provision-openstack:projectIds`",
+            )
+        return str(project), str(user or ""), sorted(access.role_names) if access is not None else []
+
+    def _refused(self, error: Exception) -> EnvironmentProblem:
+        status = int(getattr(error, "http_status", 0) or 0)
+        where = str(self._cloud.config.get("auth", {}).get("auth_url") or "the cloud")
+        text = " ".join(str(error).split())[:300]
+        if status == 401:
+            problem = explain(f"logging in at {where}", ApiError("identity", "POST", "/auth/tokens", 401, text))
+            return EnvironmentProblem(problem.summary, problem.fix)
+        return EnvironmentProblem(f"logging in at {where}: {text}", f"check that {where} can be reached; {_LOG_IN}")
+
+
+def _found(config: OpenStackConfig) -> Any:
+    """The cloud's entry, as all of OpenStack's tools find it."""
+    import openstack.config
+    from keystoneauth1.exceptions import ClientException
+    from openstack.exceptions import SDKException
+
+    for noisy in ("keystoneauth", "openstack", "urllib3"):  # below that they show requests, and with them user data
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    chosen: dict[str, Any] = {
+        "cloud": config.cloud,
+        "region_name": config.region,
+        "interface": config.interface,
+        "cacert": config.ca_file,
+        **{f"{name.replace('-', '_')}_endpoint_override": url for name, url in config.endpoints.items()},
+    }
+    try:
+        files = openstack.config.OpenStackConfig(app_name="provision-openstack")
+        return files.get_one(**{key: value for key, value in chosen.items() if value is not None})
+    except (ClientException, SDKException, OSError, ValueError) as error:
+        raise EnvironmentProblem(
+            f"no cloud of OpenStack can be chosen: {' '.join(str(error).split())}", _LOG_IN
+        ) from None
+
+
+def _plain(**arguments: Any) -> Any:
+    """A keystoneauth adapter instead of the SDK's own, which needs a whole connection and retries by itself."""
+    from keystoneauth1.adapter import Adapter
+
+    ours = ("statsd_", "prometheus_", "influxdb_")
+    return Adapter(**{key: value for key, value in arguments.items() if not key.startswith(ours)})
+
+
+def _pool(way: Any) -> None:
+    """Room for as many connections as there are threads; more than ten are thrown away otherwise."""
+    from keystoneauth1.session import TCPKeepAliveAdapter
+
+    for scheme in ("http://", "https://"):
+        way.session.mount(scheme, TCPKeepAliveAdapter(pool_connections=32, pool_maxsize=_MOST_CONNECTIONS))

@@ -1,0 +1,247 @@
+"""Which fields of a stack file this plugin enforces, and why it refuses the others."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from provision.models import MetadataPolicy, Revoke, Topology
+from provision.spi import ENFORCED, Capabilities, FeatureUse, Support, unsupported
+
+BEST: Mapping[str, Any] = {
+    "roles": ["admin"],
+    "services": ["compute", "network", "image", "block-storage"],
+    "extensions": ["port-security", "qos", "security-group", "security-groups-remote-address-group"],
+    "microversions": {"compute": "2.100", "block-storage": "3.71"},
+    "external_networks": [{"id": "00000000-0000-0000-0000-000000000000", "name": "public"}],
+    "quotas": {},
+    "flavors": [],
+    "images": [],
+    "zones": ["nova"],
+    "volume_types": ["__DEFAULT__"],
+}
+"""Facts of a cloud that lacks nothing."""
+
+_LATER = "this release of the OpenStack plugin does not do it yet"
+_OPERATORS = "it is the operators' own matter, which users of the cloud neither see nor change"
+
+_ENFORCED = frozenset({
+    "images.sources.builtin",
+    "images.sources.builtin.name",
+    "images.sources.file",
+    "images.sources.file.format",
+    "images.sources.file.path",
+    "images.sources.named",
+    "images.sources.named.name",
+    "images.user",
+    "isolation.policies.anti_spoofing.arp",
+    "isolation.policies.anti_spoofing.ip",
+    "isolation.policies.anti_spoofing.mac",
+    "isolation.policies.anti_spoofing.machines",
+    "isolation.policies.metadata.machines",
+    "isolation.policies.no_host_access.machines",
+    "isolation.policies.no_internet.machines",
+    "isolation.policies.pack.machines",
+    "isolation.policies.spread.machines",
+    "isolation.policies.traffic.allow",
+    "isolation.policies.traffic.destinations",
+    "isolation.policies.traffic.sources",
+    "isolation.policies.dedicated_cpus",
+    "isolation.policies.dedicated_cpus.emulator",
+    "isolation.policies.dedicated_cpus.machines",
+    "isolation.policies.dedicated_cpus.numa",
+    "isolation.policies.dedicated_cpus.smt",
+    "isolation.policies.memory_encryption",
+    "isolation.policies.memory_encryption.machines",
+    "isolation.policies.metadata",
+    "isolation.policies.secure_boot",
+    "isolation.policies.secure_boot.machines",
+    "isolation.policies.secure_boot.vtpm",
+    "isolation.policies.no_host_access",
+    "isolation.policies.no_internet",
+    "isolation.policies.pack",
+    "isolation.policies.spread",
+    "isolation.services.dhcp",
+    "machines.cloud_init",
+    "machines.cpus",
+    "machines.delete_protection",
+    "machines.disks.keep_on_delete",
+    "machines.image",
+    "machines.memory",
+    "machines.nics.address",
+    "machines.nics.address6",
+    "machines.nics.connected",
+    "machines.nics.mac",
+    "machines.nics.network",
+    "machines.nics.public",
+    "machines.power",
+    "machines.root.disposable",
+    "machines.size",
+    "machines.ssh_keys",
+    "machines.user_data",
+    "networks.cidr",
+    "networks.cidr6",
+    "networks.dhcp.enabled",
+    "networks.dhcp.range",
+    "networks.gateway",
+    "networks.gateway6",
+    "networks.internet",
+    "networks.mtu",
+    "sharing.shares.machines",
+})  # fmt: skip
+
+_EXACTLY: Mapping[str, tuple[Any, str, str]] = {
+    "images.agent": (False, "Nova does not tell what an agent in the guest says", "remove it"),
+    "images.sources.builtin.refresh": (
+        False,
+        "an image is looked up by name once, and kept",
+        "remove it; another name or an id takes another image",
+    ),
+    "isolation.default": ("deny", _LATER, "write what is allowed as traffic policies"),
+    "isolation.services.dns": (False, _LATER, "allow udp/53 to the name server's address by a traffic policy"),
+    "isolation.services.metadata": (
+        False,
+        "machines get their data from a config drive, and the way to the metadata service is closed",
+        "remove it: the config drive is always there",
+    ),
+    "isolation.services.nd": (True, "Neutron lets neighbour discovery pass whatever its rules say", "write 'nd: true'"),
+    "isolation.services.ntp": (False, "a cloud tells of no time service", "allow udp/123 to one by a traffic policy"),
+    "machines.autostart": (
+        False,
+        f"whether servers start with their host is set for all of them: {_OPERATORS}",
+        "remove it",
+    ),
+    "machines.disks.encrypted": (False, _LATER, "write a 'type' of volumes that encrypts"),
+    "machines.root.encrypted": (False, _LATER, "write a 'type' of volumes that encrypts"),
+}
+"""Fields that are refused unless they have a value: which, and else reason and fix."""
+
+_REFUSED: Mapping[str, tuple[str, str]] = {
+    "images.sources.search": (_LATER, "write 'kind: named' with the image's name"),
+    "images.sources.ssm": ("SSM parameters are Amazon's", "write 'kind: named' with the image's name"),
+    "images.sources.url": (_LATER, "download it and write 'kind: file', or upload it and write 'kind: named'"),
+    "isolation.policies.confinement": (f"how a host confines its emulators: {_OPERATORS}", "remove it"),
+    "isolation.policies.disk_encryption": (_LATER, "write a 'type' of volumes that encrypts"),
+    "isolation.policies.hide_hypervisor": (_LATER, "write a flavor that has 'hide_hypervisor_id=true' as 'size'"),
+    "isolation.policies.memory": (_LATER, "write a flavor that has 'hw:mem_page_size' or 'hw:locked_memory' as 'size'"),
+    "isolation.policies.peer_isolation": (
+        "Neutron has no ports that are kept from each other on one segment",
+        "put the machines on networks of their own",
+    ),
+    "isolation.policies.single_tenancy": (f"which hosts a project's servers share: {_OPERATORS}", "remove it"),
+    "isolation.policies.traffic.deny": ("security groups only allow", "write what is allowed instead"),
+    "isolation.policies.traffic.order": ("security groups have no order, and only allow", "remove it"),
+    "machines.disks.image": (_LATER, "remove 'image'"),
+    "machines.disks.iops": ("Cinder sets performance by types of volumes", "write a 'type' that has it"),
+    "machines.disks.overrides": (f"native fields: {_LATER}", "remove the overrides for openstack"),
+    "machines.disks.throughput": ("Cinder sets performance by types of volumes", "write a 'type' that has it"),
+    "machines.firmware": ("Nova takes the firmware from the image", "set 'hw_firmware_type' at the image"),
+    "machines.overrides": (f"native fields: {_LATER}", "remove the overrides for openstack"),
+    "machines.ready_timeout": ("Nova tells when a server is active, not when its guest is ready", "remove it"),
+    "machines.shutdown_timeout": ("Nova takes it from the image", "set 'os_shutdown_timeout' at the image"),
+    "networks.dns": (_LATER, "remove it"),
+    "networks.domain": (_LATER, "remove it"),
+    "networks.overrides": (f"native fields: {_LATER}", "remove the overrides for openstack"),
+    "sharing.pools": (f"how far hosts are overcommitted: {_OPERATORS}", "remove it"),
+    "sharing.shares.cpu": (_LATER, "write a flavor that has 'quota:cpu_…' as 'size'"),
+    "sharing.shares.disk": (_LATER, "write a flavor that has 'quota:disk_…' as 'size'"),
+    "sharing.shares.memory": ("Nova gives servers the memory of their flavor, no more and no less", "remove it"),
+}
+"""Refused whatever the value, with all that lies below: reason and fix."""
+
+
+def supports(use: FeatureUse, capabilities: Capabilities) -> Support:
+    """The answer for one use of a feature; what is not known is unsupported."""
+    special = _SPECIAL.get(use.feature)
+    if special is not None:
+        return special(use, capabilities)
+    if use.feature in _ENFORCED:
+        return ENFORCED
+    if use.feature in _EXACTLY:
+        value, reason, fix = _EXACTLY[use.feature]
+        return ENFORCED if use.value == value else unsupported(reason, fix)
+    parts = use.feature.split(".")
+    for end in range(len(parts), 0, -1):
+        found = _REFUSED.get(".".join(parts[:end]))
+        if found is not None:
+            return unsupported(*found)
+    return unsupported(f"the OpenStack plugin does not know '{use.feature}'", "remove it, or use a newer plugin")
+
+
+def _needs(extension: str, what: str) -> Callable[[FeatureUse, Capabilities], Support]:
+    def answer(use: FeatureUse, capabilities: Capabilities) -> Support:
+        if extension in capabilities.facts.get("extensions", ()):
+            return ENFORCED
+        return unsupported(f"the cloud's Neutron has no {what} (extension '{extension}')", "ask the cloud's operators")
+
+    return answer
+
+
+def _metadata_access(use: FeatureUse, capabilities: Capabilities) -> Support:
+    if use.value == "closed":
+        return ENFORCED
+    return unsupported("Nova's metadata service asks for no token", "write 'access: closed'")
+
+
+def _metadata_hops(use: FeatureUse, capabilities: Capabilities) -> Support:
+    if use.value == MetadataPolicy.model_fields["hop_limit"].default:
+        return ENFORCED
+    return unsupported("answers of Nova's metadata service are not counted by hops", "remove 'hop_limit'")
+
+
+def _encryption(use: FeatureUse, capabilities: Capabilities) -> Support:
+    if use.value == "any" or use.value in ("sev", "sev-es"):
+        return ENFORCED
+    return unsupported(f"Nova does not know {use.value}", "write 'technology: any', sev or sev-es")
+
+
+def _over_hosts(use: FeatureUse, capabilities: Capabilities) -> Support:
+    if use.value is Topology.HOST:
+        return ENFORCED
+    return unsupported(f"server groups know hosts, not a {use.value}", "write 'over: host'")
+
+
+def _most_per_host(use: FeatureUse, capabilities: Capabilities) -> Support:
+    offered = str(capabilities.facts.get("microversions", {}).get("compute", "") or "2.1")
+    if use.value == 1 or tuple(int(part) for part in offered.split(".")) >= (2, 64):
+        return ENFORCED
+    return unsupported(f"Nova {offered} knows one server of a group for each host only", "write 'max_per: 1'")
+
+
+def _revoke(use: FeatureUse, capabilities: Capabilities) -> Support:
+    if use.value is Revoke.CUT:
+        reason = (
+            "whether Neutron cuts established connections with their rule depends on a driver that it does not tell"
+        )
+        return unsupported(reason, "write 'revoke: keep', or restart the machines")
+    return unsupported("most drivers of Neutron cut established connections with their rule", "remove 'revoke'")
+
+
+def _volumes(use: FeatureUse, capabilities: Capabilities) -> Support:
+    if "block-storage" in capabilities.facts.get("services", ()):
+        return ENFORCED
+    return unsupported("the cloud has no block storage (Cinder)", "remove it")
+
+
+def _volume_type(use: FeatureUse, capabilities: Capabilities) -> Support:
+    types = capabilities.facts.get("volume_types") or []
+    if use.value in types:
+        return _volumes(use, capabilities)
+    return unsupported(f"the cloud has no type of volumes '{use.value}'", f"write one of: {', '.join(types) or 'none'}")
+
+
+_SPECIAL: Mapping[str, Callable[[FeatureUse, Capabilities], Support]] = {
+    "isolation.policies.anti_spoofing": _needs("port-security", "port security"),
+    "isolation.policies.memory_encryption.technology": _encryption,
+    "isolation.policies.metadata.access": _metadata_access,
+    "isolation.policies.metadata.hop_limit": _metadata_hops,
+    "isolation.policies.pack.over": _over_hosts,
+    "isolation.policies.spread.max_per": _most_per_host,
+    "isolation.policies.spread.over": _over_hosts,
+    "isolation.policies.traffic": _needs("security-group", "security groups"),
+    "isolation.policies.traffic.revoke": _revoke,
+    "machines.disks.size": _volumes,
+    "machines.disks.type": _volume_type,
+    "machines.root.size": _volumes,
+    "machines.root.type": _volume_type,
+    "sharing.shares.nic.inbound": _needs("qos", "limits of bandwidth"),
+    "sharing.shares.nic.outbound": _needs("qos", "limits of bandwidth"),
+}
