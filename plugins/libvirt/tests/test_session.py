@@ -1,10 +1,13 @@
 """The connection: what breaks, and what a person is told."""
 
 import errno
+import queue
+import socket
 import threading
 
 import libvirt
 import pytest
+from provision_libvirt.answering import NoAnswer, Patience
 from provision_libvirt.config import LibvirtConfig
 from provision_libvirt.session import Session, best_effort, explain, explained, is_absent
 
@@ -26,6 +29,7 @@ def failure(code, domain=libvirt.VIR_FROM_QEMU, text="it failed", number=-1):
         (failure(libvirt.VIR_ERR_AUTH_FAILED), EnvironmentProblem),
         (failure(libvirt.VIR_ERR_OPERATION_TIMEOUT), RetriableError),
         (failure(libvirt.VIR_ERR_INTERNAL_ERROR, libvirt.VIR_FROM_RPC, "client socket is closed"), RetriableError),
+        (failure(libvirt.VIR_ERR_INTERNAL_ERROR, libvirt.VIR_FROM_RPC, "keepalive timeout"), RetriableError),
         (failure(libvirt.VIR_ERR_SYSTEM_ERROR, text="End of file while reading data"), RetriableError),
         (failure(libvirt.VIR_ERR_INTERNAL_ERROR, text="qemu-img: Unable to get accurate CPU usage"), RetriableError),
         (failure(libvirt.VIR_ERR_XML_ERROR), PlatformError),
@@ -135,6 +139,59 @@ def test_a_daemon_that_answered_before_is_waited_for(tmp_path):
         pass
     with pytest.raises(EnvironmentProblem, match="cannot be reached"):
         Session(LibvirtConfig(uri="qemu:///system"), connect)
+
+
+@pytest.fixture
+def hung(tmp_path, monkeypatch):
+    """The URI of a daemon that takes connections and never says a word."""
+    monkeypatch.setattr("provision_libvirt.session._ANSWER_SECONDS", 0.3)
+    monkeypatch.setattr("provision_libvirt.session._SILENT_SECONDS", 0.3)
+    with socket.socket(socket.AF_UNIX) as daemon:
+        daemon.bind(str(tmp_path / "s"))
+        daemon.listen(8)
+        yield f"qemu+unix:///system?socket={tmp_path}/s"
+
+
+def test_a_daemon_that_hangs_is_not_waited_for_without_end(hung):
+    with pytest.raises(EnvironmentProblem, match=r"takes connections and gave no answer for 0\.3 s") as caught:
+        Session(LibvirtConfig(uri=hung))
+
+    assert hung in caught.value.summary
+    assert "systemctl restart libvirtd" in caught.value.fix
+
+
+def test_a_daemon_that_begins_to_hang_is_tried_again(hung):
+    answers = [libvirt.open("test:///default")]
+    session = Session(LibvirtConfig(uri=hung), lambda uri: answers.pop() if answers else libvirt.open(uri))
+    session.connection().close()
+
+    with pytest.raises(RetriableError, match=r"gave no answer for 0\.3 s \(it could be reached before\)"):
+        session.connection()
+
+
+def test_what_comes_after_its_time_is_let_go_of_and_until_then_others_wait_little():
+    go, let_go = threading.Event(), queue.Queue()
+    patience = Patience(0.05, 0.05, let_go.put)
+    with pytest.raises(NoAnswer):
+        patience.call(lambda: go.wait(600) and "late")
+    patience.seconds = 600
+    with pytest.raises(NoAnswer):  # by the shorter time
+        patience.call(lambda: go.wait(600) and "later")
+    go.set()
+
+    assert {let_go.get(timeout=60), let_go.get(timeout=60)} == {"late", "later"}
+
+
+def test_what_a_call_raises_is_its_own():
+    patience = Patience(600, 600, print)
+
+    assert patience.call(lambda: "in time") == "in time"
+    with pytest.raises(TimeoutError, match="its own"):
+        patience.call(_late)
+
+
+def _late():
+    raise TimeoutError("its own")
 
 
 def test_what_stands_between_sees_every_connection(session):

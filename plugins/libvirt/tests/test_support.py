@@ -1,5 +1,6 @@
 """What the plugin says to each field that a stack file may set."""
 
+import contextlib
 import itertools
 import typing
 
@@ -7,11 +8,12 @@ import pytest
 from provision_libvirt.filtering import filter_problem
 from provision_libvirt.provider import LibvirtProvider
 from provision_libvirt.support import supports
+from provision_libvirt.translate import translate
 from pydantic import BaseModel
-from stack_requests import FACTS
+from stack_requests import FACTS, request
 
 from provision.diagnostics import DiagnosticSink
-from provision.errors import PolicyRefused
+from provision.errors import PolicyRefused, StackFileError
 from provision.models import (
     ConfinementPolicy,
     Firmware,
@@ -194,7 +196,6 @@ def test_the_provider_keeps_to_the_interface():
         ("machines.overrides", {"machine_type": "microvm"}, {}, "an emulated microvm has no timer"),
         ("machines.overrides", {"machine_type": "pc-9"}, {}, "'machine_type': Input should be 'pc' or 'q35'"),
         ("machines.overrides", {"video": "vga"}, {}, "'video': Extra inputs are not permitted"),
-        ("sharing.pools.rule", "warn", {}, "holds a pool's limit or refuses"),
         ("isolation.policies.dedicated_cpus", True, {"topology": []}, "does not tell which CPUs it has"),
         ("isolation.policies.memory.locked", True, {"may_lock_memory": False}, "without CAP_SYS_RESOURCE"),
         ("isolation.policies.memory.huge_pages", True, {"huge_pages_mounted": False}, "no file system of huge pages"),
@@ -301,6 +302,38 @@ def test_cores_that_the_host_does_not_have_are_refused_or_recorded_as_a_downgrad
     assert (
         downgraded.reason == "of the hypervisor's 8 CPUs none would be left for the 1 machine without CPUs of their own"
     )
+
+
+@pytest.mark.parametrize("rule", ["refuse", "warn"])
+def test_a_pool_that_is_overcommitted_is_refused_or_told_as_its_author_asks(rule):
+    document = {
+        "version": 1,
+        "machines": {"web": {"image": "micro", "memory": "96MiB", "cpus": 3, "count": 3}},
+        "sharing": {"pools": {"host": {"cpu_overcommit": 1, "memory_overcommit": 1, "rule": rule}}},
+    }
+    stack, sink = Stack.model_validate(document), DiagnosticSink()
+    with pytest.raises(StackFileError) if rule == "refuse" else contextlib.nullcontext():
+        negotiate(stack, LibvirtProvider(), CAPABILITIES, sink)
+    (found,) = sink
+    assert str(found.severity) == {"refuse": "error", "warn": "warning"}[rule]
+    said = "the running machines have 9 virtual CPUs, and 1 times the hypervisor's 8 CPUs are 8"
+    assert found.summary.endswith(said)
+    assert found.fix
+    assert found.path == ("sharing", "pools", "host", "cpu_overcommit")
+    with pytest.raises(StackFileError) if rule == "refuse" else contextlib.nullcontext():
+        assert translate(request(document)).nodes
+
+
+@pytest.mark.parametrize("image", ["debian", "micro"])
+def test_images_that_bring_a_bare_kernel_are_not_given_to_a_firmware_that_does_not_start_it(image):
+    document = {"version": 1, "machines": {"web": {"image": image, "memory": "512MiB", "firmware": "uefi"}}}
+    sink = DiagnosticSink()
+    known = Capabilities("libvirt", FACTS | {"firmware": ["bios", "efi"]})
+    with pytest.raises(StackFileError):
+        negotiate(Stack.model_validate(document), LibvirtProvider(), known, sink)
+    (found,) = sink
+    assert found.path == ("machines", "web", "firmware")
+    assert found.summary.endswith(f"the image '{image}' comes with a bare kernel that UEFI does not start")
 
 
 def negotiated(policies, **facts):

@@ -121,6 +121,8 @@ def test_volumes_are_kept_where_the_user_may_write(monkeypatch):
         place.pool_path("qemu+unix:///session?socket=/run/user/7/libvirt/libvirt-sock", None)
     default = LibvirtConfig(uri="qemu:///system")
     assert Session(default, connect=lambda uri: _Alive()).pool_path == "/var/lib/libvirt/images"
+    handed_on = LibvirtConfig(uri=URI, pool_path="/var/lib/libvirt/images")  # as the engine does with defaults
+    assert Session(handed_on, connect=lambda uri: _Alive()).pool_path == "/home/v/data/libvirt/images"
 
 
 class _Alive:

@@ -10,9 +10,11 @@ from provision.packets.sets import Field, Packet, PacketSet, PacketSpace
 from provision.spi import CanReadRules, Capabilities, NicAddress, Readout, ResourceGraph, RulesRequest
 from provision.verify.proof.ends import Ends
 from provision.verify.proof.intent import IntentSet
+from provision.verify.proof.lone import Lone
 
 MOST = 20
 """How many differences are named."""
+_UNBOUND = "no rule for ARP holds it to its own"
 
 
 class Way(enum.StrEnum):
@@ -20,8 +22,11 @@ class Way(enum.StrEnum):
 
     LEAK = "passes, and no policy allows it"
     HALF = "passes the rules of one of its two ends, and no policy allows it"
+    STRAY = "arrives alone, and no policy allows it"
     GAP = "is stopped, and a policy allows it"
     FORGERY = "can be sent with an address that is not the sender's own"
+    OVERHEARD = "is handed to a machine that it is not for"
+    CLAIM = "can claim, in address resolution, to have"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +50,8 @@ class Difference:
     def __str__(self) -> str:
         """In one sentence."""
         packet = self.packet
+        if self.way is Way.CLAIM:
+            return f"{packet.source} ({self.source}) {self.way} {packet.destination} ({self.destination}): {self.rules}"
         return (
             f"{packet.service} from {packet.source} ({self.source}) to {packet.destination} ({self.destination}) "
             f"{self.way}: {self.rules}"
@@ -105,8 +112,14 @@ def prove(
     return Proof(tuple(islice(found, most)), readout.unmodelled, len(addresses), len(stack.isolation.policies))
 
 
-def differences(intent: IntentSet, readout: Readout) -> Iterator[Difference]:
-    """Every kind of difference, an example for each pair of ends."""
+def differences(intent: IntentSet, readout: Readout, lone: Lone | None = None) -> Iterator[Difference]:
+    """Every kind of difference, an example for each pair of ends; `lone` is that of the intent when it is there."""
+    for way, found in ways(intent, readout, lone or Lone(intent)):
+        yield from _examples(intent.space, intent.ends, way, found, readout)
+
+
+def ways(intent: IntentSet, readout: Readout, lone: Lone) -> Iterator[tuple[Way, PacketSet]]:
+    """For every way in which rules can differ from the file, the packets that do."""
     space, ends = intent.space, intent.ends
     wrong = intent.judged - intent.allowed
     hosts = space.prefixes(Field.SOURCE, ends.hosts)
@@ -114,15 +127,21 @@ def differences(intent: IntentSet, readout: Readout) -> Iterator[Difference]:
     # address and port alone are no connection.
     datagrams = (space.protocol(17) | (space.protocol(6) & intent.near[Field.SOURCE])) - hosts
     leaks = (readout.connected | (readout.delivered & datagrams)) & wrong
-    gaps = (intent.judged & intent.allowed & intent.routed) - readout.connected
-    halves = space.none if readout.single is None else (readout.single & wrong) - leaks
-    ways = ((Way.LEAK, leaks), (Way.HALF, halves), (Way.GAP, gaps), (Way.FORGERY, readout.forged))
-    for way, found in ways:
-        yield from _examples(space, ends, way, found, readout)
+    yield Way.LEAK, leaks
+    if readout.single is not None:
+        yield Way.HALF, (readout.single & wrong) - leaks
+    yield Way.STRAY, (readout.delivered & lone.told) - lone.allowed - leaks
+    yield Way.GAP, (intent.judged & intent.allowed & intent.routed) - readout.connected
+    yield Way.FORGERY, readout.forged
+    if readout.overheard is not None:
+        yield Way.OVERHEARD, readout.overheard
+    if readout.claimed is not None:
+        yield Way.CLAIM, readout.claimed
 
 
 def _examples(space: PacketSpace, ends: Ends, way: Way, found: PacketSet, readout: Readout) -> Iterator[Difference]:
     while (packet := found.example()) is not None:
-        yield Difference(way, packet, ends.name(packet.source), ends.name(packet.destination), readout.explain(packet))
+        rules = _UNBOUND if way is Way.CLAIM else readout.explain(packet)
+        yield Difference(way, packet, ends.name(packet.source), ends.name(packet.destination), rules)
         same = ends.like(packet.source), ends.like(packet.destination)
         found -= space.prefixes(Field.SOURCE, same[0]) & space.prefixes(Field.DESTINATION, same[1])

@@ -5,7 +5,7 @@ from functools import cached_property
 
 from provision.models import Internet, PeerIsolationPolicy, Posture
 from provision.packets.sets import Field, PacketSet, PacketSpace, Prefix
-from provision.packets.special import NOT_PUBLIC, NOT_UNICAST, PUBLIC
+from provision.packets.special import LINK_LOCAL, NOT_PUBLIC, NOT_UNICAST, PUBLIC
 from provision.translate.instances import selected
 from provision.verify.proof.ends import Ends
 from provision.verify.rules import Side, rules
@@ -18,25 +18,29 @@ class IntentSet:
         """Build the set; `without` names policies that were downgraded."""
         self.space = space
         self.ends = ends
-        self._without = frozenset(without)
+        self.without = frozenset(without)
         self._sides: dict[tuple[Side, Field], PacketSet] = {}
 
     @cached_property
     def allowed(self) -> PacketSet:
         """Every connection that the policies allow, whether or not there is a way for it."""
+        return self.allowed_without(self.without)
+
+    def allowed_without(self, without: frozenset[str]) -> PacketSet:
+        """The same if the policies of some names were not there."""
         space, isolation = self.space, self.ends.stack.isolation
         found = space.all if isolation.default is Posture.ALLOW else space.none
-        for rule in reversed(rules(self.ends.stack, self._without)):
+        for rule in reversed(rules(self.ends.stack, without)):
             services = space.union(space.service(service) for service in rule.services)
-            pairs = self._side(rule.sources, Field.SOURCE) & self._side(rule.destinations, Field.DESTINATION)
+            pairs = self.side(rule.sources, Field.SOURCE) & self.side(rule.destinations, Field.DESTINATION)
             if rule.same_network:
                 pairs &= self.same_network
             matching = services & pairs
             found = found | matching if rule.allow else found - matching
         for name, policy in isolation.policies.items():
-            if isinstance(policy, PeerIsolationPolicy) and name not in self._without:
+            if isinstance(policy, PeerIsolationPolicy) and name not in without:
                 apart = Side(entries=selected(self.ends.stack, policy.machines))
-                pairs = self._side(apart, Field.SOURCE) & self._side(apart, Field.DESTINATION)
+                pairs = self.side(apart, Field.SOURCE) & self.side(apart, Field.DESTINATION)
                 found -= pairs & self.same_network
         return found if isolation.services.nd else found & space.family(4)
 
@@ -61,21 +65,26 @@ class IntentSet:
         return {side: self.space.prefixes(side, found) for side in (Field.SOURCE, Field.DESTINATION)}
 
     @cached_property
+    def held(self) -> PacketSet:
+        """Unicast packets whose ends somebody has, one of them a machine whose rules are looked at."""
+        space, ends = self.space, self.ends
+        found = self.near[Field.SOURCE] | self.near[Field.DESTINATION]
+        for side in (Field.SOURCE, Field.DESTINATION):
+            nobody = space.prefixes(side, ends.prefixes) - self.machines[side] - space.prefixes(side, ends.hosts)
+            found -= nobody | space.prefixes(side, NOT_UNICAST)
+        return found
+
+    @cached_property
     def judged(self) -> PacketSet:
         """Packets that the file decides on: between a machine and another end, unicast, no part of a connection."""
         space, ends = self.space, self.ends
-        either = self.near[Field.SOURCE] | self.near[Field.DESTINATION]
-        held = space.all
-        for side in (Field.SOURCE, Field.DESTINATION):
-            nobody = space.prefixes(side, ends.prefixes) - self.machines[side] - space.prefixes(side, ends.hosts)
-            held -= nobody | space.prefixes(side, NOT_UNICAST)
         own: dict[str, list[Prefix]] = {}
         for _, instance, _, address in ends.nics:
             own.setdefault(instance, []).append(address)
         itself = space.union(
             space.prefixes(Field.SOURCE, mine) & space.prefixes(Field.DESTINATION, mine) for mine in own.values()
         )
-        return (either & held) - itself - space.followers
+        return self.held - itself - space.followers
 
     @cached_property
     def routed(self) -> PacketSet:
@@ -92,7 +101,7 @@ class IntentSet:
             )
 
         def beyond(side: Field) -> PacketSet:
-            return space.all - space.prefixes(side, known)
+            return space.all - space.prefixes(side, [*known, *LINK_LOCAL])
 
         same = self.same_network & self.machines[Field.SOURCE] & self.machines[Field.DESTINATION]
         return (
@@ -102,7 +111,8 @@ class IntentSet:
             | (space.prefixes(Field.DESTINATION, ends.of_machines(open_)) & beyond(Field.SOURCE))
         )
 
-    def _side(self, side: Side, field: Field) -> PacketSet:
+    def side(self, side: Side, field: Field) -> PacketSet:
+        """Packets from, or to, a set of endpoints."""
         if (side, field) not in self._sides:
             self._sides[side, field] = self._make(side, field)
         return self._sides[side, field]

@@ -1,7 +1,7 @@
 """The proof of a stack file before anything is made: what its translation would let pass."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from provision.diagnostics import DiagnosticSink
@@ -35,6 +35,10 @@ class Part:
     without: Sequence[str] = ()
     everywhere: Mapping[str, Sequence[NicAddress]] | None = None
     here: frozenset[str] | None = None
+
+    def having(self, graph: ResourceGraph) -> "Part":
+        """The same with other native resources."""
+        return replace(self, graph=graph)
 
     def prove(self) -> Proof:
         """Compare it with the file."""
@@ -99,8 +103,8 @@ def planned(
             )
     agreed = agreements(asked, sink)
     assigned: dict[str, AssignedAddress] = {}
-    for placed, _, _ in asked:
-        given, failures = allocate(address_inputs(placed.stack, scope), recorded)
+    for placed, one, _ in asked:
+        given, failures = allocate(address_inputs(placed.stack, scope, one), recorded)
         if failures:
             raise UserError(
                 f"addresses cannot be given: {failures[0].property}: {failures[0].reason}", "run provision preview"

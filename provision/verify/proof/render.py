@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from provision.verify.proof.compare import Proof
+from provision.verify.proof.compare import Proof, Way
 
 SCHEMA = 1
 """Version of the JSON form; keys are added to it, never renamed or removed."""
@@ -35,7 +35,7 @@ def as_data(proof: Proof) -> dict[str, Any]:
         "differences": [
             {
                 "way": item.way.name.lower(),
-                "service": str(item.packet.service),
+                "service": "arp" if item.way is Way.CLAIM else str(item.packet.service),
                 "source": str(item.packet.source),
                 "source_name": item.source,
                 "source_port": item.packet.source_port,

@@ -1,7 +1,7 @@
-"""What a verification would notice: native rules are broken one at a time, and the breaks that it notices counted."""
+"""What a verification would notice: native rules and settings are broken one at a time, and noticed breaks counted."""
 
 from provision.verify.selftest.mutants import Mutant, mutants
 from provision.verify.selftest.render import as_data, lines, summary
-from provision.verify.selftest.score import Score, score
+from provision.verify.selftest.score import Layer, Score, score
 
-__all__ = ["Mutant", "Score", "as_data", "lines", "mutants", "score", "summary"]
+__all__ = ["Layer", "Mutant", "Score", "as_data", "lines", "mutants", "score", "summary"]

@@ -15,6 +15,7 @@ Path = tuple[str | int, ...]
 _MOST_OTHERS = 3
 _LONGEST = 80
 _GONE = object()
+_NONE = Isolates()
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +27,16 @@ class Mutant:
         path: of the input that is broken.
         text: what was done, in words.
         graph: the whole, broken.
+        setting: whether it is a setting that a policy or a share asks for, and no packet rule.
+        choice: of a setting, whether it has another value now, and the file leaves it open which.
     """
 
     node: str
     path: Path
     text: str
     graph: ResourceGraph
+    setting: bool = False
+    choice: bool = False
 
     def __str__(self) -> str:
         """In one line."""
@@ -57,7 +62,9 @@ def mutants(graph: ResourceGraph) -> Iterator[Mutant]:
         for value, text in _broken(place, others):
             inputs = _with(node.inputs, place.path, value)
             nodes = (*graph.nodes[:index], replace(node, inputs=inputs), *graph.nodes[index + 1 :])
-            yield Mutant(node.name, place.path, text, replace(graph, nodes=nodes))
+            mark = place.mark
+            choice = mark.choice and not (value is _GONE or value is None or value in ([], {}))
+            yield Mutant(node.name, place.path, text, replace(graph, nodes=nodes), mark.setting, choice)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,28 +76,29 @@ class _Place:
     annotation: Any
     marks: Sequence[Any] = ()
     without: Any = _GONE
+    mark: Isolates = _NONE
 
 
 def _places(node: Node) -> Iterator[_Place]:
     """Values that carry isolation, and everything inside of them."""
-    yield from _inside((), node.inputs, node.type.Inputs, carried=False)
+    yield from _inside((), node.inputs, node.type.Inputs, None)
 
 
-def _inside(path: Path, value: Any, model: type[BaseModel], carried: bool) -> Iterator[_Place]:
+def _inside(path: Path, value: Any, model: type[BaseModel], carried: Isolates | None) -> Iterator[_Place]:
     if not isinstance(value, Mapping):
         return
     for name, field in model.model_fields.items():
         if name not in value:
             continue
-        marked = carried or any(isinstance(mark, Isolates) for mark in field.metadata)
+        marked = next((mark for mark in field.metadata if isinstance(mark, Isolates)), carried)
         default = value[name] if field.is_required() else field.get_default(call_default_factory=True)
         yield from _walk(_Place((*path, name), value[name], field.annotation, field.metadata, default), marked)
 
 
-def _walk(place: _Place, carried: bool) -> Iterator[_Place]:
+def _walk(place: _Place, carried: Isolates | None) -> Iterator[_Place]:
     annotation, marks = _bare(place.annotation)
-    place = replace(place, annotation=annotation, marks=(*place.marks, *marks))
-    if carried:
+    place = replace(place, annotation=annotation, marks=(*place.marks, *marks), mark=carried or _NONE)
+    if carried is not None:
         yield place
     value, inner = place.value, get_args(annotation)
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):

@@ -10,9 +10,12 @@ _SHOWN = 10
 def summary(score: Score) -> str:
     """The score in one line."""
     part = "" if score.tried == score.possible else f", of {score.possible} that there are"
+    layers = ", ".join(f"{count} by {layer}" for layer, count in score.by_layer.items())
     return (
-        f"self-test: {score.caught} of {score.total} broken rules would be noticed ({score.tried} were broken{part}; "
-        f"{len(score.beyond)} open nothing on which the file decides, {len(score.without_effect)} change nothing)"
+        f"self-test: {score.caught} of {score.total} broken rules and settings would be noticed"
+        f"{f' ({layers})' if layers else ''}; {score.tried} were broken{part}: {len(score.narrower)} of them only stop "
+        f"more of what is closed, {len(score.beyond)} open nothing on which the file decides, "
+        f"{len(score.without_effect)} change nothing"
     )
 
 
@@ -30,7 +33,9 @@ def as_data(score: Score) -> dict[str, Any]:
     return {
         "total": score.total,
         "caught": score.caught,
+        "by_layer": dict(score.by_layer),
         "missed": list(score.missed),
+        "narrower": list(score.narrower),
         "beyond": list(score.beyond),
         "without_effect": list(score.without_effect),
         "tried": score.tried,

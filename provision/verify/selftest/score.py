@@ -1,18 +1,42 @@
-"""The score of a verification: how many broken rules it would notice, of all that could be broken."""
+"""The score of a verification: how many broken rules and settings it would notice, of all that could be broken."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+import enum
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from provision.packets.sets import PacketSet, PacketSpace
 from provision.spi import Readout, ResourceGraph, RulesRequest
-from provision.verify.proof.compare import differences
+from provision.verify.proof.compare import ways
 from provision.verify.proof.ends import Ends
 from provision.verify.proof.intent import IntentSet
+from provision.verify.proof.lone import Lone
 from provision.verify.proof.planned import Part
 from provision.verify.selftest.mutants import Mutant, mutants
+from provision.verify.settings import read_settings
 
-MOST = 500
+MOST = 2000
 """How many breaks are tried unless more are asked for."""
+
+
+class Fate(enum.StrEnum):
+    """What became of a break."""
+
+    MISSED = "missed"
+    NARROWER = "narrower"
+    BEYOND = "beyond"
+    WITHOUT_EFFECT = "without effect"
+
+
+class Layer(enum.StrEnum):
+    """What notices a break; the first that does counts."""
+
+    PROOF = "proof"
+    SETTINGS = "settings"
+    ACCEPTED = "accepted"
+    LIVE_RULES = "live rules"
+    EFFECTIVE = "effective"
+    PROBES = "probes"
 
 
 @dataclass(frozen=True)
@@ -20,19 +44,27 @@ class Score:
     """The outcome of a self-test.
 
     Attributes:
-        caught: broken things that were noticed: a difference was named, or a rule was not understood.
-        missed: those that let something more pass on which the file decides, and were not noticed, in words.
-        beyond: those that were not noticed and open nothing on which the file decides: they stop what no policy speaks
-            of, or let pass what nobody in the file sends, such as packets from addresses that no machine has.
+        by_layer: broken things that were noticed, by what notices them first.
+        missed: those that let something more pass on which the file decides, or break what a policy or share asks for,
+            and were not noticed, in words.
+        narrower: those that only stop more, and nothing that a policy allows: what they stop is closed anyway.
+        beyond: those that open nothing on which the file decides (packets that nobody can send, from or to addresses
+            that no machine has) or change one choice that the file leaves open for another.
         without_effect: those after which exactly the same passes: a rule that repeats another, another spelling.
         possible: how many breaks there are; of more than were asked for, as many were tried, evenly spread.
     """
 
-    caught: int
-    missed: tuple[str, ...]
-    beyond: tuple[str, ...]
-    without_effect: tuple[str, ...]
-    possible: int
+    by_layer: Mapping[str, int] = field(default_factory=dict)
+    missed: tuple[str, ...] = ()
+    narrower: tuple[str, ...] = ()
+    beyond: tuple[str, ...] = ()
+    without_effect: tuple[str, ...] = ()
+    possible: int = 0
+
+    @property
+    def caught(self) -> int:
+        """How many broken things were noticed."""
+        return sum(self.by_layer.values())
 
     @property
     def total(self) -> int:
@@ -42,13 +74,14 @@ class Score:
     @property
     def tried(self) -> int:
         """How many were tried."""
-        return self.total + len(self.beyond) + len(self.without_effect)
+        return self.total + len(self.narrower) + len(self.beyond) + len(self.without_effect)
 
     def __add__(self, other: "Score") -> "Score":
         """The score of both together."""
         return Score(
-            self.caught + other.caught,
+            dict(Counter(self.by_layer) + Counter(other.by_layer)),
             self.missed + other.missed,
+            self.narrower + other.narrower,
             self.beyond + other.beyond,
             self.without_effect + other.without_effect,
             self.possible + other.possible,
@@ -56,46 +89,83 @@ class Score:
 
 
 def score(part: Part, most: int = MOST) -> Score:
-    """Break every native rule, one at a time, and count how often the proof notices.
+    """Break every native rule and setting, one at a time, and count how often it is noticed.
 
     Args:
         part: what the translation made, and what it is held against.
         most: how many breaks to try.
     """
-    space = PacketSpace()
-
-    def read(broken: ResourceGraph) -> Readout:
-        return part.reader.read_rules(RulesRequest(space, broken, part.addresses, part.capabilities))
-
-    right = read(part.graph)
-    ends = Ends(part.stack, part.everywhere or part.addresses, right.host_addresses, part.here)
-    intent = IntentSet(space, ends, part.without)
-    caught, missed, beyond, without_effect = 0, [], [], []
+    bench = Bench(part)
+    found: dict[Fate, list[str]] = {fate: [] for fate in Fate}
+    layers = Counter[str]()
     possible = list(mutants(part.graph))
-    for mutant in _spread(possible, most):
-        now = read(mutant.graph)
-        if now.unmodelled != right.unmodelled or next(differences(intent, now), None) is not None:
-            caught += 1
-        elif _same(now, right):
-            without_effect.append(str(mutant))
-        elif not _gained(now, right) & intent.judged:
-            beyond.append(str(mutant))
+    for mutant in spread(possible, most):
+        fate = bench.fate(mutant)
+        if isinstance(fate, Layer):
+            layers[fate] += 1
         else:
-            missed.append(str(mutant))
-    return Score(caught, tuple(missed), tuple(beyond), tuple(without_effect), len(possible))
+            found[fate].append(str(mutant))
+    return Score(
+        dict(layers),
+        tuple(found[Fate.MISSED]),
+        tuple(found[Fate.NARROWER]),
+        tuple(found[Fate.BEYOND]),
+        tuple(found[Fate.WITHOUT_EFFECT]),
+        len(possible),
+    )
 
 
-def _spread(items: Sequence[Mutant], most: int) -> Iterable[Mutant]:
+class Bench:
+    """Where breaks of one translation are tried."""
+
+    def __init__(self, part: Part) -> None:
+        """Prepare what they are held against."""
+        self._part = part
+        self._space = PacketSpace()
+        self._right = self._read(part.graph)
+        ends = Ends(part.stack, part.everywhere or part.addresses, self._right.host_addresses, part.here)
+        self._intent = IntentSet(self._space, ends, part.without)
+        self._lone = Lone(self._intent)
+        self._wrong = frozenset(read_settings([part]).wrong)
+
+    def fate(self, mutant: Mutant) -> Fate | Layer:
+        """What becomes of a break: the layer that notices it, or why none does."""
+        now = self._read(mutant.graph)
+        if now.unmodelled != self._right.unmodelled or any(found for _, found in ways(self._intent, now, self._lone)):
+            return Layer.PROOF
+        if mutant.setting and not self._wrong.issuperset(read_settings([self._part.having(mutant.graph)]).wrong):
+            return Layer.SETTINGS
+        if mutant.setting:
+            return Fate.BEYOND if mutant.choice else Fate.MISSED
+        if _relations(now) == _relations(self._right):
+            return Fate.WITHOUT_EFFECT
+        more = _gained(now, self._right)
+        if more is None:
+            return Fate.NARROWER
+        return Fate.MISSED if more & (self._intent.judged | self._lone.told) else Fate.BEYOND
+
+    def _read(self, graph: ResourceGraph) -> Readout:
+        part = self._part
+        return part.reader.read_rules(RulesRequest(self._space, graph, part.addresses, part.capabilities))
+
+
+def spread(items: Sequence[Mutant], most: int) -> Iterable[Mutant]:
     """At most that many of them, evenly from the first to the last."""
     if len(items) <= most:
         return items
     return (items[index * len(items) // most] for index in range(most))
 
 
-def _same(one: Readout, other: Readout) -> bool:
-    return (one.delivered, one.connected, one.forged) == (other.delivered, other.connected, other.forged)
+def _relations(readout: Readout) -> tuple[PacketSet | None, ...]:
+    return (
+        readout.delivered, readout.connected, readout.single, readout.forged, readout.claimed, readout.overheard
+    )  # fmt: skip
 
 
-def _gained(one: Readout, other: Readout) -> PacketSet:
-    """What passes by `one` and does not by `other`."""
-    return (one.delivered - other.delivered) | (one.connected - other.connected) | (one.forged - other.forged)
+def _gained(one: Readout, other: Readout) -> PacketSet | None:
+    """What passes by `one` and does not by `other`, in any way; None when nothing does."""
+    found: PacketSet | None = None
+    for now, before in zip(_relations(one), _relations(other), strict=True):
+        if now is not None and before is not None and (more := now - before):
+            found = more if found is None else found | more
+    return found

@@ -1,5 +1,6 @@
-"""Independent readers: from native rules back to what they let pass, without any code of the translation."""
+"""Independent readers: from native rules and settings back to what they mean, without any code of the translation."""
 
 from provision_libvirt.readers.graph import read_rules
+from provision_libvirt.readers.settings import read_settings
 
-__all__ = ["read_rules"]
+__all__ = ["read_rules", "read_settings"]

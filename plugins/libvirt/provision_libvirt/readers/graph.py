@@ -10,25 +10,21 @@ In both, the first rule that matches decides, by priority; a packet that none ma
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from ipaddress import ip_network
 from typing import Any
 
-from provision.packets.sets import Address, Field, Packet, PacketSet, PacketSpace, Prefix
-from provision.spi import Node, Output, Readout, RulesRequest
-from provision_libvirt.readers.rules import FRAMES, Gate, Matcher, Shape, not_understood
+from provision.packets.sets import Address, Field, Packet, PacketSet, PacketSpace
+from provision.packets.special import NOT_UNICAST
+from provision.spi import Readout, RulesRequest
+from provision_libvirt.readers.contents import Filters, Nic
+from provision_libvirt.readers.layers import Layers
+from provision_libvirt.readers.rules import FRAMES, Gate, Matcher, Shape
+from provision_libvirt.readers.upkeep import Upkeep
 
-
-@dataclass(frozen=True)
-class _Nic:
-    """A NIC of a machine: as its domain has it, on which network, and its own addresses."""
-
-    machine: str
-    network: str
-    native: Mapping[str, Any]
-    own: tuple[Prefix, ...]
+_SIDES = (Field.SOURCE, Field.DESTINATION)
 
 
 @dataclass
@@ -36,242 +32,212 @@ class Reader:
     """Reads the filters of one graph."""
 
     request: RulesRequest
-    unmodelled: dict[str, None] = field(default_factory=dict)
+
+    @cached_property
+    def _filters(self) -> Filters:
+        return Filters(self.request)
+
+    @cached_property
+    def _layers(self) -> Layers:
+        return Layers(self._filters)
+
+    @cached_property
+    def _upkeep(self) -> Upkeep:
+        return Upkeep(self._filters)
 
     @property
     def _space(self) -> PacketSpace:
         return self.request.space
 
-    @property
-    def _matcher(self) -> Matcher:
-        return Matcher(self.request.space)
-
-    @cached_property
-    def _nodes(self) -> Mapping[str, Node]:
-        return {node.name: node for node in self.request.graph.nodes}
-
-    @cached_property
-    def _nics(self) -> Sequence[_Nic]:
-        """Every NIC of the stack."""
-        found = []
-        for node in self._nodes.values():
-            if node.name.endswith("/domain"):
-                machine = node.name.split("/")[1]
-                for native, address in zip(node.inputs["nics"], self.request.addresses[machine], strict=True):
-                    own = tuple(ip_network(text) for text in (address.ipv4, address.ipv6) if text)
-                    found.append(_Nic(machine, address.network, native, own))
-        return found
-
-    @cached_property
-    def _users(self) -> Mapping[str, Sequence[Prefix]]:
-        """Addresses of the NICs that each filter is on, by the filter's node."""
-        found: dict[str, list[Prefix]] = defaultdict(list)
-        for nic in self._nics:
-            if nic.native.get("user"):  # nothing filters it, and QEMU speaks for it: nobody sees another's address
-                continue
-            if nic.native.get("filter") is None:
-                self.unmodelled[f"a NIC of {nic.machine} has no filter"] = None
-                continue
-            for name in self._reachable(nic.native["filter"]):
-                found[name].extend(nic.own)
-        return found
-
-    def _reachable(self, reference: Output) -> Iterator[str]:
-        if not isinstance(reference, Output) or reference.node not in self._nodes:
-            self.unmodelled[f"the filter {reference!r} is not part of the stack"] = None
-            return
-        yield reference.node
-        for further in self._nodes[reference.node].inputs.get("references", ()):
-            yield from self._reachable(further["filter"])
-
-    @cached_property
-    def _rules(self) -> Sequence[tuple[str, Mapping[str, Any]]]:
-        """Every rule that is on some NIC, with its filter's node, in the order of priority."""
-        found = [
-            (name, rule)
-            for name in self._users
-            for rule in self._nodes[name].inputs.get("rules", ())
-            if self._understood(name, rule)
-        ]
-        return sorted(found, key=lambda item: item[1].get("priority", 500))
-
-    def _understood(self, name: str, rule: Mapping[str, Any]) -> bool:
-        chain = self._nodes[name].inputs.get("chain", "root")
-        why = not_understood(rule) if chain == "root" else f"the chain '{chain}'"
-        if why is not None:
-            self.unmodelled[f"{name}: {why} is not understood"] = None
-        return why is None
-
-    def passing(self, gate: Gate) -> PacketSet:
-        """What a gate lets pass, of connections whose holder of the NIC is a machine of the stack."""
-        levels: dict[int, dict[str, list[PacketSet]]] = {}
-        for name, rules in self._by_filter(gate).items():
-            held = self._space.prefixes(gate.holder, self._users[name])
-            for (priority, action), sets in rules.items():
-                levels.setdefault(priority, {}).setdefault(action, []).append(held & self._space.union(sets))
-
-        def undecided(priority: int) -> None:
-            self.unmodelled[f"rules of priority {priority} that accept and drop the same packets"] = None
-
-        return _decided(self._space, levels, undecided)
-
-    @cached_property
-    def _alike(self) -> Sequence[tuple[str, int, Shape, tuple[Prefix, ...]]]:
-        """The rules of each filter; those that differ in one address only are taken together."""
-        found: dict[tuple[str, int, Shape], list[Prefix]] = defaultdict(list)
-        for name, rule in self._rules:
-            shape, prefix = Shape.of(rule)
-            found[name, rule.get("priority", 500), shape] += prefix
-        return [
-            (*key, tuple(group))
-            for key, prefixes in found.items()
-            for group in ([[one] for one in prefixes] if key[2].negated and prefixes else [prefixes])
-        ]
-
-    def _by_filter(self, gate: Gate) -> Mapping[str, Mapping[tuple[int, str], list[PacketSet]]]:
-        """The sets that the rules of each filter match."""
-        found: dict[str, dict[tuple[int, str], list[PacketSet]]] = defaultdict(lambda: defaultdict(list))
-        for name, priority, shape, prefixes in self._alike:
-            made = self._matcher.match(gate, shape, prefixes)
-            if made is not None:
-                found[name][priority, shape.action].append(made)
-        return found
+    def _passing(self, frames: bool, way: str, answer: bool, later: bool = False) -> PacketSet:
+        return self._layers.passing(Gate(frames, way, answer, later))
 
     def read(self) -> Readout:
         """What all filters together let pass."""
-        space = self._space
-        bridged = _pairs(space, self._segments())
-        sent = self.passing(Gate(True, "out", False)) & self.passing(Gate(False, "out", False))
-        got = self.passing(Gate(True, "in", False)) & (self.passing(Gate(False, "in", False)) | (space.all - bridged))
-        answered = self.passing(Gate(True, "out", True)) & self.passing(Gate(False, "out", True))
-        heard = self.passing(Gate(True, "in", True)) & (self.passing(Gate(False, "in", True)) | (space.all - bridged))
-        delivered = (sent & got) - self._translated() - self._apart()
+        space, filters = self._space, self._filters
+        segments = self._by_network(filters.nics)
+        unbridged = space.all - self._pairs("segments", segments)
+        apart = self._pairs("apart", self._by_network([nic for nic in filters.nics if nic.native.get("isolated")]))
+        sent = self._passing(True, "out", False) & self._passing(False, "out", False)
+        got = self._passing(True, "in", False) & (self._passing(False, "in", False) | unbridged)
+        answered = self._passing(True, "out", True) & self._passing(False, "out", True)
+        heard = self._passing(True, "in", True) & (self._passing(False, "in", True) | unbridged)
+        kept_out = self._translated() | apart
+        delivered = (sent & got) - kept_out
         connected = delivered & answered & heard
-        if self._first_only:
-            later = self.passing(Gate(False, "in", False, later=True)) | (space.all - bridged)
-            connected &= self.passing(Gate(False, "out", False, later=True)) & later
+        later_sent, later_got = space.all, space.all
+        if any(content.first_only for content in filters.contents.values()):
+            later_sent = self._passing(False, "out", False, later=True)
+            later_got = self._passing(False, "in", False, later=True) | unbridged
+            connected &= later_sent & later_got
+        connected -= space.union(self._upkeep.lame(side) for side in _SIDES)
+        guarded = [nic for nic in filters.nics if nic.reached]
+        openers, holders = (self._layers.addresses(side, guarded) for side in _SIDES)
+        # A NIC's own rules are to be right whatever the other end's say. Where they alone can tell first packets apart,
+        # on one bridge, these are not to come through; elsewhere whole connections are not to.
+        single = (sent & openers) | (got & holders & ((answered & later_got) | (space.all - unbridged)))
         return Readout(
             delivered=delivered,
             connected=connected,
             forged=self._forged(),
             host_addresses=tuple(self.request.capabilities.facts.get("host_addresses", ())),
-            unmodelled=tuple(self.unmodelled),
+            unmodelled=tuple(filters.unmodelled),
             explain=self.explain,
+            single=single - kept_out,
+            claimed=self._upkeep.claimed(),
+            overheard=self._overheard(),
         )
-
-    @property
-    def _first_only(self) -> bool:
-        """Whether rules pass the first packet of a connection and may stop the next."""
-        return any(
-            rule["action"] == "drop" or "ESTABLISHED" not in rule["attributes"]["state"].split(",")
-            for _, rule in self._rules
-            if "state" in rule.get("attributes", {})
-        )
-
-    def _apart(self) -> PacketSet:
-        """Packets between isolated ports of one bridge."""
-        found: dict[str, list[Prefix]] = defaultdict(list)
-        for nic in self._nics:
-            if nic.native.get("isolated"):
-                found[nic.network] += nic.own
-        return _pairs(self._space, found.values())
 
     def _translated(self) -> PacketSet:
         """First packets from beyond to networks behind the hypervisor's address: libvirt lets only answers in there."""
-        space, hidden, known = self._space, list[Prefix](), list[Prefix]()
-        for node in self._nodes.values():
+        hidden, known = list[str](), list[str]()
+        for node in self._filters.nodes.values():
             if node.type.token != "network:Network":
                 continue
             for key in ("ipv4", "ipv6"):
                 if (own := node.inputs.get(key)) is not None:
-                    prefix = ip_network(f"{own['address']}/{own['prefix']}", strict=False)
+                    prefix = f"{own['address']}/{own['prefix']}"
                     known.append(prefix)
                     if node.inputs["mode"] == "nat":
                         hidden.append(prefix)
-        known += [ip_network(text) for text in self.request.capabilities.facts.get("host_addresses", ())]
-        return space.prefixes(Field.DESTINATION, hidden) - space.prefixes(Field.SOURCE, known)
+        known += self.request.capabilities.facts.get("host_addresses", ())
 
-    def _segments(self) -> Iterator[list[Prefix]]:
-        """Addresses of NICs by network: those of one network share a bridge."""
-        found: dict[str, list[Prefix]] = defaultdict(list)
-        for nics in self.request.addresses.values():
-            for nic in nics:
-                found[nic.network].extend(ip_network(text) for text in (nic.ipv4, nic.ipv6) if text)
-        yield from found.values()
+        def prefixes(field: Field, texts: Sequence[str]) -> PacketSet:
+            return self._space.prefixes(field, [ip_network(text, strict=False) for text in texts])
 
-    def _forged(self) -> PacketSet:
-        """Packets that a NIC may send although their source is not its own; its first questions are from nowhere."""
-        space, gate = self._space, Gate(True, "out", False)
-        sets = {name: dict(levels) for name, levels in self._by_filter(gate).items()}
+        return prefixes(Field.DESTINATION, hidden) - prefixes(Field.SOURCE, known)
+
+    def _by_network(self, nics: Sequence[Nic]) -> Sequence[Sequence[Nic]]:
+        """NICs by network: those of one network share a bridge."""
+        found: dict[str, list[Nic]] = defaultdict(list)
+        for nic in nics:
+            found[nic.network].append(nic)
+        return list(found.values())
+
+    def _pairs(self, what: str, groups: Sequence[Sequence[Nic]]) -> PacketSet:
+        """Packets between two NICs of the same group."""
+        key = ("pairs", what, tuple(tuple(nic.number for nic in group) for group in groups))
+        return self._once(
+            key,
+            lambda: self._space.union(
+                self._layers.addresses(Field.SOURCE, group) & self._layers.addresses(Field.DESTINATION, group)
+                for group in groups
+            ),
+        )
+
+    def _once(self, key: Hashable, make: Callable[[], PacketSet]) -> PacketSet:
+        kept = self._filters.kept
+        if key not in kept:
+            kept[key] = make()
+        found: PacketSet = kept[key]
+        return found
+
+    @cached_property
+    def _unspoken(self) -> PacketSet:
+        """What a NIC sends before, or beside, its own address: first questions from nowhere, neighbour discovery."""
+        space = self._space
         nowhere = (
             space.prefixes(Field.SOURCE, [ip_network("0.0.0.0/32")])
             & space.protocol(17)
             & space.between(Field.SOURCE_PORT, 68, 68)
             & space.between(Field.DESTINATION_PORT, 67, 67)
         )
-        near = space.prefixes(Field.SOURCE, [ip_network("fe80::/10")]) & space.protocol(58)
+        asking = space.protocol(58) & (space.icmp(135) | space.icmp(136))
+        return nowhere | (space.prefixes(Field.SOURCE, [ip_network("fe80::/10")]) & asking)
+
+    def _forged(self) -> PacketSet:
+        """Packets that a NIC may send although their source, or their hardware address, is not its own."""
+        gate, other = Gate(True, "out", False), Gate(True, "out", False, forged=True)
         found = []
-        for nic in (nic for nic in self._nics if not nic.native.get("user")):
-            levels: dict[int, dict[str, list[PacketSet]]] = {}
-            for name in self._reachable(nic.native["filter"]) if nic.native.get("filter") is not None else ():
-                for (priority, action), made in sets.get(name, {}).items():
-                    levels.setdefault(priority, {}).setdefault(action, []).extend(made)
-            own = space.prefixes(Field.SOURCE, nic.own)
-            found.append(_decided(space, levels) - own - nowhere - near)
+        for nic in self._filters.nics:
+            if not nic.reached:
+                if not nic.native.get("user"):
+                    found.append(self._space.all - self._layers.addresses(Field.SOURCE, [nic]))
+                continue
+            if self._speaks_for_itself(nic) and not (
+                self._layers.beside(gate, nic, self._unspoken) or self._layers.beside(other, nic, self._space.none)
+            ):
+                continue
+            own = self._layers.addresses(Field.SOURCE, [nic])
+            found.append((self._layers.of_nic(gate, nic) - own - self._unspoken) | self._layers.of_nic(other, nic))
+        return self._space.union(found)
+
+    def _speaks_for_itself(self, nic: Nic) -> bool:
+        """Whether all that the NIC's own filter lets out is from its own addresses."""
+        own = {str(prefix.network_address) for prefix in nic.own}
+        return all(
+            rule["action"] == "drop"
+            or (rule["attributes"].get("srcmacaddr") == "$MAC" and rule["attributes"].get("srcipaddr") in own
+                and "srcipmask" not in rule["attributes"] and "match" not in rule["attributes"])
+            for rule in self._filters.contents[nic.reached[0]].rules
+            if rule["direction"] != "in" and rule["protocol"] in ("ip", "ipv6", "mac")
+            for rule in [{"attributes": {}, **rule}]
+        )  # fmt: skip
+
+    def _overheard(self) -> PacketSet:
+        """Packets that a NIC gets although they are for another; errors and answers of DHCP need not be for anyone."""
+        space, gate = self._space, Gate(True, "in", False)
+        anyone = space.prefixes(Field.DESTINATION, NOT_UNICAST) | space.protocol(1) | space.protocol(58)
+        leases = space.protocol(17) & space.between(Field.SOURCE_PORT, 67, 67)
+        anyone |= leases & space.between(Field.DESTINATION_PORT, 68, 68)
+        found = []
+        for nic in self._filters.nics:
+            if not nic.reached:
+                continue
+            families = {prefix.version for prefix in nic.own}
+            spared = anyone | space.union(space.family(one) for one in (4, 6) if one not in families)
+            closed = self._closed_from(nic)
+            if closed is not None and not self._layers.beside(gate, nic, spared, before=closed):
+                continue
+            found.append(self._layers.of_nic(gate, nic) - self._layers.addresses(Field.DESTINATION, [nic]) - spared)
         return space.union(found)
+
+    def _closed_from(self, nic: Nic) -> int | None:
+        """From which priority on the NIC's own filter drops all that is for others; None when it does not."""
+        found: dict[str, int] = {}
+        for rule in self._filters.contents[nic.reached[0]].rules:
+            if rule["protocol"] in ("ip", "ipv6", "mac") and rule["direction"] != "out":
+                attributes = rule.get("attributes", {})
+                if (
+                    rule["action"] != "drop"
+                    or attributes.keys() != {"match", "dstipaddr"}
+                    or attributes["match"] != "no"
+                ):
+                    return None
+                found[attributes["dstipaddr"]] = rule.get("priority", 500)
+        own = {str(prefix.network_address) for prefix in nic.own}
+        return max(found.values()) if found and found.keys() == own else None
 
     def explain(self, packet: Packet) -> str:
         """The rules that decide on a packet where it is sent and where it arrives."""
-        point, said = self._space.only(packet), []
-        for gate in (
-            Gate(True, "out", False),
-            Gate(False, "out", False),
-            Gate(True, "in", False),
-            Gate(False, "in", False),
-        ):
+        point, said = self._space.only(packet), list[str]()
+        for frames, way in ((True, "out"), (False, "out"), (True, "in"), (False, "in")):
+            gate = Gate(frames, way, False)
             address = packet.source if gate.holder is Field.SOURCE else packet.destination
             rule = next(self._deciding(gate, address, point), None)
             if rule is not None:
                 said.append(rule)
+        said += [lack for address in (packet.source, packet.destination) if (lack := self._upkeep.why(address))]
         return "; ".join(dict.fromkeys(said)) or "no filter is in the way"
 
     def _deciding(self, gate: Gate, address: Address, point: PacketSet) -> Iterator[str]:
-        for name, rule in self._rules:
-            if (rule["protocol"] in FRAMES) is not gate.frames or not any(address in one for one in self._users[name]):
+        matcher = Matcher(self._space)
+        for name, rule in self._rules_on(address):
+            if (rule["protocol"] in FRAMES) is not gate.frames:
                 continue
-            shape, prefix = Shape.of(rule)
-            made = self._matcher.match(gate, shape, prefix)
+            shape, prefixes = Shape.of(rule)
+            made = matcher.match(gate, shape, prefixes)
             if made is not None and point <= made:
                 shown = " ".join(f"{key}={value}" for key, value in rule.get("attributes", {}).items())
                 yield f"{name}: {rule['action']} {gate.way} {rule['protocol']} {shown}".rstrip()
 
-
-def _pairs(space: PacketSpace, groups: Iterable[Iterable[Prefix]]) -> PacketSet:
-    """Packets between two addresses of the same group."""
-    return space.union(
-        space.prefixes(Field.SOURCE, group) & space.prefixes(Field.DESTINATION, group) for group in groups
-    )
-
-
-def _decided(
-    space: PacketSpace,
-    levels: Mapping[int, Mapping[str, list[PacketSet]]],
-    undecided: Callable[[int], None] | None = None,
-) -> PacketSet:
-    """What passes rules by priority: drops beside accepts of the same priority have the last word.
-
-    Args:
-        space: of the sets.
-        levels: what rules match, by priority and action.
-        undecided: told of a priority at which some packets are both accepted and dropped.
-    """
-    found = space.all
-    for priority in sorted(levels, reverse=True):
-        accepted, dropped = (space.union(levels[priority].get(action, ())) for action in ("accept", "drop"))
-        if undecided is not None and accepted & dropped:
-            undecided(priority)
-        found = (found | accepted) - dropped
-    return found
+    def _rules_on(self, address: Address) -> Sequence[tuple[str, Mapping[str, Any]]]:
+        """Rules on the NICs with an address, with their filters, in the order of priority."""
+        names = dict.fromkeys(
+            name for nic in self._filters.nics if any(address in one for one in nic.own) for name in nic.reached
+        )
+        found = [(name, rule) for name in names for rule in self._filters.contents[name].rules]
+        return sorted(found, key=lambda item: item[1].get("priority", 500))
 
 
 def read_rules(request: RulesRequest) -> Readout:

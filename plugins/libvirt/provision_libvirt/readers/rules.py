@@ -6,12 +6,13 @@ make, without any code of the translation.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import ip_address, ip_network, summarize_address_range
 from typing import Any
 
 from provision.packets.sets import Field, PacketSet, PacketSpace, Prefix
 
-_NUMBERS = {"tcp": 6, "udp": 17, "icmp": 1, "icmpv6": 58, "igmp": 2, "esp": 50, "ah": 51, "sctp": 132, "udplite": 136}
+NUMBERS = {"tcp": 6, "udp": 17, "icmp": 1, "icmpv6": 58, "igmp": 2, "esp": 50, "ah": 51, "sctp": 132, "udplite": 136}
 FRAMES = {"mac", "arp", "ip", "ipv6"}
 ANSWERS = {4: {8: 0, 13: 14, 15: 16, 17: 18}, 6: {128: 129, 139: 140}}
 _ATTRIBUTES = {
@@ -24,6 +25,11 @@ _FIELDS = {"src": Field.SOURCE, "dst": Field.DESTINATION}
 _PORTS = {"src": Field.SOURCE_PORT, "dst": Field.DESTINATION_PORT}
 
 
+@lru_cache(1 << 16)
+def _network(text: str) -> Prefix:
+    return ip_network(text, strict=False)
+
+
 @dataclass(frozen=True)
 class Gate:
     """Where packets are looked at.
@@ -33,12 +39,14 @@ class Gate:
         way: `out` for what the guest sends, `in` for what it gets.
         answer: whether the packet answers a connection; sets tell a connection by its first packet all the same.
         later: whether it is a further packet of the end that opened the connection.
+        forged: whether it comes from another hardware address than the NIC's own.
     """
 
     frames: bool
     way: str
     answer: bool
     later: bool = False
+    forged: bool = False
 
     @property
     def holder(self) -> Field:
@@ -52,7 +60,7 @@ def not_understood(rule: Mapping[str, Any]) -> str | None:
     base = element.removesuffix("-ipv6")
     attributes = rule.get("attributes", {})
     odd = sorted(set(attributes) - _ATTRIBUTES) or (sorted(attributes) if element == "mac" else [])
-    if element not in FRAMES and base != "all" and base not in _NUMBERS:
+    if element not in FRAMES and base != "all" and base not in NUMBERS:
         return f"the element '{element}'"
     if odd:
         return f"the attribute '{odd[0]}'"
@@ -60,8 +68,12 @@ def not_understood(rule: Mapping[str, Any]) -> str | None:
         key.endswith("ipfrom") for key in attributes
     ):
         return "a range beside another address"
-    if attributes.get("srcmacaddr", "$MAC") != "$MAC":
+    if any(attributes.get(f"{part}macaddr", "$MAC") != "$MAC" for part in ("src", "arpsrc")):
         return "another NIC's address"
+    if element in FRAMES and "type" in attributes and attributes.get("protocol") not in ("icmpv6", "58"):
+        return "a type of something that is no ICMP"
+    if "RELATED" in attributes.get("state", "") and base not in ("icmp", "icmpv6"):
+        return "what is related to a connection and no error"
     try:
         Shape.of(rule)
     except (KeyError, ValueError, TypeError):
@@ -102,7 +114,7 @@ class Shape:
         address = attributes.pop(f"{side}ipaddr", "")
         if address:
             address += "/" + attributes.pop(f"{side}ipmask", "128" if ":" in address else "32")
-        return cls._made(rule, side, attributes), (ip_network(address, strict=False),) if address else ()
+        return cls._made(rule, side, attributes), (_network(address),) if address else ()
 
     @classmethod
     def _made(cls, rule: Mapping[str, Any], side: str, attributes: Mapping[str, str]) -> "Shape":
@@ -139,6 +151,8 @@ class Matcher:
             if not own_way:
                 return None
             swapped = gate.answer
+            if gate.forged and "srcmacaddr" in attributes:
+                return self._family(shape.element) if negated else None
         else:
             state = "ESTABLISHED" if gate.answer or gate.later else "NEW"
             if "type" in attributes or wanted is not None:
@@ -172,14 +186,14 @@ class Matcher:
             return None
         found = self._family(element)
         name = element.removesuffix("-ipv6")
-        return found if element in FRAMES or name == "all" else found & self.space.protocol(_NUMBERS[name])
+        return found if element in FRAMES or name == "all" else found & self.space.protocol(NUMBERS[name])
 
     def _rest(self, attributes: Mapping[str, str], swapped: bool, answer: bool, family: int) -> PacketSet:
         space = self.space
         found = space.all
         if "protocol" in attributes:
             named = attributes["protocol"]
-            found &= space.protocol(int(named) if named.isdigit() else _NUMBERS[named])
+            found &= space.protocol(int(named) if named.isdigit() else NUMBERS[named])
         for side in ("src", "dst"):
             where = _OTHER[side] if swapped else side
             if f"{side}ipaddr" in attributes:  # the second address of a rule with two
