@@ -12,6 +12,7 @@ from pydantic import SecretStr
 from provision.diagnostics import Diagnostic, SourceMap
 from provision.errors import UserError
 from provision.host.project import read_project, stack_name
+from provision.host.rules import configured_rules
 from provision.loader.files import STACK_FILE, read_text, shown, stack_path
 from provision.loader.overlay import overlay_path
 from provision.loader.reader import read
@@ -27,11 +28,13 @@ class Configured:
     Attributes:
         stack: its name, which is that of the overlay; None when there is no project.
         platform: the platform that it chooses.
+        rules: rules files that it names.
         values: of parameters; secret ones are empty.
     """
 
     stack: str | None = None
     platform: str | None = None
+    rules: tuple[str, ...] = ()
     values: Mapping[str, str | SecretStr] = field(default_factory=dict)
 
     def parameters(self, file: Path) -> Mapping[str, str | SecretStr]:
@@ -70,10 +73,11 @@ def configured(path: Path, stack: str | None) -> Configured:
         )
     found = project.config(name)
     own = f"{project.name}:"
-    platform = found.get("provision:platform")
+    platform, rules = found.get("provision:platform"), found.get("provision:rules")
     return Configured(
         name,
         platform if isinstance(platform, str) else None,
+        configured_rules(rules if isinstance(rules, str) else None),
         {key.removeprefix(own): value for key, value in found.items() if key.startswith(own)},
     )
 
@@ -101,4 +105,5 @@ def renamed(
         else item
         for item in found
     )
-    return moved, SourceMap(sources={STANDARD_INPUT: source_map.sources.get(copy, "")})
+    others = {name: text for name, text in source_map.sources.items() if name != copy}
+    return moved, SourceMap(sources={STANDARD_INPUT: source_map.sources.get(copy, ""), **others})

@@ -1,8 +1,9 @@
 """A deployed stack as commands need it: its state, its plugin, and a session with its platform."""
 
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -13,7 +14,21 @@ from provision.errors import ProvisionError, UserError
 from provision.host.automation import Workspace, open_workspace
 from provision.models.stack import DEFAULT_LOCATION
 from provision.spi import DeployedMachine, Provider, registry
+from provision.translate import at_once
 from provision.verify import HIDDEN, DeployedLocation, DeployedStack, read_state
+
+_RESTS = 5.0
+"""A location that could not be reached is left alone for so many times as long as that took to be known."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """What of a stack is at one location: its plugin and session, and the machines there."""
+
+    location: str
+    provider: Provider[Any, Any]
+    session: Any
+    machines: list[DeployedMachine]
 
 
 @dataclass(frozen=True)
@@ -26,13 +41,20 @@ class Deployed:
         provider: the plugin of the first location.
         session: its session.
         sites: of a stack in several locations, plugin and session of each; opened when they are first looked up.
+        away: locations that could not be reached, and why; only where a part of the stack was enough.
     """
 
     workspace: Workspace
     stack: DeployedStack
     provider: Provider[Any, Any]
     session: Any
-    sites: Mapping[str, tuple[Provider[Any, Any], Any]] | None = None
+    sites: "_Sites | None" = None
+    away: Mapping[str, ProvisionError] = field(default_factory=dict)
+
+    @property
+    def reached(self) -> Mapping[str, tuple[Provider[Any, Any], Any]] | None:
+        """Plugin and session of each location that is not `away`."""
+        return self.sites and {name: self.sites[name] for name in self.sites if name not in self.away}
 
     def of(self, machine: str) -> tuple[Provider[Any, Any], Any]:
         """Plugin and session of the location of a machine.
@@ -46,19 +68,25 @@ class Deployed:
             return self.provider, self.session
         return self.sites[self.stack.location_of(machine)]
 
-    def parts(self) -> list[tuple[Provider[Any, Any], Any, list[DeployedMachine]]]:
-        """Plugin, session and machines of every location.
+    def parts(self) -> tuple[list[Part], Mapping[str, ProvisionError]]:
+        """What is at every location that can be reached now, and why the others cannot be.
 
         Raises:
-            EnvironmentProblem: a platform cannot be reached.
+            ProvisionError: the only location cannot be reached.
         """
-        machines = list(self.stack.machines.values())
         if self.sites is None or len(self.sites) < 2:
-            return [(self.provider, self.session, machines)]
+            location = next(iter(self.sites or self.stack.locations), DEFAULT_LOCATION)
+            return [Part(location, self.provider, self.session, list(self.stack.machines.values()))], {}
+        away = self.sites.reach()
         return [
-            (*site, [machine for machine in machines if self.stack.location_of(machine.name) == location])
-            for location, site in self.sites.items()
-        ]
+            Part(location, *self.sites[location], self.machines_at(location))
+            for location in self.sites
+            if location not in away
+        ], away
+
+    def machines_at(self, location: str) -> list[DeployedMachine]:
+        """The machines of one of several locations."""
+        return [one for one in self.stack.machines.values() if self.stack.location_of(one.name) == location]
 
     def machine(self, name: str) -> DeployedMachine:
         """The machine of that name.
@@ -84,14 +112,15 @@ class _Sites(Mapping[str, tuple[Provider[Any, Any], Any]]):
         self._workspace = workspace
         self._stack = stack
         self._open: dict[str, tuple[Provider[Any, Any], Any]] = {}
-        self._lock = Lock()
+        self._locks = {location: Lock() for location in stack.locations}
+        self._away: dict[str, tuple[ProvisionError, float]] = {}
 
     def __getitem__(self, location: str) -> tuple[Provider[Any, Any], Any]:
-        with self._lock:
+        with self._locks[location]:
             if location not in self._open:
                 provider = registry.load(self._stack.locations[location].platform)
-                settings = _settings(self._workspace, self._stack.locations[location], provider)
                 try:
+                    settings = _settings(self._workspace, self._stack.locations[location], provider)
                     self._open[location] = provider, provider.connect(settings)
                 except ProvisionError as error:
                     if len(self) > 1:
@@ -105,6 +134,25 @@ class _Sites(Mapping[str, tuple[Provider[Any, Any], Any]]):
     def __len__(self) -> int:
         return len(self._stack.locations)
 
+    def reach(self) -> Mapping[str, ProvisionError]:
+        """Open a session with every location, all at once; gives those that cannot be reached, and why."""
+        names = list(self)
+        return {name: error for name, error in zip(names, at_once(self._try, names), strict=True) if error is not None}
+
+    def _try(self, location: str) -> ProvisionError | None:
+        error, until = self._away.get(location, (None, 0.0))
+        began = time.monotonic()
+        if error is not None and began < until:
+            return error
+        try:
+            self[location]
+        except ProvisionError as failure:
+            now = time.monotonic()
+            self._away[location] = failure, now + _RESTS * (now - began)
+            return failure
+        self._away.pop(location, None)
+        return None
+
     def close(self) -> None:
         """End all sessions."""
         for provider, session in self._open.values():
@@ -112,17 +160,20 @@ class _Sites(Mapping[str, tuple[Provider[Any, Any], Any]]):
 
 
 @contextmanager
-def open_deployed(directory: Path, stack: str | None, *, machine: str | None = None) -> Iterator[Deployed]:
+def open_deployed(
+    directory: Path, stack: str | None, *, machine: str | None = None, partly: bool = False
+) -> Iterator[Deployed]:
     """Read the state of a stack and connect to the platforms on which it was deployed.
 
     Args:
         directory: folder of the stack file.
         stack: name of the Pulumi stack; None for the selected one.
         machine: of a stack in several locations only that of this machine is to be reached.
+        partly: it is enough to reach one of several locations.
 
     Raises:
         UserError: no such stack, or nothing is deployed.
-        EnvironmentProblem: the engine or a platform cannot be reached.
+        EnvironmentProblem: the engine or a platform cannot be reached; with `partly` no platform can.
     """
     workspace = open_workspace(directory.resolve(), stack)
     export = workspace.export()
@@ -135,8 +186,12 @@ def open_deployed(directory: Path, stack: str | None, *, machine: str | None = N
         deployed = replace(deployed, locations={DEFAULT_LOCATION: DeployedLocation(deployed.platform)})
     sites = _Sites(workspace, deployed)
     try:
-        first = deployed.location_of(machine or "") or next(iter(sites))
-        yield Deployed(workspace, deployed, *sites[first], sites)
+        away = sites.reach() if partly else {}
+        reached = [location for location in sites if location not in away]
+        if not reached:
+            raise next(iter(away.values()))
+        first = deployed.location_of(machine or "") or reached[0]
+        yield Deployed(workspace, deployed, *sites[first], sites, away)
     finally:
         sites.close()
 

@@ -1,6 +1,5 @@
 """How the machines of a stack are, for a person and for a program."""
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from provision.spi import MachineStatus, RunState
+from provision.translate.instances import by_number
 from provision.verify import DeployedStack
 
 _WIDE = 120
@@ -37,6 +37,16 @@ class Row:
         return self.status.state is self.status.wanted
 
 
+@dataclass(frozen=True)
+class Away:
+    """A location at which nothing can be seen, and which machines are there."""
+
+    location: str
+    machines: tuple[str, ...]
+    reason: str
+    fix: str = ""
+
+
 def rows(
     stack: DeployedStack,
     now: Mapping[str, MachineStatus],
@@ -46,27 +56,25 @@ def rows(
     """A row for each machine, by name; with an earlier look, `seconds` before, also the use of CPUs."""
     return [
         Row(name, status, status.addresses or _assigned(stack, name), _busy(status, (before or {}).get(name), seconds))
-        for name, status in sorted(now.items(), key=lambda item: _natural(item[0]))
+        for name, status in sorted(now.items(), key=lambda item: by_number(item[0]))
     ]
 
 
-def _natural(name: str) -> list[tuple[bool, int, str]]:
-    """Puts `web-2` before `web-10`."""
-    return [(not part.isdigit(), int(part) if part.isdigit() else 0, part) for part in re.split(r"(\d+)", name)]
-
-
-def exit_code(found: Sequence[Row]) -> int:
-    """1 when a machine is gone, or should run and does not."""
+def exit_code(found: Sequence[Row], away: Sequence[Away] = ()) -> int:
+    """1 when a machine is gone, or should run and does not, or when nobody knows."""
+    if away:
+        return 1
     missing = (r for r in found if r.status.state is RunState.GONE or _should_run(r))
     return 1 if next(missing, None) else 0
 
 
-def table(found: Sequence[Row], width: int) -> RenderableType:
-    """The table, and a line for each machine that is not as it should be.
+def table(found: Sequence[Row], width: int, away: Sequence[Away] = ()) -> RenderableType:
+    """The table, and a line for each machine that is not as it should be, and for each location that is away.
 
     One that is too wide for the terminal gets shorter, or a block for each machine: nothing is broken into letters.
     """
     remarks = [_remark(row) for row in found if not row.as_wanted or row.status.why]
+    remarks += [_unseen(one) for one in away]
     for made in (_full(found, second=width >= _WIDE), _brief(found)):
         if _MEASURE.measure(made).maximum <= width:
             return Group(made, *remarks)
@@ -133,14 +141,18 @@ def _part(used: object, granted: int | None) -> str:
     return text if used is None else f"{used}/{text}"
 
 
-def document(stack: DeployedStack, found: Sequence[Row]) -> dict[str, Any]:
+def document(stack: DeployedStack, found: Sequence[Row], away: Sequence[Away] = ()) -> dict[str, Any]:
     """The same for a program."""
     return {
         "project": stack.project,
         "stack": stack.name,
         "platform": stack.platform,
-        "exit_code": exit_code(found),
+        "exit_code": exit_code(found, away),
         "machines": [_entry(row) for row in found],
+        "unreached": [
+            {"location": one.location, "machines": list(one.machines), "reason": one.reason, "fix": one.fix}
+            for one in away
+        ],
     }
 
 
@@ -183,6 +195,13 @@ def _remark(row: Row) -> Text:
     text = f"{row.name} is {state} and should be {row.status.wanted}{why}"
     switch = "on" if row.status.wanted is RunState.RUNNING else "off"
     return Text(f"{text}; `provision power {row.name} {switch}`", "red" if _should_run(row) else "yellow")
+
+
+def _unseen(away: Away) -> Text:
+    place = f"location '{away.location}'"
+    reason = away.reason if away.reason.startswith(place) else f"{place}: {away.reason}"
+    machines = f"; nothing is known of {', '.join(away.machines)}" if away.machines else ""
+    return Text(f"{reason}{machines}" + (f"\n  fix: {away.fix}" if away.fix else ""), "red")
 
 
 def _use(used: object, granted: int | None, cap: float | None) -> str:

@@ -35,9 +35,31 @@ def output_format(*formats: str) -> Callable[[F], F]:
 
 def run_options(function: F) -> F:
     """Options of every command that runs the engine."""
+    return output_format("human", "json")(engine_options(function))
+
+
+def engine_options(function: F) -> F:
+    """The same without the form of the output."""
+    function = click.option(
+        "--events",
+        metavar="FILE",
+        type=click.Path(path_type=Path, dir_okay=False),
+        help="Add a line of JSON to this file for everything that happens, while it happens.",
+    )(function)
     function = click.option("--parallel", type=click.IntRange(1), help="Most operations at the same time.")(function)
     function = click.option("--detailed-exitcode", is_flag=True, help="Exit with 2 when there are changes.")(function)
-    return output_format("human", "json")(stack(directory(function)))
+    return stack(directory(function))
+
+
+def rules(function: F) -> F:
+    """`--rules FILE`."""
+    return click.option(
+        "--rules",
+        metavar="FILE",
+        multiple=True,
+        type=click.Path(path_type=Path, dir_okay=False),
+        help="Rules that the stack must keep, beside rules.yaml and what is configured; may be repeated.",
+    )(function)
 
 
 def allow_destroy(function: F) -> F:

@@ -1,14 +1,17 @@
 """A stack as its file and configuration say it, whether or not anything of it is deployed."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from provision.diagnostics import DiagnosticSink
 from provision.host.automation import Workspace, open_workspace
-from provision.host.deploying.configuration import Config, by_namespace, chosen_platform
+from provision.host.deploying.configuration import FRAMEWORK, Config, by_namespace, chosen_platform
 from provision.host.deploying.stack import ask, location_config
+from provision.host.rules import configured_rules
 from provision.loader import Loaded, load, reference_stacks
-from provision.translate import Scope, at_once, place
+from provision.loader.rule_files import CONFIGURED
+from provision.translate import AssignedAddress, Scope, at_once, place
 from provision.verify import read_state
 from provision.verify.proof import Part, planned
 
@@ -19,6 +22,12 @@ def configuration(workspace: Workspace) -> Config:
     return by_namespace(
         {key: item.value for key, item in found.items()}, [key for key, item in found.items() if item.secret]
     )
+
+
+def named_rules(config: Config) -> tuple[str, ...]:
+    """The rules files that the configuration names."""
+    value = config.get(FRAMEWORK, {}).get(CONFIGURED)
+    return configured_rules(value if isinstance(value, str) else None)
 
 
 def load_configured(directory: Path, workspace: Workspace, config: Config, platform: str | None = None) -> Loaded:
@@ -41,8 +50,25 @@ def load_configured(directory: Path, workspace: Workspace, config: Config, platf
     )
 
 
-def planned_configured(directory: Path, stack: str | None) -> Sequence[Part]:
-    """What the translation of a stack makes, by location; machines that exist keep their addresses.
+@dataclass(frozen=True)
+class Planned:
+    """A stack as it would be made.
+
+    Attributes:
+        loaded: its file.
+        config: its configuration.
+        recorded: addresses that its interfaces have already.
+        parts: what its translation makes, by location.
+    """
+
+    loaded: Loaded
+    config: Config
+    recorded: Mapping[str, AssignedAddress]
+    parts: Sequence[Part]
+
+
+def planned_configured(directory: Path, stack: str | None) -> Planned:
+    """What the translation of a stack makes; machines that exist keep their addresses.
 
     Raises:
         ProvisionError: the file has errors, or its platform cannot be reached or does not agree to it.
@@ -56,4 +82,4 @@ def planned_configured(directory: Path, stack: str | None) -> Sequence[Part]:
     provider, capabilities = next(iter(sites.values()))
     recorded = read_state(workspace.export()).recorded
     scope = Scope(workspace.project, workspace.stack_name, str(loaded.directory))
-    return planned(loaded, provider, capabilities, scope, recorded, sites)
+    return Planned(loaded, config, recorded, planned(loaded, provider, capabilities, scope, recorded, sites))

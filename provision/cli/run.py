@@ -2,15 +2,20 @@
 
 import json
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import click
 
 from provision.cli.asking import agreed, say
 from provision.cli.changes import Change, Changes
+from provision.cli.event_log import event_log
 from provision.cli.words import NAMES, failure, is_preview, summary
 from provision.errors import POLICY_REFUSED
 from provision.host.automation import Command, RunResult, Workspace
 from provision.host.events import Message, ResourceStep
+
+SCHEMA = 1
+"""Version of the JSON form; keys are added to it, never renamed or removed."""
 
 
 @dataclass
@@ -22,31 +27,45 @@ class Session:
         output: `human` or `json`.
         parallel: most operations at the same time.
         told: messages that the person has read.
+        events: a file that gets a line for everything that happens.
     """
 
     workspace: Workspace
     output: str
     parallel: int | None = None
     told: set[str] = field(default_factory=set)
+    events: Path | None = None
 
-    def run(self, command: Command, *, shown: bool = False) -> tuple[RunResult, Changes]:
-        """Run `command`, with its progress when the output is for people, or it is to be `shown` in any case."""
+    def run(
+        self, command: Command, *, shown: bool = False, silent: bool = False, plan: Path | None = None
+    ) -> tuple[RunResult, Changes]:
+        """Run `command`, with its progress when the output is for people or it is to be `shown`, unless `silent`.
+
+        With `plan` a preview writes what the engine is going to do, and an update does nothing else.
+        """
         changes = Changes(preview=is_preview(command))
-        if self.output == "human" or shown:
-            from provision.cli.progress import Progress
+        with event_log(self.events, NAMES.get(command, command)) as log:
+            if (self.output == "human" or shown) and not silent:
+                from provision.cli.progress import Progress
 
-            with Progress(command, changes, self.told) as progress:
-                return self.workspace.run(command, progress, parallel=self.parallel), changes
+                with Progress(command, changes, self.told) as progress:
 
-        def take(event: ResourceStep | Message) -> None:
-            if isinstance(event, ResourceStep):
-                changes.take(event)
+                    def show(event: ResourceStep | Message) -> None:
+                        log(event)
+                        progress(event)
 
-        return self.workspace.run(command, take, parallel=self.parallel), changes
+                    return self.workspace.run(command, show, parallel=self.parallel, plan=plan), changes
 
-    def finish(self, command: Command, *, detailed_exitcode: bool) -> int:
+            def take(event: ResourceStep | Message) -> None:
+                log(event)
+                if isinstance(event, ResourceStep):
+                    changes.take(event)
+
+            return self.workspace.run(command, take, parallel=self.parallel, plan=plan), changes
+
+    def finish(self, command: Command, *, detailed_exitcode: bool, plan: Path | None = None) -> int:
         """Run `command`, print its outcome, and return the exit code."""
-        result, changes = self.run(command)
+        result, changes = self.run(command, plan=plan)
         return self.report(command, result, changes, detailed_exitcode=detailed_exitcode)
 
     def confirmed(self, command: Command, question: str) -> int | None:
@@ -79,6 +98,7 @@ class Session:
         interrupted = bool(result.interrupted)
         said = summary(changes, command) if result.succeeded else failure(changes, command, interrupted=interrupted)
         return {
+            "schema": SCHEMA,
             "command": NAMES.get(command, command),
             "project": self.workspace.project,
             "stack": self.workspace.stack_name,
@@ -88,6 +108,7 @@ class Session:
             "steps": [_step(change) for change in changes.found],
             "unchanged": changes.unchanged,
             "messages": [{"severity": m.severity, "text": m.text, "urn": m.urn} for m in result.messages],
+            "downgraded": result.downgraded,
             "outputs": result.outputs,
         }
 

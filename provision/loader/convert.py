@@ -272,6 +272,7 @@ _NOUNS = {
     "shares": "share",
     "pools": "pool",
     "sources": "image source",
+    "rules": "rule",
 }
 
 

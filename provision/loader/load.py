@@ -155,7 +155,7 @@ def _load(
                 raise NotKnownYet(place)
     source_map = SourceMap(Places(root, keys=True), Places(root, keys=False), document.sources)
     sink.source_map = source_map  # a reference among peers may have become several: indexes are those of the new tree
-    stack, holes = validate(root, substitution.holes, sink)
+    stack, holes = validate(root, substitution.holes, sink, Stack)
     directory = file.absolute().parent
     if stack is not None:
         if platform is not None:

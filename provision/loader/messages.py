@@ -9,8 +9,7 @@ from provision.diagnostics import Path
 from provision.loader.convert import name_of, noun_of
 from provision.loader.expressions import closest
 from provision.loader.shape import Either, Fixed, Items, Leaf, Named, Shape, Tagged, choose, shape_of
-from provision.models import Stack
-from provision.models.base import NAME_PATTERN
+from provision.models.base import NAME_PATTERN, Model
 from provision.models.cloud_init import HOST_NAME, LOGIN_NAME, OWNER
 
 _BOUNDS = {
@@ -41,8 +40,8 @@ _BARE_NUMBER = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z/]*)\s*\Z")
 _SIZE_UNITS = {"K": "KiB", "M": "MiB", "G": "GiB", "T": "TiB"}
 
 
-def data_path(location: tuple[str | int, ...], data: Any) -> tuple[Path, bool, bool]:
-    """Where in the document a pydantic error location is.
+def data_path(location: tuple[str | int, ...], data: Any, model: type[Model]) -> tuple[Path, bool, bool]:
+    """Where in the document of a model a pydantic error location is.
 
     pydantic's locations also hold the tags and names of union options, which nobody wrote.
 
@@ -50,7 +49,7 @@ def data_path(location: tuple[str | int, ...], data: Any) -> tuple[Path, bool, b
         The path; whether its last part, a key, is itself what is wrong; and whether the location lies in the option of
         a union that is not the one meant.
     """
-    shape: Shape = shape_of(Stack)
+    shape: Shape = shape_of(model)
     path: Path = ()
     other = False
     for part in location:
@@ -95,9 +94,9 @@ def _step(data: Any, part: str | int) -> Any:
     return None
 
 
-def shape_at(path: Path, data: Any) -> Any:
-    """The shape at a path of the document."""
-    shape: Shape = shape_of(Stack)
+def shape_at(path: Path, data: Any, model: type[Model]) -> Any:
+    """The shape at a path of the document of a model."""
+    shape: Shape = shape_of(model)
     for part in path:
         shape = choose(shape, data)
         if not isinstance(shape, Fixed | Items | Named):

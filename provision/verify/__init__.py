@@ -2,6 +2,7 @@
 
 from provision.verify.entry import verify
 from provision.verify.intent import Intent, Verdict
+from provision.verify.junit import junit
 from provision.verify.render import as_data, as_json, human, markdown
 from provision.verify.report import PolicyEvidence, Row, Standing, VerifyReport
 from provision.verify.run import Progress
@@ -22,6 +23,7 @@ __all__ = [
     "as_data",
     "as_json",
     "human",
+    "junit",
     "markdown",
     "read_state",
     "verify",

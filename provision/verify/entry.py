@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import PurePath
 from typing import Any
 
-from provision.errors import PlatformError, ProvisionError, UserError
+from provision.errors import EnvironmentProblem, PlatformError, ProvisionError, UserError
 from provision.loader import Loaded
 from provision.models.stack import DEFAULT_LOCATION
 from provision.spi import CanProbe, Evidence, KnowsAddresses, ProbeChannel, Provider
@@ -29,6 +29,7 @@ def verify(
     *,
     max_pairs: int = MAX_PAIRS,
     sites: Mapping[str, tuple[Provider[Any, Any], Any]] | None = None,
+    away: Mapping[str, str] = {},
     required: Collection[Evidence] = (),
 ) -> VerifyReport:
     """Hold a deployed stack against its file: by real packets between its machines, and by all other evidence.
@@ -40,7 +41,8 @@ def verify(
         session: the plugin's session.
         progress: told of the phase, how much of it is done, and of how much; never from two threads at once.
         max_pairs: most ordered pairs of machines probed one by one.
-        sites: of a stack in several locations, plugin and session of each.
+        sites: of a stack in several locations, plugin and session of each that can be reached.
+        away: the others, and why not; what is there is not proven.
         required: kinds of evidence that no policy may lack, beside those that policies of the file ask for themselves.
 
     Raises:
@@ -59,8 +61,8 @@ def verify(
     unable = {name: lacks[at] for name in deployed.machines if (at := deployed.location_of(name)) in lacks}
     downgraded = {policy.name for policy in deployed.downgraded}
     intent = Intent(loaded.stack, deployed.addresses(loaded.stack), downgraded)
-    gathered = gather(loaded, deployed, places)
-    outsides = _Outsides(places, deployed)
+    gathered = gather(loaded, deployed, places, away)
+    outsides = _Outsides(places, deployed, away)
     try:
         plan = make_plan(intent, list(deployed.machines), outsides.peers(), max_pairs=max_pairs, unable=unable)
     except BaseException:
@@ -68,7 +70,9 @@ def verify(
         raise
 
     def open_channel(name: str) -> ProbeChannel:
-        one, its_session = places.get(deployed.location_of(name)) or next(iter(places.values()))
+        if (location := deployed.location_of(name)) in away:
+            raise EnvironmentProblem(away[location])
+        one, its_session = places.get(location) or next(iter(places.values()))
         assert isinstance(one, CanProbe)
         return one.probe_channel(its_session, deployed.machines[name])
 
@@ -87,14 +91,17 @@ class _Outsides:
         failed: why one could not be opened or used.
     """
 
-    def __init__(self, places: Mapping[str, tuple[Provider[Any, Any], Any]], deployed: DeployedStack) -> None:
+    def __init__(
+        self, places: Mapping[str, tuple[Provider[Any, Any], Any]], deployed: DeployedStack, away: Mapping[str, str]
+    ) -> None:
+        alone = len(places) + len(away) == 1
         self.opened: dict[str, ProbeChannel] = {}
         self.missing: dict[str, str] = {}
-        self.failed: dict[str, str] = {}
+        self.failed = {_outside(location, alone): why for location, why in away.items()}
         self._names: dict[str, str] = {}
         self._deployed = deployed
         for location, (provider, session) in places.items():
-            name = OUTSIDE if len(places) == 1 or location == DEFAULT_LOCATION else f"{OUTSIDE} ({location})"
+            name = _outside(location, alone)
             if not isinstance(provider, CanProbe):
                 continue
             channel, missing, failed = _open_outside(provider, session, name)
@@ -119,6 +126,11 @@ class _Outsides:
         """Let go of all of them."""
         for channel in self.opened.values():
             channel.close()
+
+
+def _outside(location: str, alone: bool) -> str:
+    """What the peer of a location is called."""
+    return OUTSIDE if alone or location == DEFAULT_LOCATION else f"{OUTSIDE} ({location})"
 
 
 def _open_outside(

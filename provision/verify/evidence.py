@@ -1,6 +1,6 @@
 """Evidence beyond probes: the proof of the native rules, what the platform records, what its host applies."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,9 +12,7 @@ from provision.models import (
     NoHostAccessPolicy,
     NoInternetPolicy,
     PeerIsolationPolicy,
-    PeerKind,
     Policy,
-    Selector,
     Share,
     Stack,
     TrafficPolicy,
@@ -31,8 +29,10 @@ from provision.spi import (
 )
 from provision.translate import Scope
 from provision.translate.crossing import Layout
-from provision.translate.instances import instances, selected
-from provision.verify.proof import Proof, joined, prove_applied, prove_planned
+from provision.translate.instances import instances
+from provision.verify.held import LIVE, UNSPOKEN, Held, entries, held
+from provision.verify.proof import Part, Proof, joined, planned, prove_applied
+from provision.verify.settings import read_settings
 from provision.verify.state import DeployedStack
 
 OF_PACKETS = (
@@ -41,26 +41,10 @@ OF_PACKETS = (
 """Policies that packet rules carry out, so that a proof of the rules speaks of them."""
 Places = Mapping[str, tuple[Provider[Any, Any], Any]]
 """By location its plugin and session; of a stack with one location the name does not matter."""
-_LIVE = (Evidence.ACCEPTED, Evidence.EFFECTIVE)
-
-
-@dataclass(frozen=True, slots=True)
-class Held:
-    """One kind of evidence of one policy.
-
-    Attributes:
-        holds: whether what was seen agrees; None when this kind cannot be had.
-        text: what was seen, or why nothing.
-        failed: whether something should have been seen and could not, which proves nothing.
-    """
-
-    holds: bool | None
-    text: str
-    failed: bool = False
 
 
 APPLIED = "rules that the platform applies"
-UNSPOKEN = Held(None, "no packet rule speaks of this kind of policy")
+NATIVE = "native rules"
 
 
 @dataclass(frozen=True)
@@ -74,7 +58,8 @@ class Gathered:
         not_applied: why not; empty when nobody says.
         failed: whether they should have been seen and could not.
         policies: by name of policy, what was seen live.
-        shares: the same by name of share.
+        shares: the same by name of share, with what native settings say of it.
+        settings: by name of policy, what native settings say of it.
     """
 
     proof: Proof | None = None
@@ -84,21 +69,22 @@ class Gathered:
     failed: bool = False
     policies: Mapping[str, Mapping[Evidence, Held]] = field(default_factory=dict)
     shares: Mapping[str, Mapping[Evidence, Held]] = field(default_factory=dict)
+    settings: Mapping[str, Held] = field(default_factory=dict)
 
     def of(self, name: str, policy: Policy) -> Mapping[Evidence, Held]:
         """Every kind but *probed* that is known of a policy."""
-        found = {Evidence.TRANSLATED: self._translated(policy), **self.policies.get(name, {})}
+        found = {Evidence.TRANSLATED: self._translated(name, policy), **self.policies.get(name, {})}
         packets = self._effective() if isinstance(policy, OF_PACKETS) else None
         if packets is not None:
             found[Evidence.EFFECTIVE] = _both(found.get(Evidence.EFFECTIVE), packets)
         return found
 
-    def _translated(self, policy: Policy) -> Held:
+    def _translated(self, name: str, policy: Policy) -> Held:
+        said = self.settings.get(name)
         if not isinstance(policy, OF_PACKETS):
-            return UNSPOKEN
-        if self.proof is None:
-            return Held(None, self.no_proof)
-        return of_proof(self.proof, "native rules")
+            return said or UNSPOKEN
+        proof = Held(None, self.no_proof) if self.proof is None else of_proof(self.proof, NATIVE)
+        return _both(said, proof)
 
     def _effective(self) -> Held | None:
         """What the rules show that the platform applies; None when nobody says anything of them."""
@@ -129,18 +115,22 @@ def _both(one: Held | None, other: Held) -> Held:
     return Held(False if False in (one.holds, other.holds) else holds, "; ".join(texts), one.failed or other.failed)
 
 
-def translated(loaded: Loaded, deployed: DeployedStack, places: Places) -> tuple[Proof | None, str]:
-    """The proof of the stack's native rules with the addresses that it has; else why there is none."""
+def translated(
+    loaded: Loaded, deployed: DeployedStack, places: Places, away: Mapping[str, str] = {}
+) -> tuple[Sequence[Part], str]:
+    """What would be made of the stack with the addresses that it has; else why that is not known."""
+    if away:
+        return (), f"what the rules would be is not known: {next(iter(away.values()))}"
     for provider, _ in places.values():
         if not isinstance(provider, CanReadRules):
-            return None, f"the plugin '{provider.name}' cannot read its native rules back"
+            return (), f"the plugin '{provider.name}' cannot read its native rules back"
     scope = Scope(deployed.project, deployed.name, str(loaded.directory))
     try:
         sites = {location: (one, one.capabilities(session)) for location, (one, session) in places.items()}
         first = next(iter(sites.values()))
-        return prove_planned(loaded, *first, scope, deployed.recorded, sites), ""
+        return planned(loaded, *first, scope, deployed.recorded, sites), ""
     except ProvisionError as error:
-        return None, f"the stack file could not be translated: {error.summary}"
+        return (), f"the stack file could not be translated: {error.summary}"
 
 
 def applied(stack: Stack, deployed: DeployedStack, places: Places) -> tuple[Proof | None, str, bool]:
@@ -179,7 +169,7 @@ def _applied(
 
 
 def live(
-    stack: Stack, deployed: DeployedStack, places: Places
+    stack: Stack, deployed: DeployedStack, places: Places, away: Mapping[str, str] = {}
 ) -> tuple[Mapping[str, Mapping[Evidence, Held]], Mapping[str, Mapping[Evidence, Held]]]:
     """What every machine shows of the policies and shares that select it; by name of policy, and by name of share."""
     downgraded = {record.name for record in deployed.downgraded}
@@ -188,18 +178,22 @@ def live(
     }
     shares: dict[str, Policy | Share] = {**stack.sharing.shares}
     unable = [provider.name for provider, _ in places.values() if not isinstance(provider, CanShowEvidence)]
-    if len(unable) == len(places):
-        none = dict.fromkeys(_LIVE, Held(None, f"the plugin '{unable[0]}' cannot show it"))
+    if len(unable) == len(places) and not away:
+        none = dict.fromkeys(LIVE, Held(None, f"the plugin '{unable[0]}' cannot show it"))
         return dict.fromkeys(policies, none), dict.fromkeys(shares, none)
     asked = [*policies.values(), *shares.values()]
-    entries = [_entries(stack, item) for item in asked]
-    members = [_members(stack, deployed, those) for those in entries]
+    chosen = [entries(stack, item) for item in asked]
+    members = [_members(stack, deployed, those) for those in chosen]
     seen: list[list[tuple[str, Sequence[Shown] | str]]] = [[] for _ in asked]
     for instance in instances(stack):
-        about = [index for index, those in enumerate(entries) if instance.entry in those]
+        about = [index for index, those in enumerate(chosen) if instance.entry in those]
         machine = deployed.machines.get(instance.name)
         if about and machine is not None:
             location = deployed.location_of(instance.name)
+            if location in away:
+                for index in about:
+                    seen[index].append((instance.name, away[location]))
+                continue
             provider, session = places.get(location) or next(iter(places.values()))
             request = EvidenceRequest(
                 machine,
@@ -209,30 +203,11 @@ def live(
             )
             for index, answer in zip(about, _look(provider, session, request), strict=True):
                 seen[index].append((instance.name, answer))
-    held = [_held(answers) for answers in seen]
+    found = [held(answers) for answers in seen]
     return (
-        dict(zip(policies, held[: len(policies)], strict=True)),
-        dict(zip(shares, held[len(policies) :], strict=True)),
+        dict(zip(policies, found[: len(policies)], strict=True)),
+        dict(zip(shares, found[len(policies) :], strict=True)),
     )
-
-
-def _entries(stack: Stack, policy: Policy | Share) -> frozenset[str]:
-    """The machines that a policy speaks of; of traffic those of both sides, and all when addresses are a side."""
-    if not isinstance(policy, TrafficPolicy):
-        return selected(stack, policy.machines)
-    found: set[str] = set()
-    for peer in (*policy.sources, *policy.destinations):
-        if peer.kind in (PeerKind.MACHINE, PeerKind.LABEL):
-            found |= selected(stack, [Selector.parse(str(peer))])
-        elif peer.kind is PeerKind.NETWORK:
-            found |= {
-                entry
-                for entry, machine in stack.machines.items()
-                if any(nic.network == peer.name for nic in machine.nics)
-            }
-        elif peer.kind is PeerKind.CIDR:
-            found |= stack.machines.keys()
-    return frozenset(found)
 
 
 def _members(stack: Stack, deployed: DeployedStack, entries: frozenset[str]) -> tuple[DeployedMachine, ...]:
@@ -245,7 +220,7 @@ def _look(provider: Provider[Any, Any], session: Any, request: EvidenceRequest) 
     asked = request.asked
     if not isinstance(provider, CanShowEvidence):
         seen = f"the plugin '{provider.name}' cannot show it"
-        return [[Shown(kind, None, seen) for kind in _LIVE]] * len(asked)
+        return [[Shown(kind, None, seen) for kind in LIVE]] * len(asked)
     try:
         answers = list(provider.evidence(session, request))
     except ProvisionError as error:
@@ -257,44 +232,22 @@ def _look(provider: Provider[Any, Any], session: Any, request: EvidenceRequest) 
     return answers
 
 
-def _held(seen: Sequence[tuple[str, Sequence[Shown] | str]]) -> Mapping[Evidence, Held]:
-    """What all machines together show, for each kind."""
-    failures = [(name, answer) for name, answer in seen if isinstance(answer, str)]
-    found: dict[Evidence, Held] = {}
-    for kind in _LIVE:
-        looks = [
-            (name, look) for name, answer in seen if not isinstance(answer, str) for look in answer if look.kind is kind
-        ]
-        wrong = [(name, look.text) for name, look in looks if look.holds is False]
-        unseen = [(name, look.text) for name, look in looks if look.holds is None]
-        if wrong:
-            found[kind] = Held(False, _told(wrong))
-        elif failures:
-            found[kind] = Held(None, _told(failures), failed=True)
-        elif unseen:
-            found[kind] = Held(None, "; ".join(dict.fromkeys(text for _, text in unseen)))
-        elif looks:
-            found[kind] = Held(True, _told([(name, look.text) for name, look in looks]))
-        else:
-            why = "the plugin has none for this kind of policy" if seen else "no machine that it selects is deployed"
-            found[kind] = Held(None, why)
-    return found
+def gather(loaded: Loaded, deployed: DeployedStack, places: Places, away: Mapping[str, str] = {}) -> Gathered:
+    """Everything that is known without sending packets.
 
-
-def _told(seen: Iterable[tuple[str, str]]) -> str:
-    """What machines show, each thing said once: `web-0, web-1: page sharing off; db: …`."""
-    texts: dict[str, list[str]] = {}
-    for name, text in seen:
-        texts.setdefault(name, []).append(text)
-    names: dict[str, list[str]] = {}
-    for name, parts in texts.items():
-        names.setdefault(", ".join(dict.fromkeys(parts)), []).append(name)
-    return "; ".join(f"{', '.join(who)}: {text}" for text, who in names.items())
-
-
-def gather(loaded: Loaded, deployed: DeployedStack, places: Places) -> Gathered:
-    """Everything that is known without sending packets; `places` has plugin and session by location."""
-    proof, no_proof = translated(loaded, deployed, places)
-    policies, shares = live(loaded.stack, deployed, places)
+    Args:
+        loaded: the stack file.
+        deployed: the stack as deployed.
+        places: plugin and session by location.
+        away: locations that cannot be reached, and why: nothing is known of what is there.
+    """
+    parts, no_proof = translated(loaded, deployed, places, away)
+    proof = joined([part.prove() for part in parts]) if parts else None
+    said = read_settings(parts, OF_PACKETS)
+    policies, shares = live(loaded.stack, deployed, places, away)
+    shares = {
+        name: {Evidence.TRANSLATED: said.shares[name], **seen} if name in said.shares else seen
+        for name, seen in shares.items()
+    }
     seen, unseen, failed = applied(loaded.stack, deployed, places)
-    return Gathered(proof, no_proof, seen, unseen, failed, policies, shares)
+    return Gathered(proof, no_proof, seen, unseen, failed, policies, shares, said.policies)

@@ -66,6 +66,6 @@ def _exists(kind: Evidence, policy: Policy, item: PolicyEvidence) -> bool:
         case Evidence.PROBED:
             return item.probes
         case Evidence.TRANSLATED:
-            return isinstance(policy, OF_PACKETS)
+            return isinstance(policy, OF_PACKETS) or item.holds.get(kind) is not None
         case _:
             return True

@@ -13,8 +13,13 @@ class SideIndex:
         """Index `sides`."""
         self._sides = sides
         self._prefixed = [(1 << index, side) for index, side in enumerate(sides) if side.prefixes]
-        self._named = frozenset(name for side in sides for name in side.entries)
-        self._alike: dict[tuple[str, str, str], int] = {}
+        self._by_name: dict[str, int] = {}
+        self._by_network: dict[str, int] = {}
+        for index, side in enumerate(sides):
+            for name in side.entries:
+                self._by_name[name] = self._by_name.get(name, 0) | 1 << index
+            for network in side.networks:
+                self._by_network[network] = self._by_network.get(network, 0) | 1 << index
         self._found: dict[tuple[Endpoint, Family], int] = {}
 
     def holding(self, endpoint: Endpoint, entry: str, family: Family) -> int:
@@ -28,11 +33,8 @@ class SideIndex:
     def _search(self, endpoint: Endpoint, entry: str, family: Family) -> int:
         if endpoint.kind is not EndpointKind.MACHINE:
             return bits(side.holds(endpoint, entry, family) for side in self._sides)
-        alike = (entry, endpoint.name if endpoint.name in self._named else "", endpoint.network)
-        found = self._alike.get(alike)
-        if found is None:
-            found = bits(side.names(endpoint, entry) for side in self._sides)
-            self._alike[alike] = found
+        found = self._by_name.get(entry, 0) | self._by_name.get(endpoint.name, 0)
+        found |= self._by_network.get(endpoint.network, 0)
         for bit, side in self._prefixed:
             if side.contains(endpoint, family):
                 found |= bit

@@ -48,6 +48,7 @@ class Intent:
             without: names of policies that are not enforced here because they were downgraded.
         """
         self.stack = stack
+        self.without = frozenset(without)
         self.instances = {instance.name: instance for instance in instances(stack)}
         self.machines = {name: nic_endpoints(name, addresses.get(name, ())) for name in self.instances}
         self.hosts = {name: host_endpoint(name, network) for name, network in stack.networks.items()}

@@ -11,10 +11,11 @@ from rich.text import Text
 
 from provision.spi import Evidence
 from provision.verify import proof as proofs
+from provision.verify.guardrails.check import Checked
 from provision.verify.judge import Outcome
 from provision.verify.matrix import Entry, Mark, Matrix, matrix
 from provision.verify.report import PolicyEvidence, Row, Standing, VerifyReport
-from provision.verify.words import counter_example, differences, downgrades, gaps, shown, summary
+from provision.verify.words import counter_example, differences, downgrades, gaps, of_rules, shown, summary
 
 SCHEMA = 1
 """Version of the JSON form; keys are added to it, never renamed or removed."""
@@ -46,6 +47,7 @@ def human(report: VerifyReport) -> RenderableType:
     parts += [Text(f"shown: {line}") for line in shown(report)]
     parts += [Text(f"difference: {line}", style="bold red") for line in differences(report)]
     parts += [Text(f"required: {line}", style="bold red") for line in report.unmet]
+    parts += [Text(f"rule: {line}", style="bold red" if ": error: " in line else "") for line in of_rules(report.rules)]
     parts += [Text(f"downgraded: {line}", style="yellow") for line in downgrades(report)]
     parts += [Text(f"note: {line}", style="dim") for line in gaps(report)]
     bad = report.exit_code != 0
@@ -134,7 +136,24 @@ def as_data(report: VerifyReport) -> dict[str, Any]:
         "unmet": list(report.unmet),
         "translated": None if report.proof is None else proofs.as_data(report.proof),
         "effective": None if report.applied is None else proofs.as_data(report.applied),
+        "rules": rules_data(report.rules),
     }
+
+
+def rules_data(checked: Checked | None) -> dict[str, Any] | None:
+    """What rules of the organisation say of the file, as plain data."""
+    if checked is None:
+        return None
+    found = [
+        {
+            "severity": str(item.severity),
+            "summary": item.summary,
+            "fix": item.fix,
+            "place": str(item.position) if item.position else "",
+        }
+        for item in checked.diagnostics
+    ]
+    return {"checked": checked.rules, "broken": len(checked.broken), "findings": found}
 
 
 def _item(policy: PolicyEvidence) -> dict[str, Any]:
@@ -198,6 +217,7 @@ def markdown(report: VerifyReport) -> str:
     for title, found in (
         ("Differences", differences(report)),
         ("Required evidence that is missing", report.unmet),
+        ("Rules of the organisation", of_rules(report.rules)),
         ("Shown beside packets", shown(report)),
         ("Downgraded policies", downgrades(report)),
         ("Not shown by this report", gaps(report)),

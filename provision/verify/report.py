@@ -9,7 +9,9 @@ from provision.models import Level, Policy, Stack, TrafficPolicy
 from provision.packets import Service
 from provision.spi import Evidence
 from provision.verify.endpoints import Family
-from provision.verify.evidence import UNSPOKEN, Gathered, Held
+from provision.verify.evidence import Gathered
+from provision.verify.guardrails.check import Checked
+from provision.verify.held import UNSPOKEN, Held
 from provision.verify.judge import Outcome, judge
 from provision.verify.plan import LeftOut, ProbePlan
 from provision.verify.proof import Proof
@@ -103,6 +105,7 @@ class VerifyReport:
         proof: of the native rules, when the plugin can read them.
         applied: of the rules that the platform applies, when the plugin can see them.
         unmet: required evidence that is missing, in words.
+        rules: what rules of the organisation say of the file; None when there are none.
     """
 
     project: str
@@ -120,6 +123,7 @@ class VerifyReport:
     proof: Proof | None = None
     applied: Proof | None = None
     unmet: tuple[str, ...] = ()
+    rules: Checked | None = None
 
     @property
     def counts(self) -> Mapping[str, int]:
@@ -140,12 +144,13 @@ class VerifyReport:
 
     @property
     def exit_code(self) -> int:
-        """0 all agrees; 3 something differs, or what is required is not proven; 1 nothing could be verified."""
+        """0 all agrees; 3 something differs, is not proven or breaks a rule; 1 nothing could be verified."""
         counts = self.counts
         judged = (*self.policies, *self.shares)
         proofs = [proof for proof in (self.proof, self.applied) if proof is not None]
         unproved = not all(proof.holds for proof in proofs)  # also where there is no policy but to deny
-        if counts["differ"] or unproved or any(item.standing is Standing.DIFFERS for item in judged):
+        broken = self.rules is not None and bool(self.rules.broken)
+        if counts["differ"] or unproved or broken or any(item.standing is Standing.DIFFERS for item in judged):
             return 3
         if self.broken and counts["unproven"] == counts["probed"]:
             return 1
@@ -268,8 +273,8 @@ def _probed(
 
 def _of_machines(name: str, kind: str, level: str, held: Mapping[Evidence, Held]) -> PolicyEvidence:
     """A policy or share that no probe speaks of."""
-    found = {item.holds for item in held.values()}
-    beyond = [item.holds for kind, item in held.items() if kind is not Evidence.ACCEPTED]
+    found = {item.holds for item in held.values() if not (item.said and item.holds)}
+    beyond = [item.holds for kind, item in held.items() if kind is not Evidence.ACCEPTED and not item.said]
     if False in found:
         standing = Standing.DIFFERS
     elif any(item.failed for item in held.values()):

@@ -41,6 +41,11 @@ class Side:
     outside: bool = False
     internet: bool = False
 
+    @property
+    def beyond(self) -> bool:
+        """Whether it may hold something that is no machine of the stack."""
+        return bool(self.prefixes) or self.host or self.outside or self.internet
+
     def holds(self, endpoint: Endpoint, entry: str, family: Family) -> bool:
         """Whether `endpoint` is in the set; `entry` is the machine entry of a NIC, empty for other endpoints."""
         return self.names(endpoint, entry) or self.contains(endpoint, family)

@@ -11,6 +11,7 @@ from provision.models.stack import DEFAULT_LOCATION
 from provision.spi import DeployedMachine, NativeState, NicAddress, ResourceType
 from provision.translate import AssignedAddress
 from provision.translate.instances import instances
+from provision.translate.recorded import ISOLATION
 
 HIDDEN = "[secret]"
 """Stands wherever the state holds a secret: neither its text nor its ciphertext leaves this module."""
@@ -74,6 +75,8 @@ class DeployedStack:
         assigned: addresses by key of interface: `web-0/front`.
         shared: native resources that belong to no machine.
         locations: where it was made, by name; the first is `default`, if there is one.
+        isolation: what its file said of isolation, as `provision.translate.record` keeps it; empty when the state
+            does not say.
     """
 
     project: str = ""
@@ -86,6 +89,7 @@ class DeployedStack:
     assigned: Mapping[str, Assigned] = field(default_factory=dict)
     shared: tuple[NativeState, ...] = ()
     locations: Mapping[str, DeployedLocation] = field(default_factory=dict)
+    isolation: str = ""
 
     @property
     def has_default(self) -> bool:
@@ -178,12 +182,14 @@ def read_state(export: Mapping[str, Any], resource_types: Types | Mapping[str, T
     shared: list[tuple[str, NativeState]] = []
     at: dict[str, str] = {}
     configs: dict[str, tuple[str, Mapping[str, Any]]] = {}
-    platform, stack_id = "", ""
+    platform, stack_id, isolation = "", "", ""
     for resource in found:
         match = _TOKEN.match(resource.type)
         if resource.type.startswith(_PROVIDER):
             config = {snake(k): v for k, v in resource.inputs.items() if _is_setting(k)}
             configs[resource.name.rpartition("/")[2]] = (resource.type.removeprefix(_PROVIDER), config)
+        elif resource.type == "provision:index:Stack":
+            isolation = str(resource.outputs.get(ISOLATION, ""))
         elif resource.type == "pulumi:index:Stash" and resource.name == "stack-id":
             stack_id = str(resource.outputs.get("output", ""))
         elif match and match["token"] == "index:AddressPlan":
@@ -221,6 +227,7 @@ def read_state(export: Mapping[str, Any], resource_types: Types | Mapping[str, T
         assigned,
         tuple(native for _, native in shared),
         locations,
+        isolation,
     )
 
 

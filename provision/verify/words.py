@@ -1,7 +1,8 @@
 """Differences and gaps in words, the same in every form of the report."""
 
 from provision.spi import Evidence
-from provision.verify.evidence import APPLIED, of_proof
+from provision.verify.evidence import APPLIED, NATIVE, of_proof
+from provision.verify.guardrails.check import Checked
 from provision.verify.intent import DEFAULT_ALLOW, DEFAULT_DENY, NO_ADDRESS, NO_DISCOVERY, NO_ROUTE
 from provision.verify.judge import Outcome
 from provision.verify.report import PolicyEvidence, Row, Standing, VerifyReport
@@ -59,6 +60,8 @@ def summary(report: VerifyReport) -> str:
         parts.append("the native rules are not proven")
     if report.applied is not None and not report.applied.holds:
         parts.append("the rules that the platform applies are not proven")
+    if report.rules is not None and report.rules.broken:
+        parts.append(f"rules are broken in {len(report.rules.broken)} place{'s' * (len(report.rules.broken) != 1)}")
     if report.unmet:
         parts.append(f"required evidence is missing in {len(report.unmet)} place{'s' * (len(report.unmet) != 1)}")
     return ", ".join(parts)
@@ -75,6 +78,8 @@ def differences(report: VerifyReport) -> list[str]:
     if report.proof is not None:
         found += [f"translated: {item}" for item in report.proof.differences]
     told = set[str]()
+    if report.proof is not None:
+        told.add(of_proof(report.proof, NATIVE).text)
     if report.applied is not None:
         found += [f"effective: {item}" for item in report.applied.differences]
         told.add(of_proof(report.applied, APPLIED).text)  # packets say it better than each policy
@@ -82,7 +87,7 @@ def differences(report: VerifyReport) -> list[str]:
         f"{_name(item)} is contradicted by what is {kind}: {item.evidence[kind]}"
         for item in (*report.policies, *report.shares)
         for kind, holds in beyond_probes(item).items()
-        if holds is False and kind is not Evidence.TRANSLATED and item.evidence[kind] not in told
+        if holds is False and item.evidence[kind] not in told
     ]
 
 
@@ -120,6 +125,11 @@ def gaps(report: VerifyReport) -> list[str]:
     found += [f"no evidence '{kind}' of {', '.join(names)}: {text}" for (kind, text), names in missing.items()]
     without = [policy.name for policy in report.policies if policy.standing is Standing.NOT_SHOWN]
     return found + ([f"nothing at all is shown of {', '.join(without)}"] if without else [])
+
+
+def of_rules(checked: Checked | None) -> list[str]:
+    """What rules of the organisation say of the file, each in one line."""
+    return [] if checked is None else list(map(str, checked.diagnostics))
 
 
 def downgrades(report: VerifyReport) -> list[str]:

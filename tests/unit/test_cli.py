@@ -207,7 +207,7 @@ def test_validate_as_json_is_one_document_in_every_case(provision, folder):
     assert [d["position"]["line"] for d in bad.document["diagnostics"]] == [4, 5]
     configure(folder, size=1, key="{secure: x}")
     good = provision("validate", "--format", "json")
-    assert (good.code, good.document) == (0, {"succeeded": True, "valid": True, "diagnostics": []})
+    assert (good.code, good.document) == (0, {"schema": 1, "succeeded": True, "valid": True, "diagnostics": []})
     missing = provision("validate", "nowhere", "--format", "json")
     assert (missing.code, missing.document["error"]["summary"]) == (1, "there is no nowhere")
 
@@ -284,10 +284,11 @@ def differing(folder, monkeypatch):
     workspace = SimpleNamespace(project="shop", stack_name="dev", config=dict)
     deployed = SimpleNamespace(
         workspace=workspace,
-        stack=SimpleNamespace(platform="memory", has_default=True),
+        stack=SimpleNamespace(platform="memory", has_default=True, recorded={}),
         provider=None,
         session=None,
-        sites=None,
+        reached=None,
+        away={},
     )
     (folder / "stack.yaml").write_text(STACK.replace("{type: integer", "{type: integer, default: 1"))
     row = Row(

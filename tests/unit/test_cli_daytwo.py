@@ -17,7 +17,7 @@ from provision.errors import RetriableError
 from provision.spi import DeployedMachine, LogPiece, MachineStatus, NativeState, RunState
 from provision.testing import MemoryProvider, Store, StoredObject
 from provision.testing.memory_types import MemorySession
-from provision.verify.state import Assigned, DeployedStack
+from provision.verify.state import Assigned, DeployedLocation, DeployedStack
 
 
 class Platform:
@@ -81,6 +81,18 @@ def test_status_shows_each_machine_beside_what_it_was_given(run):
     assert web["memory_mib"] == {"used": 32, "granted": 64, "cap": None}
 
 
+def test_status_of_one_machine_shows_that_one(run, platform):
+    platform.set("web-0", power="stopped")
+    document = json.loads(run("status", "db", "--format", "json").out)
+    assert [item["name"] for item in document["machines"]] == ["db"]
+    assert document["exit_code"] == 0
+    said = run("status", "wbe-0")
+    assert (said.code, said.err) == (
+        1,
+        "error: there is no machine called 'wbe-0'\n  fix: did you mean 'web-0'?\n",
+    )
+
+
 @pytest.mark.parametrize("width", [30, 50, 62, 72, 200])
 def test_status_breaks_no_word_on_a_narrow_terminal(width):
     status = MachineStatus(
@@ -131,6 +143,98 @@ def test_a_machine_that_is_gone_fails_status_even_when_it_was_to_be_stopped(run,
     said = run("status")
     assert said.code == 1
     assert "db is gone: somebody removed it; `provision refresh`, then `provision up` make it anew" in said.out
+
+
+@pytest.fixture
+def several(platform, monkeypatch, tmp_path):
+    """The same stack, whose `db` is at a location that cannot be reached, and `web-0` at one that can."""
+    platform.store = Store(tmp_path / "default.json")
+    platform.add("web-0")
+    stack = replace(
+        platform.deployed.stack,
+        locations={
+            "default": DeployedLocation("memory", {"store": str(tmp_path / "default.json")}, frozenset({"web-0"})),
+            "west": DeployedLocation("memory", {"token": "wrong"}, frozenset({"db"})),
+        },
+    )
+    workspace = SimpleNamespace(config=dict, export=dict, stack_name="dev")
+    monkeypatch.undo()
+    monkeypatch.setattr("provision.cli.deployed.open_workspace", lambda *given: workspace)
+    monkeypatch.setattr("provision.cli.deployed.read_state", lambda *given: stack)
+    monkeypatch.setattr("provision.cli.commands.status._LOOK_SECONDS", 0.001)
+    return platform
+
+
+@pytest.mark.usefixtures("several")
+def test_status_shows_what_can_be_reached_and_names_what_cannot(run):
+    said = run("status")
+    assert (said.code, said.err) == (1, "")
+    _, web, away, fix = said.out.splitlines()
+    assert web.split()[:2] == ["web-0", "running"]
+    assert away.startswith("location 'west': the in-memory platform does not answer")
+    assert away.endswith("; nothing is known of db")
+    assert fix == "  fix: set provision-memory:token to another one"
+    document = json.loads(run("status", "--format", "json").out)
+    assert document["exit_code"] == 1
+    assert [item["name"] for item in document["machines"]] == ["web-0"]
+    (unreached,) = document["unreached"]
+    assert (unreached["location"], unreached["machines"]) == ("west", ["db"])
+
+
+@pytest.mark.usefixtures("several")
+def test_the_status_of_a_machine_is_that_of_its_location(run):
+    assert run("status", "web-0").code == 0
+    said = run("status", "db")
+    assert (said.code, said.out) == (1, "")
+    assert said.err.startswith("error: location 'west': the in-memory platform does not answer")
+
+
+def test_a_location_that_fails_after_it_was_reached_is_named_too(run, several, monkeypatch):
+    asked = MemoryProvider.machine_status
+
+    def fails(self, session, machines):
+        if session.region == "far":
+            raise RetriableError("it is busy")
+        return asked(self, session, machines)
+
+    monkeypatch.setattr(MemoryProvider, "machine_status", fails)
+    stack = several.deployed.stack
+    monkeypatch.setattr("provision.cli.deployed.read_state", lambda *given: replace(stack, locations=_both(several)))
+    said = run("status")
+    assert said.code == 1
+    assert "location 'west': it is busy; nothing is known of db" in said.out
+
+
+def _both(platform):
+    store = {"store": platform.store.identity}
+    return {
+        "default": DeployedLocation("memory", store, frozenset({"web-0"})),
+        "west": DeployedLocation("memory", {"region": "far"}, frozenset({"db"})),
+    }
+
+
+@pytest.mark.parametrize(("rests", "tries"), [(1e9, 1), (0.0, 3)])
+@pytest.mark.usefixtures("several")
+def test_a_location_that_had_to_be_waited_for_is_left_alone_for_a_while(run, monkeypatch, rests, tries):
+    monkeypatch.setattr("provision.cli.deployed._RESTS", rests)
+    asked, connect = [], MemoryProvider.connect
+
+    def connecting(self, config):
+        asked.append(config.token is not None)
+        return connect(self, config)
+
+    monkeypatch.setattr(MemoryProvider, "connect", connecting)
+    run("status")  # begins with all of them, and looks twice
+    assert (asked.count(False), asked.count(True)) == (1, tries)
+
+
+def test_where_no_location_can_be_reached_status_fails_as_such(run, several, monkeypatch):
+    away = {name: DeployedLocation("memory", {"token": "wrong"}) for name in ("default", "west")}
+    stack = replace(several.deployed.stack, locations=away)
+    monkeypatch.setattr("provision.cli.deployed.read_state", lambda *given: stack)
+    said = run("status")
+    assert (said.code, said.out) == (1, "")
+    assert said.err.startswith("error: location 'default': the in-memory platform does not answer")
 
 
 def test_watching_needs_a_terminal(run):

@@ -1,5 +1,6 @@
 import asyncio
 import random
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 from unittest.mock import patch
@@ -67,7 +68,7 @@ def deployment(engine, graph, parallel=8):
     return Deployment(
         engine,
         graph,
-        targets={node.name: Target("provision-sample", "urn:provider::id") for node in graph.nodes},
+        targets={node.name: Target("provision-sample", "urn:provider::id", "urn:addresses") for node in graph.nodes},
         parent="urn:stack",
         stack_id=Registered("urn:stash", "s", {"output": "5tack"}),
         parallel=parallel,
@@ -88,6 +89,15 @@ def test_everything_is_registered_after_what_it_refers_to():
     for node in graph.nodes:
         assert all(order.index(name) < order.index(node.name) for name in dependencies(node))
         assert order.index(node.parent) < order.index(node.name)
+
+
+def test_what_is_protected_holds_on_to_what_remembers_its_addresses():
+    graph = sample_of(stack())
+    nodes = [replace(node, protect=node.name == "machines/db/server") for node in graph.nodes]
+    engine = FakeEngine()
+    asyncio.run(deployment(engine, replace(graph, nodes=tuple(nodes))).run())
+    holding = {name for name, options in engine.options.items() if "urn:addresses" in options.depends_on}
+    assert holding == {"machines/db/server"}
 
 
 def test_inputs_carry_references_identity_and_where_they_come_from():

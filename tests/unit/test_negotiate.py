@@ -194,3 +194,16 @@ def test_what_a_platform_cannot_do_together_refuses_or_downgrades():
     assert [found.summary for found in caught.value.diagnostics] == [
         "'host' cannot be enforced on 'sample': it is full"
     ]
+
+
+def test_what_a_platform_only_warns_of_is_done_all_the_same():
+    class Full(Sample):
+        def objections(self, stack, capabilities):
+            yield Objection(("sharing", "pools", "host"), "it is full", "take a larger one", warns=True)
+
+    sink = DiagnosticSink()
+    decided = negotiate(stack(**policies(web=WEB)), Full(), CAPABILITIES, sink)
+    assert decided["web"].verdict is Verdict.ENFORCE
+    assert [(str(found.severity), found.summary, found.fix) for found in sink] == [
+        ("warning", "it is full", "take a larger one")
+    ]

@@ -12,9 +12,10 @@ from verify_network import FakeProvider, World, deployed_for
 
 from provision.errors import PlatformError, UserError
 from provision.models import Share, Stack
-from provision.spi import Capabilities, Evidence, EvidenceRequest, Shown
+from provision.spi import Capabilities, Evidence, EvidenceRequest, ResourceGraph, SettingsRequest, Shown
 from provision.verify import PolicyRecord, Standing, VerifyReport, as_data, evidence, markdown, verify
-from provision.verify.proof import Proof
+from provision.verify.held import entries
+from provision.verify.proof import Part, Proof
 from provision.verify.words import differences, gaps, shown, summary
 
 A, E, T = Evidence.ACCEPTED, Evidence.EFFECTIVE, Evidence.TRANSLATED
@@ -185,15 +186,60 @@ def test_of_a_downgraded_policy_nothing_is_asked() -> None:
     assert found.exit_code == 0
 
 
+NOTHING = Proof((), (), 0, 0)
+
+
+@dataclass(frozen=True)
+class Proven(Part):
+    """A translation of which the outcome of its proof is known."""
+
+    outcome: Proof = NOTHING
+
+    @classmethod
+    def of(cls, made: Stack, outcome: Proof, reader: Any = None, addresses: Any = None) -> "Proven":
+        return cls(made, addresses or {}, ResourceGraph((), ()), Capabilities("pretend"), reader, outcome=outcome)
+
+    def prove(self) -> Proof:
+        return self.outcome
+
+
+class Settings:
+    """Reads settings: of cores they are as `holds` says."""
+
+    def __init__(self, holds: bool) -> None:
+        self.holds = holds
+
+    def read_settings(self, request: SettingsRequest) -> Sequence[Sequence[Shown]]:
+        return [
+            [Shown(T, self.holds, f"cores of {request.machine}")] if one.kind == "dedicated_cpus" else []
+            for one in request.asked
+            if not isinstance(one, Share)
+        ]
+
+
+@pytest.mark.parametrize(("holds", "code"), [(True, 0), (False, 3)])
+def test_settings_are_held_against_policies_and_prove_nothing_by_themselves(
+    monkeypatch: pytest.MonkeyPatch, holds: bool, code: int
+) -> None:
+    made = three_tiers(own=pinned())
+    part = Proven.of(made, Proof((), (), 4, 5), Settings(holds), {"db": (), "app": (), "web-0": (), "web-1": ()})
+    monkeypatch.setattr(evidence, "planned", lambda *given: [part])
+    found = verify(loaded(made), deployed_for(made), Reading(agreeing(made)), None)  # type: ignore[arg-type]
+    assert of(found, "own").holds[T] is holds
+    assert of(found, "own").standing is (Standing.NOT_SHOWN if holds else Standing.DIFFERS)
+    assert any("cores of" in line for line in differences(found)) is not holds
+    assert found.exit_code == code
+
+
 def reading(monkeypatch: pytest.MonkeyPatch, outcome: Proof | UserError) -> VerifyReport:
     made = three_tiers(held={"kind": "anti_spoofing", "machines": ["machine.web"]}, own=pinned())
 
-    def prove(*given: Any, **named: Any) -> Proof:
+    def translate(*given: Any) -> list[Part]:
         if isinstance(outcome, UserError):
             raise outcome
-        return outcome
+        return [Proven.of(made, outcome)]
 
-    monkeypatch.setattr(evidence, "prove_planned", prove)
+    monkeypatch.setattr(evidence, "planned", translate)
     world: World = agreeing(made)
     return verify(loaded(made), deployed_for(made), Reading(world), None)  # type: ignore[arg-type]
 
@@ -216,7 +262,7 @@ def test_a_difference_of_the_rules_is_told_by_its_packet(monkeypatch: pytest.Mon
 
 def test_rules_that_differ_count_also_where_nothing_but_the_default_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
     bare = Stack.model_validate({**three_tiers().model_dump(by_alias=True, exclude_none=True), "isolation": {}})
-    monkeypatch.setattr(evidence, "prove_planned", lambda *given: Proof((LEAK,), (), 4, 0))
+    monkeypatch.setattr(evidence, "planned", lambda *given: [Proven.of(bare, Proof((LEAK,), (), 4, 0))])
     found = verify(loaded(bare), deployed_for(bare), Reading(agreeing(bare)), None)  # type: ignore[arg-type]
     assert found.policies == ()
     assert summary(found).endswith("agree, the native rules are not proven")
@@ -323,6 +369,6 @@ def test_sides_of_traffic_are_machines_labels_networks_and_addresses() -> None:
         one=traffic("network.back", "outside", "tcp/1"), two=traffic("10.9.9.9/32", "host", "tcp/1"),
         three=traffic("host", "outside", "tcp/1"),
     )  # fmt: skip
-    assert evidence._entries(made, made.isolation.policies["one"]) == {"app", "db"}
-    assert evidence._entries(made, made.isolation.policies["two"]) == {"web", "app", "db"}
-    assert evidence._entries(made, made.isolation.policies["three"]) == frozenset()
+    assert entries(made, made.isolation.policies["one"]) == {"app", "db"}
+    assert entries(made, made.isolation.policies["two"]) == {"web", "app", "db"}
+    assert entries(made, made.isolation.policies["three"]) == frozenset()

@@ -2,6 +2,7 @@
 
 import io
 import json
+import xml.etree.ElementTree as ET
 
 import pytest
 from rich.console import Console
@@ -10,7 +11,7 @@ from test_verify_run import also, verified, without
 from verify_network import deployed_for, following
 
 from provision.spi import Evidence
-from provision.verify import PolicyRecord, VerifyReport, as_data, as_json, human, markdown
+from provision.verify import PolicyRecord, VerifyReport, as_data, as_json, human, junit, markdown
 
 
 @pytest.fixture
@@ -65,7 +66,7 @@ def test_the_schema_of_the_json_form_stays(report: VerifyReport) -> None:
     data = json.loads(as_json(report))
     assert list(data) == [
         "schema", "project", "stack", "platform", "file", "exit_code", "counts", "pairs", "rows", "policies",
-        "downgraded", "not_probed", "left_out", "shares", "unmet", "translated", "effective",
+        "downgraded", "not_probed", "left_out", "shares", "unmet", "translated", "effective", "rules",
     ]  # fmt: skip
     assert data["schema"] == 1
     assert data["exit_code"] == 3
@@ -103,6 +104,20 @@ def test_every_kind_of_evidence_is_answered_for_every_policy(report: VerifyRepor
     for policy in as_data(report)["policies"]:
         assert set(policy["evidence"]) == {str(kind) for kind in Evidence}
         assert all(policy["evidence"].values())
+
+
+def test_a_pipeline_shows_every_policy_as_a_test(report: VerifyReport) -> None:
+    suite = ET.fromstring(junit(report))
+    outcomes = {case.get("name"): [part.tag for part in case] for case in suite.iter("testcase")}
+    assert outcomes == {
+        "app-to-db": ["failure"],
+        "quiet": ["skipped"],
+        "what is seen is what the file says": ["failure"],
+        "required evidence is there": [],
+    }
+    assert [suite.get(key) for key in ("tests", "failures", "errors", "skipped")] == ["4", "2", "0", "1"]
+    failed = next(case for case in suite.iter("testcase") if case.get("classname") == "isolation")
+    assert "tcp app (10.20.2.10) -> db (10.20.2.11):5432 is closed" in "".join(failed.itertext())
 
 
 HUMAN = r"""

@@ -1,7 +1,7 @@
 """Verification as a whole, over an in-memory network that agrees with the file, or does not."""
 
-import signal
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,10 @@ from provision.errors import UserError
 from provision.loader import Loaded
 from provision.models import Stack
 from provision.packets import Protocol
-from provision.spi import Seen
+from provision.spi import Evidence, Seen
 from provision.verify import PolicyRecord, Standing, VerifyReport, verify
 from provision.verify.judge import Outcome
+from provision.verify.state import DeployedLocation
 from provision.verify.words import counter_example, differences, gaps, summary
 
 POLICIES = {
@@ -217,6 +218,38 @@ def test_a_leak_towards_a_machine_without_channel_is_still_found() -> None:
     ]
 
 
+def test_a_location_that_cannot_be_reached_is_named_and_nothing_that_concerns_it_counts_as_proven() -> None:
+    stack, why = three_tiers(), "location 'west': the hypervisor is off"
+    deployed = deployed_for(stack)
+    here = frozenset(name for name in deployed.machines if name != "db")
+    locations = {
+        "default": DeployedLocation("fake", machines=here),
+        "west": DeployedLocation("fake", {}, frozenset({"db"})),
+    }
+    provider = FakeProvider(agreeing(stack))
+    report = verify(
+        loaded(stack),
+        replace(deployed, locations=locations),
+        provider,  # type: ignore[arg-type]
+        None,
+        sites={"default": (provider, None)},  # type: ignore[dict-item]
+        away={"west": why},
+    )
+    assert report.not_probed == {"db": why, "outside (west)": why}
+    assert report.broken == {"db", "outside (west)"}
+    standings = {policy.name: policy.standing for policy in report.policies}
+    assert standings == {
+        "world-to-web": Standing.PROVEN,
+        "web-to-app": Standing.PROVEN,
+        "app-to-db": Standing.UNPROVEN,
+        "web-to-host": Standing.PROVEN,
+    }
+    (app_to_db,) = (policy for policy in report.policies if policy.name == "app-to-db")
+    assert app_to_db.evidence[Evidence.ACCEPTED] == f"db: {why}"
+    assert {row.outcome for row in report.rows if row.destination == "db"} == {Outcome.UNPROVEN}
+    assert report.exit_code == 3
+
+
 def test_where_no_channel_opens_verification_itself_has_failed() -> None:
     stack = three_tiers()
     report = verified(stack, agreeing(stack, dead=dict.fromkeys(["web-0", "web-1", "app", "db", "outside"], "no")))
@@ -346,7 +379,6 @@ def test_nothing_deployed_and_no_probes_are_said_with_the_fix() -> None:
 
 @pytest.mark.parametrize("how", ["in the thread", "by signal"])
 def test_an_interruption_closes_every_channel(how: str) -> None:
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a background process inherits that it is ignored
     stack = three_tiers()
     world = agreeing(stack, interrupt="app", by_signal=how == "by signal")
     with pytest.raises(KeyboardInterrupt):

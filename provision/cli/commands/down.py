@@ -13,7 +13,13 @@ from provision.errors import UserError
 @options.run_options
 @click.option("-y", "--yes", is_flag=True, help="Do not ask; needed without a terminal.")
 def command(
-    directory: Path, stack: str | None, output: str, parallel: int | None, detailed_exitcode: bool, yes: bool
+    directory: Path,
+    stack: str | None,
+    output: str,
+    parallel: int | None,
+    detailed_exitcode: bool,
+    events: Path | None,
+    yes: bool,
 ) -> int:
     """Remove everything that the stack in DIRECTORY made; disks that are to be kept stay."""
     from provision.cli.run import Session
@@ -21,7 +27,7 @@ def command(
 
     if not yes and not sys.stdin.isatty():
         raise UserError("`down` asks before it removes anything, and there is no terminal", "add --yes")
-    session = Session(open_workspace(directory.resolve(), stack), output, parallel)
+    session = Session(open_workspace(directory.resolve(), stack), output, parallel, events=events)
     if not yes:
         where = f"stack '{session.workspace.stack_name}' of '{session.workspace.project}'"
         code = session.confirmed("preview-destroy", f"Remove all of this from {where}?")

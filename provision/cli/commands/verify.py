@@ -20,7 +20,7 @@ _KINDS = ("translated", "accepted", "effective", "probed")
 @click.option(
     "--self-test",
     is_flag=True,
-    help="With --static: break every native rule, one at a time, and count what is noticed.",
+    help="With --static: break every native rule and setting, one at a time, and count what is noticed.",
 )
 @click.option(
     "--require",
@@ -29,11 +29,18 @@ _KINDS = ("translated", "accepted", "effective", "probed")
     callback=lambda context, parameter, value: _kinds(value),
     help="Kinds of evidence that no required policy may lack: translated, accepted, effective, probed.",
 )
-@options.output_format("human", "json", "markdown")
+@options.rules
+@options.output_format("human", "json", "markdown", "junit")
 @options.stack
 @options.directory
 def command(
-    directory: Path, stack: str | None, output: str, static: bool, required: tuple[str, ...], self_test: bool
+    directory: Path,
+    stack: str | None,
+    output: str,
+    static: bool,
+    required: tuple[str, ...],
+    self_test: bool,
+    rules: tuple[Path, ...],
 ) -> int:
     """Send real packets between the machines of the stack in DIRECTORY and compare with its policies.
 
@@ -43,18 +50,30 @@ def command(
     With --static nothing needs to be deployed: the native rules are read back as sets of packets and compared
     with the file; every difference is named by a packet.
 
+    Of a stack in several locations, those that cannot be reached are named, and the others looked at; what was to be
+    seen there counts as not proven.
+
     With --require, and where a policy of the file names kinds of `evidence` itself, evidence that is missing is a
     failure too; of kinds that no policy of its sort can have, nothing is asked.
 
-    With --self-test it is shown besides what the proof is worth: how many broken rules it would notice.
+    Of policies that are no packet rules, and of shares, --static holds native settings against the file.
 
-    Exits with 3 when what is seen differs from what the stack file says, or when required evidence is missing.
+    With --self-test it is shown besides what that is worth: how many broken rules and settings would be noticed.
+
+    Rules of the organisation are held against the file as by `validate`.
+
+    Exits with 3 when what is seen differs from what the stack file says, when required evidence is missing, and when
+    a rule is broken.
     """
     if static and set(required) - {"translated"}:
         raise click.UsageError("--static gives evidence of the kind 'translated' alone; leave it out to have others")
+    if static and output == "junit":
+        raise click.UsageError("--static is one proof, and no list of tests; choose another --format")
     if self_test and not static:
         raise click.UsageError("--self-test breaks rules before they are made: give --static too")
-    return _prove(directory, stack, output, self_test) if static else _probe(directory, stack, output, required)
+    if static:
+        return _prove(directory, stack, output, self_test, rules)
+    return _probe(directory, stack, output, required, rules)
 
 
 def _kinds(written: str | None) -> tuple[str, ...]:
@@ -65,19 +84,22 @@ def _kinds(written: str | None) -> tuple[str, ...]:
     return found
 
 
-def _probe(directory: Path, stack: str | None, output: str, required: tuple[str, ...]) -> int:
+def _probe(directory: Path, stack: str | None, output: str, required: tuple[str, ...], rules: tuple[Path, ...]) -> int:
+    from dataclasses import replace
+
     from rich.console import Console
 
     from provision.cli.deployed import open_deployed
-    from provision.cli.planned import configuration, load_configured
+    from provision.cli.guardrails import kept
+    from provision.cli.planned import configuration, load_configured, named_rules
     from provision.spi import Evidence
-    from provision.verify import as_json, human, markdown, verify
+    from provision.verify import as_json, human, junit, markdown, verify
 
-    with open_deployed(directory, stack) as deployed:
+    with open_deployed(directory, stack, partly=True) as deployed:
         workspace, made = deployed.workspace, deployed.stack
-        loaded = load_configured(
-            directory, workspace, configuration(workspace), made.platform if made.has_default else None
-        )
+        config = configuration(workspace)
+        loaded = load_configured(directory, workspace, config, made.platform if made.has_default else None)
+        checked = kept(loaded, rules, named_rules(config), made.recorded)
         with Console(stderr=True).status("probing") as status:
 
             def progress(phase: str, done: int, total: int) -> None:
@@ -85,38 +107,70 @@ def _probe(directory: Path, stack: str | None, output: str, required: tuple[str,
 
             kinds = [Evidence(kind) for kind in required]
             report = verify(
-                loaded, made, deployed.provider, deployed.session, progress, sites=deployed.sites, required=kinds
+                loaded,
+                made,
+                deployed.provider,
+                deployed.session,
+                progress,
+                sites=deployed.reached,
+                away={location: error.summary for location, error in deployed.away.items()},
+                required=kinds,
             )
+    report = replace(report, rules=checked)
     if output == "json":
         click.echo(as_json(report))
     elif output == "markdown":
         click.echo(markdown(report))
+    elif output == "junit":
+        click.echo(junit(report), nl=False)
     else:
         Console(soft_wrap=not sys.stdout.isatty()).print(human(report))
     return report.exit_code
 
 
-def _prove(directory: Path, stack: str | None, output: str, self_test: bool) -> int:
-    from provision.cli.planned import planned_configured
+def _prove(directory: Path, stack: str | None, output: str, self_test: bool, rules: tuple[Path, ...]) -> int:
+    from provision.cli.guardrails import kept
+    from provision.cli.planned import named_rules, planned_configured
     from provision.verify import selftest
+    from provision.verify.evidence import OF_PACKETS
     from provision.verify.proof import as_data, joined, lines, markdown, summary
+    from provision.verify.render import rules_data
+    from provision.verify.settings import read_settings
+    from provision.verify.words import of_rules
 
-    parts = planned_configured(directory, stack)
+    made = planned_configured(directory, stack)
+    checked, parts = kept(made.loaded, rules, named_rules(made.config), made.recorded), made.parts
     proof = joined([part.prove() for part in parts])
+    settings = read_settings(parts, OF_PACKETS)
     score = reduce(add, map(selftest.score, parts)) if self_test else None
     if output == "json":
         more = {"self_test": selftest.as_data(score)} if score else {}
-        click.echo(json.dumps({**as_data(proof), **more}, indent=2))
+        click.echo(
+            json.dumps(
+                {**as_data(proof), "settings": settings.as_data(), "rules": rules_data(checked), **more}, indent=2
+            )
+        )
     elif output == "markdown":
         click.echo(markdown(proof), nl=False)
+        for line in settings.wrong:
+            click.echo(f"\n- settings: {line}", nl=False)
         for line in [selftest.summary(score), *selftest.lines(score)] if score else []:
             click.echo(f"\n- {line}", nl=False)
+        for line in of_rules(checked):
+            click.echo(f"\n- rule: {line}", nl=False)
     else:
         for line in lines(proof):
             click.secho(line, fg="red")
         click.secho(summary(proof), bold=True, fg="green" if proof.holds else "red")
+        for line in settings.wrong:
+            click.secho(f"settings: {line}", fg="red")
+        if settings.policies or settings.shares:
+            click.echo(settings.summary)
+        for line in of_rules(checked):
+            click.secho(f"rule: {line}", fg="red" if ": error: " in line else None)
         for line in selftest.lines(score) if score else []:
             click.secho(line, fg="yellow")
         if score:
             click.echo(selftest.summary(score))
-    return 0 if proof.holds else 3
+    right = proof.holds and not settings.wrong
+    return 0 if right and not (checked is not None and checked.broken) else 3

@@ -1,0 +1,66 @@
+"""What a run does, as lines of JSON in a file while it happens, for whoever watches over pipelines."""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from provision.errors import EnvironmentProblem
+from provision.host.events import Message, ResourceStep
+
+SCHEMA = 1
+"""Version of the lines; keys are added to them, never renamed or removed."""
+
+Write = Callable[[ResourceStep | Message], None]
+
+
+def _nothing(event: ResourceStep | Message) -> None:
+    """What is written when nobody wants it."""
+
+
+@contextmanager
+def event_log(path: Path | None, command: str) -> Iterator[Write]:
+    """Add a line to the file for every event that is given, and one each for the begin and the end of the run.
+
+    Raises:
+        EnvironmentProblem: the file cannot be written.
+    """
+    if path is None:
+        yield _nothing
+        return
+    try:
+        file = path.open("a", encoding="utf-8", buffering=1)  # line by line: a run that is killed has told what it did
+    except OSError as error:
+        raise EnvironmentProblem(
+            f"{path} cannot be written: {error.strerror}", "choose another file with --events"
+        ) from error
+    begun: dict[str, float] = {}
+
+    def line(kind: str, **said: Any) -> None:
+        now = datetime.now(UTC).isoformat(timespec="milliseconds")
+        file.write(json.dumps({"schema": SCHEMA, "time": now, "command": command, "kind": kind, **said}) + "\n")
+
+    def write(event: ResourceStep | Message) -> None:
+        if isinstance(event, Message):
+            line("message", severity=event.severity, text=event.text, urn=event.urn)
+            return
+        seconds = None
+        if event.phase == "started":
+            begun[event.urn] = time.monotonic()
+        elif event.urn in begun:
+            seconds = round(time.monotonic() - begun.pop(event.urn), 3)
+        line(
+            "step", phase=event.phase, op=event.op, type=event.type, name=event.name, urn=event.urn, seconds=seconds,
+            properties=[change.path for change in event.changes],
+        )  # fmt: skip
+
+    start = time.monotonic()
+    with file:
+        line("begin")
+        try:
+            yield write
+        finally:
+            line("end", seconds=round(time.monotonic() - start, 3))

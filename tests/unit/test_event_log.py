@@ -1,0 +1,57 @@
+"""The file of `--events`: a line for everything that happens, as its schema says, whatever becomes of the run."""
+
+import json
+from pathlib import Path
+
+import pytest
+from documented import documented
+
+from provision.cli.event_log import event_log
+from provision.errors import EnvironmentProblem
+from provision.host.events import Message, PropertyChange, ResourceStep
+
+URN = "urn:pulumi:dev::shop::provision:index:Stack$provision-memory:index:Server::machines/web/server"
+
+
+def lines(path: Path) -> list[dict[str, object]]:
+    found = [json.loads(line) for line in path.read_text().splitlines()]
+    for line in found:
+        documented("event", line)
+    return found
+
+
+def test_every_event_is_a_line_with_what_it_took(tmp_path: Path) -> None:
+    with event_log(tmp_path / "events", "up") as write:
+        write(ResourceStep("started", "update", URN, (PropertyChange("memoryMib", "1 → 2"),)))
+        assert len(lines(tmp_path / "events")) == 2  # while it happens
+        write(Message("warning", "tried again", URN))
+        write(ResourceStep("done", "update", URN, (PropertyChange("memoryMib", "1 → 2"),)))
+    begin, started, said, done, end = lines(tmp_path / "events")
+    assert [begin["kind"], end["kind"]] == ["begin", "end"]
+    assert (started["phase"], started["seconds"]) == ("started", None)
+    assert (said["severity"], said["text"]) == ("warning", "tried again")
+    assert (done["phase"], done["name"], done["properties"]) == ("done", "machines/web/server", ["memoryMib"])
+    assert isinstance(done["seconds"], float)
+    assert {line["command"] for line in (begin, started, end)} == {"up"}
+
+
+def test_a_run_that_fails_has_an_end_and_a_second_one_is_added(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError), event_log(tmp_path / "events", "up"):
+        raise RuntimeError
+    with event_log(tmp_path / "events", "down"):
+        pass
+    assert [(line["command"], line["kind"]) for line in lines(tmp_path / "events")] == [
+        ("up", "begin"), ("up", "end"), ("down", "begin"), ("down", "end"),
+    ]  # fmt: skip
+
+
+def test_without_a_file_nothing_is_written(tmp_path: Path) -> None:
+    with event_log(None, "up") as write:
+        write(Message("info", "hello"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_cannot_be_written_is_said_before_anything_is_done(tmp_path: Path) -> None:
+    log = event_log(tmp_path, "up")
+    with pytest.raises(EnvironmentProblem, match="cannot be written: Is a directory"):
+        log.__enter__()
