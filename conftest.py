@@ -1,6 +1,14 @@
-"""What holds for every test: the state of the process must not depend on how the run was started."""
+"""What holds for every test: neither how the run was started nor chance changes what is tested."""
 
+import os
 import signal
+
+from hypothesis import settings
 
 # A shell starts what runs in its background with interrupts ignored, and every child would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# Property tests draw the same examples every time, so that a failure is of the change that it is seen with.
+# HYPOTHESIS_PROFILE=default draws others.
+settings.register_profile("same", derandomize=True)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))

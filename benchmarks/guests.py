@@ -7,11 +7,13 @@ read back from libvirt once (pool, volumes with their content, filters, networks
 as a directory of definitions, so that all make the same. Every arm is a process, timed from its start to its end, and
 its guests are ready at its end. Targets: `provision up` takes at most 1.15 times as long as the script, whose guests
 start at the same time in threads, and `provision down` less than the script that removes one guest after the other. The
-ratio is that of the medians; with few rounds on a busy machine look at that of the fastest ones too.
+ratio is that of the medians; with few rounds on a busy machine look at that of the fastest ones too, and at the seconds
+of the processors (user and system, of the arm's own processes: not of libvirt and the guests), which it changes least.
 """
 
 import argparse
 import os
+import resource
 import shutil
 import statistics
 import subprocess
@@ -21,6 +23,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -157,32 +160,54 @@ class Arms:
             raise SystemExit(f"{command} ended with {done.returncode}:\n{done.stdout[-4000:]}")
 
 
-def compare(arms: Arms, wanted: list[str], rounds: int) -> dict[str, tuple[list[float], list[float]]]:
-    """Seconds up and down of each arm, all rounds; each begins with another arm."""
-    found: dict[str, tuple[list[float], list[float]]] = {arm: ([], []) for arm in wanted}
+@dataclass
+class Taken:
+    """What one way of one arm took, all rounds: seconds, and seconds of the processors."""
+
+    wall: list[float] = field(default_factory=list)
+    cpu: list[float] = field(default_factory=list)
+
+    def time(self, step: Callable[[], None]) -> None:
+        """One round."""
+        started, used = time.monotonic(), _cpu()
+        step()
+        self.wall.append(time.monotonic() - started)
+        self.cpu.append(_cpu() - used)
+
+
+def _cpu() -> float:
+    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return ended.ru_utime + ended.ru_stime
+
+
+def compare(arms: Arms, wanted: list[str], rounds: int) -> dict[str, tuple[Taken, Taken]]:
+    """What each arm takes up and down, all rounds; each begins with another arm."""
+    found = {arm: (Taken(), Taken()) for arm in wanted}
     for number in range(rounds):
         shift = number % len(wanted)
         for arm in wanted[shift:] + wanted[:shift]:
-            for times, step in zip(found[arm], arms.ways[arm], strict=True):
-                started = time.monotonic()
-                step()
-                times.append(time.monotonic() - started)
-            print(f"  {arm:<9} up {found[arm][0][-1]:6.1f} s, down {found[arm][1][-1]:6.1f} s,"
-                  f" load {os.getloadavg()[0]:.1f}", file=sys.stderr, flush=True)  # fmt: skip
+            for taken, step in zip(found[arm], arms.ways[arm], strict=True):
+                taken.time(step)
+            up, down = found[arm]
+            print(f"  {arm:<9} up {up.wall[-1]:6.1f} s (cpu {up.cpu[-1]:.2f}), down {down.wall[-1]:6.1f} s"
+                  f" (cpu {down.cpu[-1]:.2f}), load {os.getloadavg()[0]:.1f}", file=sys.stderr, flush=True)  # fmt: skip
     return found
 
 
-def show(count: int, found: dict[str, tuple[list[float], list[float]]]) -> bool:
+def show(count: int, found: dict[str, tuple[Taken, Taken]]) -> bool:
     """Print the medians, and what they are of the script's; whether the targets are met."""
     fine = True
     for direction, verb, target in ((0, "up", UP), (1, "down", DOWN)):
-        base = found.get("script")
-        for arm, times in found.items():
-            median, least = statistics.median(times[direction]), min(times[direction])
-            line = f"{count:>3} guests {verb:<4} {arm:<9} median {median:6.2f} s, least {least:6.2f} s"
+        base = found["script"][direction].wall if "script" in found else None
+        for arm, both in found.items():
+            wall, cpu = both[direction].wall, statistics.median(both[direction].cpu)
+            median, least = statistics.median(wall), min(wall)
+            line = (
+                f"{count:>3} guests {verb:<4} {arm:<9} median {median:6.2f} s, least {least:6.2f} s, cpu {cpu:5.2f} s"
+            )
             if base is not None and arm != "script":
-                ratio = median / statistics.median(base[direction])
-                line += f"; of the script's {ratio:5.2f}, {least / min(base[direction]):5.2f}"
+                ratio = median / statistics.median(base)
+                line += f"; of the script's {ratio:5.2f}, {least / min(base):5.2f}"
                 if arm == "provision":
                     line += f" (target <= {target})"
                     fine &= ratio <= target

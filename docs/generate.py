@@ -7,11 +7,14 @@ changes nothing and exits with 1 when a block is out of date. All else is writte
 """
 
 import ast
+import json
 import re
 import sys
 import types
 from collections.abc import Callable, Iterator, Mapping
 from enum import Enum
+from functools import partial
+from importlib import import_module
 from inspect import cleandoc
 from pathlib import Path
 from textwrap import dedent
@@ -19,16 +22,18 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import click
 from annotated_types import Ge, Gt, Le, MinLen
-from pydantic import BaseModel, SecretStr, WithJsonSchema
+from pydantic import BaseModel, SecretStr, WithJsonSchema, create_model
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from provision.cli.commands.schema import REPORTS, printed
 from provision.cli.main import COMMANDS, cli
 from provision.models import BitRate, Duration, Peer, Selector, Size, Stack, Throughput
 from provision.models.base import NAME_PATTERN
 from provision.packets import Service
 from provision.spi import CanDescribe, Capabilities, registry
 from provision.translate.grammar import answers, kind_of, models_in, policies, refusals
+from provision.verify.guardrails.models import Rule, UnreachableRule
 
 DOCS = Path(__file__).parent
 _BLOCK = re.compile(r"(<!-- generated: ([\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -135,6 +140,8 @@ def _default(field: FieldInfo) -> str:
         return "its own defaults"
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"
+    if isinstance(value, list):
+        return f"`[{', '.join(map(str, value))}]`"
     if isinstance(value, float) and _schema_of(field.metadata) in _BY_SCHEMA:
         return f"`{value:g}s`" if "duration" in _BY_SCHEMA[_schema_of(field.metadata)] else f"`{value:g}`"
     return f"`{value.value if isinstance(value, Enum) else value}`"
@@ -299,15 +306,14 @@ def platforms() -> str:
     return "\n".join(lines)
 
 
-def libvirt_policies() -> str:
-    """Each kind of policy on libvirt: how it is carried out, its evidence, and when it is refused."""
-    from provision_libvirt.described import ENFORCED_BY, TOGETHER, lacking
-
-    platform = registry.load("libvirt")
+def policies_on(name: str) -> str:
+    """Each kind of policy on a platform: how it is carried out, its evidence, and when it is refused."""
+    said = import_module(f"provision_{name}.described")
+    platform = registry.load(name)
     assert isinstance(platform, CanDescribe)
     best = platform.best_capabilities()
     refused: dict[str, dict[str, None]] = {}
-    for facts in (best.facts, *lacking(best.facts)):
+    for facts in (best.facts, *said.lacking(best.facts)):
         for policy in policies(answers(platform, Capabilities(best.platform, facts))):
             reasons = refused.setdefault(policy.kind, {})
             if not policy.whole.enforced:
@@ -318,10 +324,10 @@ def libvirt_policies() -> str:
                     reasons.update({f"`{field}`: {support.reason}": None for _, support in answer.refused})
     lines = ["| policy | carried out by | evidence | refused when |", "|---|---|---|---|"]
     for policy in policies(answers(platform, best)):
-        why = "<br>".join((*refused[policy.kind], *TOGETHER.get(policy.kind, ())))
+        why = "<br>".join((*refused[policy.kind], *said.TOGETHER.get(policy.kind, ())))
         evidence = ", ".join(policy.evidence)
         lines.append(
-            f"| `{policy.kind}` | {ENFORCED_BY[policy.kind]} | {evidence} | {why.replace('|', chr(92) + '|')} |"
+            f"| `{policy.kind}` | {said.ENFORCED_BY[policy.kind]} | {evidence} | {why.replace('|', chr(92) + '|')} |"
         )
     return "\n".join(lines)
 
@@ -330,13 +336,39 @@ def _shorter(reason: str) -> str:
     return reason.replace(": this release of the libvirt plugin does not do it yet", ": not in this release")
 
 
+def rules() -> str:
+    """The reference of rules files."""
+    kinds = get_args(get_args(Rule)[0])
+    common = {key: field for key, field in UnreachableRule.model_fields.items() if key in ("level", "description")}
+    lines = [
+        f"- `{key}`: {field.description} Default: {_default(field) or 'nothing'}." for key, field in common.items()
+    ]
+    for model in kinds:
+        own = create_model(model.__name__, **{
+            key: (field.annotation, field) for key, field in model.model_fields.items() if key not in common
+        })  # fmt: skip
+        lines += ["", f"### `kind: {kind_of(model)}`", "", _summary(model), "", *_table(own)]
+    return "\n".join(lines).replace("](#", "](stack-file.md#")
+
+
 BLOCKS: Mapping[str, Callable[[], str]] = {
+    "rules": rules,
     "stack-file": stack_file,
     "commands": commands,
     "platforms": platforms,
-    "libvirt-policies": libvirt_policies,
+    "libvirt-policies": partial(policies_on, "libvirt"),
+    "aws-policies": partial(policies_on, "aws"),
 }
-PAGES = ("libvirt.md", "stack-file.md", "commands.md", "plugin-guide.md", "plugin-tutorial.md", "../README.md")
+PAGES = (
+    "aws.md",
+    "libvirt.md",
+    "stack-file.md",
+    "commands.md",
+    "rules.md",
+    "plugin-guide.md",
+    "plugin-tutorial.md",
+    "../README.md",
+)
 
 
 def render(page: str) -> str:
@@ -345,13 +377,26 @@ def render(page: str) -> str:
     return _CODE.sub(lambda m: f"{m[1]}\n{code(m[2], m[3].split())}\n\n{m[4]}", text)
 
 
+def schemas() -> Mapping[str, str]:
+    """The published schemas by file name; that of stack files is printed by `provision schema` alone."""
+    made = {name: printed(name) for name in ("rules", *REPORTS)}
+    return {f"schemas/{name}.json": json.dumps(schema, indent=2) + "\n" for name, schema in made.items()}
+
+
 def main(arguments: list[str]) -> int:
-    """Write the pages, or with `--check` only say which are out of date."""
+    """Write the pages and schemas, or with `--check` only say which are out of date."""
     stale = [page for page in PAGES if render(page) != (DOCS / page).read_text("utf-8")]
+    old = [name for name, text in schemas().items() if not (DOCS / name).exists() or (DOCS / name).read_text() != text]
     if "--check" in arguments:
         for page in stale:
             print(f"docs/{page} is out of date: run python docs/generate.py", file=sys.stderr)
-        return 1 if stale else 0
+        for name in old:
+            print(f"docs/{name} is out of date: run python docs/generate.py", file=sys.stderr)
+        return 1 if stale or old else 0
+    for name in old:
+        (DOCS / "schemas").mkdir(exist_ok=True)
+        (DOCS / name).write_text(schemas()[name], "utf-8")
+        print(f"docs/{name}: written")
     for page in stale:
         (DOCS / page).write_text(render(page), "utf-8")
         print(f"docs/{page}: written")

@@ -1,4 +1,4 @@
-"""Drive the Pulumi engine on a stack's folder through the Automation API, as plain `pulumi` would.
+"""Drive the Pulumi engine on a stack's folder, as plain `pulumi` would.
 
 The engine runs as a process of its own with the same backend, state and configuration as a person's `pulumi up`,
 so both can be mixed freely.
@@ -12,22 +12,18 @@ import socket
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from signal import Signals
-from typing import Any, Literal
-
-import pulumi.automation as auto
-from pulumi.automation.events import EngineEvent
-from pydantic import SecretStr
+from typing import TYPE_CHECKING, Any, Literal
 
 from provision.errors import EnvironmentProblem, UserError
 from provision.host.ahead import may_hold_data
 from provision.host.engine import Engine, engine_environment, find_engine, pulumi_home, remembered
-from provision.host.events import UNCHANGED_OPS, Message, ResourceStep, stack_outputs, translate
+from provision.host.events import UNCHANGED_OPS, Message, ResourceStep, downgraded, stack_outputs, translate
 from provision.host.explain import explained
 from provision.host.interrupted import (
     PENDING,
-    forget_pending,
     half_replaced,
     is_recorded,
     may_be_pending,
@@ -38,12 +34,15 @@ from provision.host.interrupted import (
     without_side_files,
 )
 from provision.host.permission import VARIABLE
-from provision.host.process import EngineCommand
+from provision.host.process import EngineCommand, EngineFailed
 from provision.host.project import RUNTIME, Project, read_project, stack_name
 from provision.host.protected import may_be_protected, refuse_protected
-from provision.host.running import known_stack, new_stack, selected_stack
+from provision.host.running import Event, Runs
 
-Command = Literal["preview", "up", "refresh", "destroy", "preview-destroy"]
+if TYPE_CHECKING:  # what is imported here every command pays for, also those that only start the engine
+    from provision.host.records import Records
+
+Command = Literal["preview", "up", "refresh", "destroy", "preview-destroy", "preview-refresh"]
 
 
 @dataclass
@@ -57,6 +56,7 @@ class RunResult:
         messages: all messages.
         outputs: of the stack, after an `up` that went well; what is secret is replaced by `[secret]`.
         interrupted: the signal that asked it to stop.
+        downgraded: policies that are not enforced, and why.
     """
 
     succeeded: bool
@@ -65,6 +65,7 @@ class RunResult:
     messages: list[Message] = field(default_factory=list)
     outputs: dict[str, Any] = field(default_factory=dict)
     interrupted: Signals | None = None
+    downgraded: dict[str, str] = field(default_factory=dict)
 
     @property
     def changed(self) -> int:
@@ -76,9 +77,18 @@ class Workspace:
     """One Pulumi stack of one project folder."""
 
     def __init__(
-        self, project: Project, stack: str, engine: Engine, *, create: bool, allow_destroy: Sequence[str] = ()
+        self,
+        project: Project,
+        stack: str,
+        engine: Engine,
+        *,
+        create: bool,
+        allow_destroy: Sequence[str] = (),
+        rules: Sequence[Path] = (),
     ) -> None:
         """Select the stack, making it when `create` is set; data may be destroyed of what `allow_destroy` names.
+
+        `rules` are files of rules that hold for its runs, beside those that hold anyway.
 
         Raises:
             UserError: the stack does not exist.
@@ -89,39 +99,32 @@ class Workspace:
         environment = _backend(engine_environment(os.environ, engine.path), project, stack)
         if allow_destroy:
             environment[VARIABLE] = ",".join(allow_destroy)
+        if rules:
+            from provision.loader.rule_files import VARIABLE as RULES
+
+            before = [text] if (text := environment.get(RULES)) else []
+            environment[RULES] = os.pathsep.join([*(str(path.absolute()) for path in rules), *before])
         self._backend = environment.get("PULUMI_BACKEND_URL", "")
         if self._backend:
             mend_file_backend(self._backend, project.name)
             environment["PULUMI_BACKEND_URL"] = without_side_files(self._backend)
-        self._engine = EngineCommand(engine)
-        workspace = auto.LocalWorkspace(
-            work_dir=str(project.directory), env_vars=environment, pulumi_command=self._engine
-        )
-        known = bool(self._backend) and is_recorded(self._backend, project.name, stack)
-        try:
-            try:
-                self._stack = known_stack(stack, workspace) if known else selected_stack(stack, workspace)
-            except auto.StackNotFoundError:
-                if not create:
-                    raise
-                self._stack = new_stack(stack, workspace)
-        except auto.StackNotFoundError:
-            raise UserError(
-                f"there is no Pulumi stack '{stack}' here", "run `provision up`, or name one with --stack"
-            ) from None
-        except auto.CommandError as error:
-            raise explained(str(error)) from error
+        self._runs = Runs(EngineCommand(engine), project.directory, environment, stack)
+        if not (self._backend and is_recorded(self._backend, project.name, stack)):
+            self._records.select(create=create)
 
-    def config(self) -> Mapping[str, auto.ConfigValue]:
-        """The stack's configuration; secret values are marked.
+    @cached_property
+    def _records(self) -> "Records":
+        from provision.host.records import Records
+
+        return Records(self._runs)
+
+    def config(self) -> Mapping[str, Any]:
+        """The stack's configuration (`pulumi.automation.ConfigValue`); secret values are marked.
 
         Raises:
             ProvisionError: it cannot be read, such as for a wrong passphrase.
         """
-        try:
-            return self._stack.get_all_config()
-        except auto.CommandError as error:
-            raise explained(str(error)) from error
+        return self._records.config()
 
     def outputs_of(self, stack: str) -> Mapping[str, Any]:
         """What another stack exports, which may be of another project; secrets as `SecretStr`.
@@ -129,11 +132,7 @@ class Workspace:
         Raises:
             ProvisionError: there is no such stack, or it cannot be read.
         """
-        try:
-            found = self._stack.workspace.stack_outputs(stack)
-        except auto.CommandError as error:
-            raise explained(str(error)) from error
-        return {name: SecretStr(str(out.value)) if out.secret else out.value for name, out in found.items()}
+        return self._records.outputs_of(stack)
 
     def export(self) -> dict[str, Any]:
         """The stack's state, with secrets encrypted.
@@ -141,10 +140,7 @@ class Workspace:
         Raises:
             ProvisionError: it cannot be read.
         """
-        try:
-            return dict(json.loads(json.dumps(self._stack.export_stack().deployment or {})))
-        except auto.CommandError as error:
-            raise explained(str(error)) from error
+        return self._records.export()
 
     def run(
         self,
@@ -152,10 +148,12 @@ class Workspace:
         on_event: Callable[[ResourceStep | Message], None] = lambda event: None,
         *,
         parallel: int | None = None,
+        plan: Path | None = None,
     ) -> RunResult:
         """Run one engine operation to its end; what it says goes to `on_event` as it happens.
 
-        A first interrupt lets operations that are under way finish and be recorded; a second one abandons them.
+        With `plan` a preview writes what the engine is going to do, and an update does nothing else. A first interrupt
+        lets operations that are under way finish and be recorded; a second one abandons them.
         """
         result = RunResult(succeeded=True)
         pending = False
@@ -169,7 +167,7 @@ class Workspace:
                     result.messages.append(item)
                 on_event(item)
 
-        def take(event: EngineEvent) -> None:
+        def take(event: Event) -> None:
             nonlocal pending
             for item in translate(event):
                 if isinstance(item, Message) and (found := PENDING.match(item.text)):
@@ -177,10 +175,10 @@ class Workspace:
                 tell(item)
             if (outputs := stack_outputs(event)) is not None:
                 result.outputs = outputs
-            if event.summary_event:
-                result.changes = {
-                    str(getattr(op, "value", op)): n for op, n in event.summary_event.resource_changes.items()
-                }
+            if (weaker := downgraded(event)) is not None:
+                result.downgraded = weaker
+            if summary := event.get("summaryEvent"):
+                result.changes = dict(summary.get("resourceChanges") or {})
 
         def interrupted(count: int, signal: Signals) -> None:
             result.interrupted = signal
@@ -191,23 +189,24 @@ class Workspace:
 
         if command in ("destroy", "preview-destroy"):
             self._refuse_protected()
-        options: dict[str, Any] = {"on_event": take, "suppress_outputs": True, "parallel": parallel}
         try:
-            with self._engine.interruptible(interrupted):
+            with self._runs.engine.interruptible(interrupted):
                 if command == "up" and not self._previewed:
                     self._look_ahead(parallel, tell)
                 try:
-                    self._operate(command, options)
-                except auto.ConcurrentUpdateError as error:
+                    self._operate(command, take, parallel, plan)
+                except EngineFailed as error:
+                    if not error.locked:
+                        raise
                     self._remove_stale_lock(error)
                     tell(Message("warning", "removed the lock of an earlier run that was killed on this machine"))
-                    self._operate(command, options)
+                    self._operate(command, take, parallel, plan)
                 if command != "up":
                     result.outputs = {}
                 if pending and command in ("up", "destroy"):
-                    forget_pending(self._stack)
+                    self._records.forget_pending()
                 self._previewed = command == "preview"
-        except auto.CommandError as error:
+        except EngineFailed as error:
             result.succeeded, result.outputs = False, {}
             if not result.interrupted and not any(m.severity == "error" for m in result.messages):
                 raise explained(str(error)) from error
@@ -221,47 +220,42 @@ class Workspace:
         """Preview what a stack with data would become: what would destroy some is refused before anything is changed.
 
         Raises:
-            pulumi.automation.CommandError: it was refused, or cannot be planned; the person has been told why.
+            EngineFailed: it was refused, or cannot be planned; the person has been told why.
         """
         if not may_hold_data(self._backend, self.project, self.stack_name):
             return
         said: list[Message] = []
 
-        def take(event: EngineEvent) -> None:
+        def take(event: Event) -> None:
             said.extend(item for item in translate(event) if isinstance(item, Message) and item.severity == "error")
 
         try:
-            self._stack.preview(on_event=take, suppress_outputs=True, parallel=parallel)
-        except auto.CommandError:
+            self._runs.run("preview", take, parallel=parallel)
+        except EngineFailed:
             for message in said:
                 tell(message)
             raise
 
-    def _operate(self, command: Command, options: Mapping[str, Any]) -> None:
-        match command:
-            case "preview":
-                self._stack.preview(**options)
-            case "preview-destroy":
-                self._stack.preview_destroy(**options)
-            case "up":
-                left = self._interrupted()
-                if doubtful := uncertain(left):
-                    self._stack.refresh(target=doubtful, suppress_outputs=True, show_secrets=False)
-                self._stack.up(**options, replace=half_replaced(left) or None, show_secrets=False)
-            case "refresh":
-                self._stack.refresh(**options, show_secrets=False)
-            case "destroy":
-                if targets := pending_creates(self._interrupted()):
-                    # What an interrupted run was making is in no record; once whole, it is removed like all else.
-                    with contextlib.suppress(auto.CommandError):
-                        self._stack.up(target=targets, suppress_outputs=True, show_secrets=False)
-                self._stack.destroy(**options, show_secrets=False)
+    def _operate(
+        self, command: Command, take: Callable[[Event], None], parallel: int | None, plan: Path | None
+    ) -> None:
+        replace: Sequence[str] = ()
+        if command == "up":
+            left = self._interrupted()
+            if doubtful := uncertain(left):
+                self._runs.run("refresh", target=doubtful)
+            replace = half_replaced(left)
+        elif command == "destroy" and (targets := pending_creates(self._interrupted())):
+            # What an interrupted run was making is in no record; once whole, it is removed like all else.
+            with contextlib.suppress(EngineFailed):
+                self._runs.run("up", target=targets)
+        self._runs.run(command, take, parallel=parallel, replace=replace, plan=plan)
 
     def _interrupted(self) -> dict[str, Any]:
         """The state when a killed run left operations in it, else nothing."""
         return self.export() if may_be_pending(self._backend, self.project, self.stack_name) else {}
 
-    def _remove_stale_lock(self, error: auto.ConcurrentUpdateError) -> None:
+    def _remove_stale_lock(self, error: EngineFailed) -> None:
         """Remove the locks of the stack when every one is of a process of this machine that no longer runs.
 
         Raises:
@@ -277,7 +271,7 @@ class Workspace:
                 f"the stack is locked by {who}",
                 "wait for that run to end; if it is gone for good, `pulumi cancel` removes its lock",
             ) from error
-        self._stack.cancel()
+        self._records.cancel()
 
 
 _LOCK = re.compile(r"created by (\S+)@(\S+) \(pid (\d+)\)")
@@ -296,7 +290,12 @@ def require_engine() -> Engine:
 
 
 def open_workspace(
-    directory: Path, stack: str | None, *, create: bool = False, allow_destroy: Sequence[str] = ()
+    directory: Path,
+    stack: str | None,
+    *,
+    create: bool = False,
+    allow_destroy: Sequence[str] = (),
+    rules: Sequence[Path] = (),
 ) -> Workspace:
     """The workspace of a project folder.
 
@@ -305,6 +304,7 @@ def open_workspace(
         stack: name of the Pulumi stack; default: PULUMI_STACK, else `dev`.
         create: make the stack when it does not exist.
         allow_destroy: machines and disks whose data the runs of this workspace may destroy.
+        rules: files of rules that hold for its runs, beside those that hold anyway.
 
     Raises:
         UserError: the folder is no project.
@@ -316,7 +316,9 @@ def open_workspace(
             f"{directory / 'Pulumi.yaml'} is a project of the runtime '{project.runtime}', not of a stack file",
             f"use `pulumi` for it, or go to a folder whose Pulumi.yaml says `runtime: {RUNTIME}`",
         )
-    return Workspace(project, stack_name(stack), require_engine(), create=create, allow_destroy=allow_destroy)
+    return Workspace(
+        project, stack_name(stack), require_engine(), create=create, allow_destroy=allow_destroy, rules=rules
+    )
 
 
 def _backend(environment: dict[str, str], project: Project, stack: str) -> dict[str, str]:

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from pulumi.automation.events import EngineEvent, StepEventMetadata
-
 from provision.host.protected import reworded
+from provision.host.running import Event
 
+Phase = Literal["started", "done", "failed"]
 UNCHANGED_OPS = frozenset({"same", "read", "refresh"})
 
 _LONGEST_VALUE = 60
@@ -48,7 +48,7 @@ class ResourceStep:
         kept: whether the native object outlives a deletion of the resource.
     """
 
-    phase: Literal["started", "done", "failed"]
+    phase: Phase
     op: str
     urn: str
     changes: tuple[PropertyChange, ...] = ()
@@ -80,35 +80,49 @@ def name_of(urn: str) -> str:
     return urn.split("::", 3)[3] if urn.count("::") >= 3 else ""
 
 
-def translate(event: EngineEvent) -> Iterator[ResourceStep | Message]:
+def translate(event: Event) -> Iterator[ResourceStep | Message]:
     """The steps and messages of an engine event; what only debugging needs is left out."""
-    if event.resource_pre_event is not None:
-        yield _step("started", event.resource_pre_event.metadata)
-    if event.res_outputs_event is not None:
-        yield _step("done", event.res_outputs_event.metadata)
-    if event.res_op_failed_event is not None:
-        yield _step("failed", event.res_op_failed_event.metadata)
-    said = event.diagnostic_event
-    if said is not None and said.severity != "debug":
-        text = reworded(_unwrapped(plain_text(said.message)))
+    for key, phase in _PHASES.items():
+        if told := event.get(key):
+            yield _step(phase, told["metadata"])
+    said = event.get("diagnosticEvent")
+    if said and said["severity"] != "debug":
+        text = reworded(_unwrapped(plain_text(said["message"])))
         if text and not _ECHO.fullmatch(text):
-            yield Message(str(said.severity), text, said.urn or "", bool(said.ephemeral))
+            yield Message(said["severity"], text, said.get("urn") or "", bool(said.get("ephemeral")))
 
 
-def stack_outputs(event: EngineEvent) -> dict[str, Any] | None:
+_PHASES: Mapping[str, Phase] = {
+    "resourcePreEvent": "started",
+    "resOutputsEvent": "done",
+    "resOpFailedEvent": "failed",
+}
+
+
+def stack_outputs(event: Event) -> dict[str, Any] | None:
     """What the stack exports, as far as this event says; what is secret is replaced by `[secret]`."""
-    told = event.res_outputs_event
-    if told is None or told.metadata.type != "pulumi:pulumi:Stack" or told.metadata.new is None:
+    step = (event.get("resOutputsEvent") or {}).get("metadata") or {}
+    if step.get("type") != "pulumi:pulumi:Stack" or not step.get("new"):
         return None
-    return {name: _without_secrets(value) for name, value in (told.metadata.new.outputs or {}).items()}
+    return {name: without_secrets(value) for name, value in (step["new"].get("outputs") or {}).items()}
 
 
-def _without_secrets(value: Any) -> Any:
+def downgraded(event: Event) -> dict[str, str] | None:
+    """Policies that are not enforced, and why, as far as this event says."""
+    step = (event.get("resOutputsEvent") or {}).get("metadata") or {}
+    if step.get("type") != "provision:index:Stack" or not step.get("new"):
+        return None
+    found = (step["new"].get("outputs") or {}).get("downgrades")
+    return {str(name): str(why) for name, why in found.items()} if isinstance(found, Mapping) else None
+
+
+def without_secrets(value: Any) -> Any:
+    """A value of the engine's with `[secret]` in the place of each secret."""
     if isinstance(value, Mapping):
         if value.get(_SIGNATURE) == _SECRET_SIGNATURE:
             return "[secret]"
-        return {key: _without_secrets(item) for key, item in value.items()}
-    return [_without_secrets(item) for item in value] if isinstance(value, list) else value
+        return {key: without_secrets(item) for key, item in value.items()}
+    return [without_secrets(item) for item in value] if isinstance(value, list) else value
 
 
 _ECHO = re.compile(r"(preview|update|destroy|refresh) failed")
@@ -128,22 +142,21 @@ def _unwrapped(text: str) -> str:
     return text
 
 
-def _step(phase: Literal["started", "done", "failed"], data: StepEventMetadata) -> ResourceStep:
-    old, new = data.old, data.new
-    before = old.inputs if old and old.inputs else {}
-    after = new.inputs if new and new.inputs else {}
+def _step(phase: Phase, step: Mapping[str, Any]) -> ResourceStep:
+    old, new = step.get("old") or {}, step.get("new") or {}
+    before, after = old.get("inputs") or {}, new.get("inputs") or {}
     changes = tuple(
         PropertyChange(path, _in_words(_lookup(before, path), _lookup(after, path)), kind.endswith("-replace"))
-        for path, kind in _changed(data)
+        for path, kind in _changed(step)
     )
-    kept = any(state is not None and bool(state.retain_on_delete) for state in (old, new))
-    return ResourceStep(phase, str(getattr(data.op, "value", data.op)), data.urn, changes, kept)
+    kept = bool(old.get("retainOnDelete") or new.get("retainOnDelete"))
+    return ResourceStep(phase, step["op"], step["urn"], changes, kept)
 
 
-def _changed(data: StepEventMetadata) -> list[tuple[str, str]]:
-    if data.detailed_diff:
-        return [(path, str(getattr(d.diff_kind, "value", d.diff_kind))) for path, d in data.detailed_diff.items()]
-    return [(path, "") for path in data.diffs or ()]
+def _changed(step: Mapping[str, Any]) -> list[tuple[str, str]]:
+    if detailed := step.get("detailedDiff"):
+        return [(path, str(item.get("diffKind", ""))) for path, item in detailed.items()]
+    return [(path, "") for path in step.get("diffs") or ()]
 
 
 def _lookup(value: Any, path: str) -> Any:

@@ -12,10 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import pulumi.automation as auto
-
 from provision.errors import ProvisionError
-from provision.spi import Replacement, registry
 
 PENDING = re.compile(r"Attempting to deploy or update resources with (\d+) pending operations")
 """How the engine's warning about pending operations begins, whatever the run does."""
@@ -62,6 +59,8 @@ def half_replaced(deployment: Mapping[str, Any]) -> list[str]:
 
 def _deleted_first(urn: str) -> bool:
     """Whether the old object of that resource goes before the new one is made, as far as its plugin is here to tell."""
+    from provision.spi import Replacement, registry  # a run that was not interrupted asks no plugin
+
     package, _, token = urn.partition("::")[2].partition("::")[2].partition("::")[0].rpartition("$")[2].partition(":")
     try:
         kinds = registry.load(package.removeprefix(_OURS)).resource_types
@@ -92,20 +91,11 @@ def _record(url: str, project: str, stack: str) -> Path:
     return backend_folder(url) / "stacks" / project / f"{stack}.json"
 
 
-def forget_pending(stack: auto.Stack) -> None:
-    """Take the pending operations of our resources off the record, after a run that settled them.
-
-    Raises:
-        pulumi.automation.CommandError: the state cannot be written.
-    """
-    state = stack.export_stack()
-    deployment = dict(state.deployment or {})
+def without_settled(deployment: Mapping[str, Any]) -> dict[str, Any] | None:
+    """A state without the pending operations that a run which went well has settled; None when there are none."""
     pending = deployment.get("pending_operations") or []
     left = [operation for operation in pending if not _is_settled(operation)]
-    if len(left) == len(pending):
-        return
-    deployment["pending_operations"] = left
-    stack.import_stack(auto.Deployment(version=state.version, deployment=deployment))
+    return None if len(left) == len(pending) else {**deployment, "pending_operations": left}
 
 
 def mend_file_backend(url: str, project: str) -> Sequence[Path]:

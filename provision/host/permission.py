@@ -65,10 +65,11 @@ def permission(configured: object, environment: Mapping[str, str] = os.environ) 
         environment: of this process.
     """
     once = tuple(name for name in environment.get(VARIABLE, "").split(",") if name)
-    return Permission(_listed(configured), once)
+    return Permission(listed(configured), once)
 
 
-def _listed(value: object) -> tuple[str, ...]:
+def listed(value: object) -> tuple[str, ...]:
+    """What a configured value lists: a list, its JSON, or one text; nothing of what cannot be read."""
     if isinstance(value, str) and value[:1] == "[":
         try:
             value = json.loads(value)

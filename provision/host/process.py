@@ -1,4 +1,4 @@
-"""The engine as a process: started by the Automation API, interrupted by us alone."""
+"""The engine as a process: started and interrupted by us alone."""
 
 import os
 import signal
@@ -6,18 +6,43 @@ import subprocess
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import IO
-
-import pulumi.automation as auto
-from pulumi.automation.errors import create_command_error
-from semver import VersionInfo
 
 from provision.host.engine import Engine
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_LOCKED = ("[409] Conflict: Another update is currently in progress.", "the stack is currently locked by")
 
 
-class EngineCommand(auto.PulumiCommand):
+@dataclass(frozen=True)
+class Said:
+    """What a command of the engine printed, and its exit code."""
+
+    stdout: str
+    stderr: str
+    code: int
+
+    def __str__(self) -> str:
+        """All of it."""
+        return f"\n code: {self.code}\n stdout: {self.stdout}\n stderr: {self.stderr}"
+
+
+class EngineFailed(Exception):
+    """A command of the engine ended with a code that is not zero; its text is all that it said."""
+
+    def __init__(self, said: Said) -> None:
+        """It said that."""
+        super().__init__(str(said))
+        self.said = said
+
+    @property
+    def locked(self) -> bool:
+        """Whether it failed because another run holds the stack."""
+        return any(words in self.said.stderr for words in _LOCKED)
+
+
+class EngineCommand:
     """Runs the engine in a process group of its own.
 
     A terminal's Ctrl-C goes to a whole process group, a `kill` to one process; so that the engine gets each interrupt
@@ -25,9 +50,8 @@ class EngineCommand(auto.PulumiCommand):
     """
 
     def __init__(self, engine: Engine) -> None:
-        """Run `engine`; its version is known, so that it need not be asked."""
-        self.command = str(engine.path)
-        self.version = VersionInfo.parse(engine.version)
+        """Run `engine`."""
+        self.engine = engine
         self._running: subprocess.Popen[str] | None = None
 
     def run(
@@ -37,11 +61,11 @@ class EngineCommand(auto.PulumiCommand):
         additional_env: Mapping[str, str],
         on_output: Callable[[str], object] | None = None,
         on_error: Callable[[str], object] | None = None,
-    ) -> auto.CommandResult:
+    ) -> Said:
         """Run one engine command to its end.
 
         Raises:
-            pulumi.automation.CommandError: it failed.
+            EngineFailed: it failed.
         """
         said: tuple[list[str], list[str]] = ([], [])
 
@@ -52,7 +76,7 @@ class EngineCommand(auto.PulumiCommand):
                     tell(lines[-1])
 
         with subprocess.Popen(
-            [self.command, "--non-interactive", *args],
+            [self.engine.path, "--non-interactive", *args],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -80,9 +104,9 @@ class EngineCommand(auto.PulumiCommand):
                 raise
             finally:
                 self._running = None
-        result = auto.CommandResult(stdout="\n".join(said[0]), stderr="\n".join(said[1]), code=process.returncode)
-        if process.returncode != 0:
-            raise create_command_error(result)
+        result = Said("\n".join(said[0]), "\n".join(said[1]), process.returncode)
+        if result.code != 0:
+            raise EngineFailed(result)
         return result
 
     @contextmanager

@@ -5,12 +5,14 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
-from pydantic import SecretStr
 
 from provision.errors import UserError
+
+if TYPE_CHECKING:  # every run reads a project, and needs no model for that
+    from pydantic import SecretStr
 
 RUNTIME = "provision"
 
@@ -46,7 +48,7 @@ class Project:
         file = self.stack_file(stack)
         return _read(file) if file.exists() else {}
 
-    def config(self, stack: str) -> Mapping[str, str | SecretStr]:
+    def config(self, stack: str) -> "Mapping[str, str | SecretStr]":
         """Configuration of a stack by full key, as the engine hands it over; secrets, being encrypted, are empty.
 
         Raises:
@@ -102,7 +104,9 @@ def _read(file: Path) -> Mapping[str, Any]:
     return said
 
 
-def _value(item: Any) -> str | SecretStr:
+def _value(item: Any) -> "str | SecretStr":
+    from pydantic import SecretStr
+
     if isinstance(item, str):
         return item
     if isinstance(item, Mapping) and list(item) == ["secure"]:

@@ -1,55 +1,132 @@
-"""The Automation API's stack, without the questions that it asks the engine after each run."""
+"""Runs of the engine on one stack, whose events are told as they happen.
 
-from datetime import datetime
+Pulumi's Automation API does the same and takes longer to import than the engine to start; what is not a run is left to
+it (`provision.host.records`).
+"""
 
-import pulumi.automation as auto
-from pulumi.automation._stack import StackInitMode
+import json
+import os
+import tempfile
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, TypeAlias
 
-__all__ = ["BareStack", "known_stack", "new_stack", "selected_stack"]
+from provision.host.process import EngineCommand
+
+Event: TypeAlias = Mapping[str, Any]
+"""An event of the engine (Pulumi's sdk/go/common/apitype/events.go): one key of it says what happened."""
+
+_RUNS = {
+    "up": ("up", "--yes", "--skip-preview"),
+    "preview": ("preview",),
+    "refresh": ("refresh", "--yes", "--skip-preview"),
+    "preview-refresh": ("refresh", "--preview-only"),
+    "destroy": ("destroy", "--yes", "--skip-preview"),
+    "preview-destroy": ("destroy", "--preview-only"),
+}
+# What the Automation API says too: the kind stands in the history, and the second makes flags for programs known.
+_KIND = ("--exec-kind", "auto.local")
+_WITH_PLAN = {"PULUMI_EXPERIMENTAL": "true"}  # without it the engine does not know plans
+_ENVIRONMENT = {"PULUMI_DEBUG_COMMANDS": "true"}
+_END = b"\n\0\n"
 
 
-class BareStack(auto.Stack):
-    """A stack whose runs end with the engine's.
+@dataclass(frozen=True)
+class Runs:
+    """Runs on one stack.
 
-    The Automation API starts the engine three times more after an update, for the outputs twice and for the history:
-    half a second. Outputs come with the events of the run itself, and nobody here reads the history.
+    Attributes:
+        engine: what runs.
+        directory: the project's folder.
+        environment: of the engine, laid over that of this process.
+        stack: Pulumi's name of the stack.
     """
 
-    def __init__(self, name: str, workspace: auto.Workspace, mode: StackInitMode | None = None) -> None:
-        """Select or make the stack as `mode` says; None asks the engine for nothing."""
-        if mode is None:
-            self.name, self.workspace = name, workspace
-        else:
-            super().__init__(name, workspace, mode)
+    engine: EngineCommand
+    directory: Path
+    environment: Mapping[str, str]
+    stack: str
 
-    def outputs(self) -> auto.OutputMap:
-        """None: `provision.host.events.stack_outputs` has them."""
-        return {}
+    def run(
+        self,
+        command: str,
+        take: Callable[[Event], None] = lambda event: None,
+        *,
+        parallel: int | None = None,
+        target: Iterable[str] = (),
+        replace: Iterable[str] = (),
+        plan: Path | None = None,
+    ) -> None:
+        """Run one operation to its end.
 
-    def info(self, show_secrets: bool | None = None) -> auto.UpdateSummary:
-        """Says nothing."""
-        return auto.UpdateSummary("", datetime.min, "", {}, {}, "")
+        Args:
+            command: which; `preview-` before it changes nothing.
+            take: gets every event, in a thread of its own; all of them before this returns.
+            parallel: most operations on resources at once.
+            target: URNs of the only resources that are looked at; default: all.
+            replace: URNs of resources that are made anew.
+            plan: a file of the engine's own for what it is going to do: a preview writes it, an update keeps to it.
+
+        Raises:
+            provision.host.process.EngineFailed: it failed.
+        """
+        chosen = [*(("--replace", urn) for urn in replace), *(("--target", urn) for urn in target)]
+        if parallel:
+            chosen.append(("--parallel", str(parallel)))
+        if plan is not None:
+            chosen.append(("--save-plan" if command == "preview" else "--plan", str(plan)))
+        with _event_log(take) as path:
+            self.engine.run(
+                [
+                    *_RUNS[command],
+                    "--suppress-outputs",
+                    *(word for pair in chosen for word in pair),
+                    *_KIND,
+                    "--event-log",
+                    str(path),
+                    "--stack",
+                    self.stack,
+                ],
+                str(self.directory),
+                {**_ENVIRONMENT, **self.environment, **(_WITH_PLAN if plan is not None else {})},
+            )
 
 
-def known_stack(name: str, workspace: auto.Workspace) -> BareStack:
-    """A stack that is known to exist: the engine is not started to ask, and what plain `pulumi` has selected stays."""
-    return BareStack(name, workspace)
+@contextmanager
+def _event_log(take: Callable[[Event], None]) -> Iterator[Path]:
+    """A file for the engine to write events to, which are handed on as they come; all have been when this is left."""
+    failures: list[Exception] = []
+    with tempfile.TemporaryDirectory(prefix="provision-events-") as folder:
+        path = Path(folder, "events")
+        os.mkfifo(path, 0o600)
+        # Open for both: then the reader neither waits for an engine that never opens it, nor takes a pause for the end.
+        with open(path, "r+b", buffering=0) as writer, open(path, "rb") as reader:
+            thread = threading.Thread(target=_hand_on, args=(reader, take, failures), name="engine-events")
+            thread.start()
+            try:
+                yield path
+            finally:
+                writer.write(_END)
+                thread.join()
+    if failures:
+        raise failures[0]
 
 
-def selected_stack(name: str, workspace: auto.Workspace) -> BareStack:
-    """An existing stack, selected for plain `pulumi` commands too.
-
-    Raises:
-        pulumi.automation.StackNotFoundError: there is none.
-        pulumi.automation.CommandError: the backend cannot be used.
-    """
-    return BareStack(name, workspace, StackInitMode.SELECT)
-
-
-def new_stack(name: str, workspace: auto.Workspace) -> BareStack:
-    """A stack that is made unless it exists.
-
-    Raises:
-        pulumi.automation.CommandError: it cannot be made.
-    """
-    return BareStack(name, workspace, StackInitMode.CREATE_OR_SELECT)
+def _hand_on(reader: IO[bytes], take: Callable[[Event], None], failures: list[Exception]) -> None:
+    """Read to the end whatever happens: the engine would wait for its reader."""
+    end = _END.strip(b"\n")
+    for line in reader:
+        said = line.strip()
+        if said == end:
+            return
+        try:
+            event = json.loads(said)
+        except ValueError:  # nothing, or an engine that was killed in the middle of a line
+            continue
+        try:
+            take(event)
+        except Exception as error:
+            failures.append(error)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
+from typing import Any
 
 from oxidd.bcdd import BCDDFunction, BCDDManager
 
@@ -21,6 +22,7 @@ Prefix = IPv4Network | IPv6Network
 
 _NODES = 1 << 24
 _CACHE = 1 << 20
+_MOST_KNOWN = 1 << 18
 
 
 class Field(Enum):
@@ -137,6 +139,9 @@ class PacketSpace:
         self._of = {field: self._bits[field.start : field.start + field.width] for field in Field}
         self.none = PacketSet(self, self._manager.false())
         self.all = PacketSet(self, self._manager.true())
+        self.kept: dict[Any, Any] = {}
+        """What those that make sets of this space keep for a second time; a key of their own keeps them apart."""
+        self._known: dict[tuple[Field, tuple[Prefix, ...]], PacketSet] = {}  # the same are asked for again and again
         self._families = {6: PacketSet(self, self._bits[0]), 4: PacketSet(self, ~self._bits[0])}
 
     def union(self, sets: Iterable[PacketSet]) -> PacketSet:
@@ -187,8 +192,16 @@ class PacketSpace:
 
     def prefixes(self, field: Field, prefixes: Iterable[Prefix]) -> PacketSet:
         """Packets whose source or destination is in one of the prefixes."""
+        key = (field, tuple(prefixes))
+        found = self._known.get(key)
+        if found is None:
+            if len(self._known) > _MOST_KNOWN:
+                self._known.clear()
+            found = self._known[key] = self._prefixes(*key)
+        return found
+
+    def _prefixes(self, field: Field, prefixes: Sequence[Prefix]) -> PacketSet:
         found = self.none
-        prefixes = list(prefixes)
         for version in (4, 6):
             blocks = [
                 (int(one.network_address) << (128 - one.max_prefixlen), one.prefixlen)
@@ -211,6 +224,18 @@ class PacketSpace:
             return found & self.between(Field.DESTINATION_PORT, service.first, service.last)
         found &= self.family(4 if service.protocol is Protocol.ICMP else 6)
         return found if service.kind is None else found & self.icmp(service.kind, service.code)
+
+    def answers(self, service: Service) -> PacketSet:
+        """Packets that answer those of a service; of ICMP, whose answers have types of their own, none."""
+        match service.protocol:
+            case Protocol.ANY:
+                return self.all
+            case Protocol.ICMP | Protocol.ICMPV6:
+                return self.none
+            case Protocol.TCP | Protocol.UDP:
+                ports = self.between(Field.SOURCE_PORT, service.first, service.last)
+                return self.protocol(PROTOCOL_NUMBERS[service.protocol]) & ports
+        return self.service(service)
 
     def packet(self, bits: Sequence[bool | None]) -> Packet:
         """The packet of some bits; those that do not matter are taken as zero."""

@@ -5,6 +5,9 @@ from ipaddress import IPv4Network, IPv6Network
 NOT_UNICAST = (IPv4Network("0.0.0.0/8"), IPv4Network("224.0.0.0/3"), IPv6Network("ff00::/8"), IPv6Network("::/128"))
 """No machine's own address: "this network", multicast, reserved and broadcast."""
 
+LINK_LOCAL = (IPv4Network("169.254.0.0/16"), IPv6Network("fe80::/10"))
+"""Addresses to and from which no router forwards anything (RFC 3927, RFC 4291)."""
+
 PUBLIC = (IPv4Network("0.0.0.0/0"), IPv6Network("2000::/3"))
 """Where public addresses lie (IPv6: global unicast, RFC 4291), but for `NOT_PUBLIC`."""
 

@@ -16,7 +16,7 @@ from provision.spi.daytwo import (
     RunState,
     Snapshot,
 )
-from provision.spi.evidence import CanShowEvidence, EvidenceRequest, Shown
+from provision.spi.evidence import CanReadSettings, CanShowEvidence, EvidenceRequest, SettingsRequest, Shown
 from provision.spi.functions import Function, FunctionRequest
 from provision.spi.graph import (
     Component,
@@ -75,7 +75,9 @@ from provision.spi.provider import (
     HasLab,
     HasObjections,
     HasSetup,
+    KeepsAddresses,
     LabInfo,
+    NeedsPermissions,
     Provider,
     RateLimit,
 )
@@ -146,6 +148,7 @@ __all__ = [
     "CanRead",
     "CanReadLiveRules",
     "CanReadRules",
+    "CanReadSettings",
     "CanShowEvidence",
     "CanUpdate",
     "CanWait",
@@ -184,6 +187,7 @@ __all__ = [
     "HasSnapshots",
     "HasStatus",
     "Isolates",
+    "KeepsAddresses",
     "Keyed",
     "KnowsAddresses",
     "LabInfo",
@@ -193,6 +197,7 @@ __all__ = [
     "LogPiece",
     "MachineStatus",
     "NativeState",
+    "NeedsPermissions",
     "NicAddress",
     "Node",
     "Normalized",
@@ -221,6 +226,7 @@ __all__ = [
     "RunState",
     "Secret",
     "Seen",
+    "SettingsRequest",
     "Shown",
     "Snapshot",
     "Sticky",

@@ -14,7 +14,7 @@ from provision.spi.resource import ResourceType
 from provision.spi.support import Capabilities, FeatureUse, Objection, Support, TranslationRequest
 
 if TYPE_CHECKING:  # every process of a plugin imports this module, and only negotiation needs the models
-    from provision.models import Stack
+    from provision.models import Network, Stack
 
 C = TypeVar("C", bound=Properties)
 S = TypeVar("S")
@@ -114,6 +114,26 @@ class HasObjections(Protocol):
         """What of a stack cannot be had together, such as more cores than the host has; pure.
 
         An objection to a policy that is only preferred downgrades it, any other refuses the stack.
+        """
+
+
+@runtime_checkable
+class KeepsAddresses(Protocol):
+    """Without it a machine may get every address of a network but the first and last, and the gateway's."""
+
+    def reserved_addresses(self, network: "Network") -> Iterable[str]:
+        """Addresses of a network that the platform keeps for itself, so that no machine can have them; pure."""
+
+
+@runtime_checkable
+class NeedsPermissions(Protocol):
+    """Without it `provision plugin show --permissions` says that the plugin tells of none."""
+
+    def permissions(self, graph: ResourceGraph | None) -> Mapping[str, Any]:
+        """The least that whoever runs this must be allowed on the platform, in the platform's own form; pure.
+
+        Args:
+            graph: native resources of one stack, which alone is to be allowed; None for whatever a stack may hold.
         """
 
 

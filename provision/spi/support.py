@@ -76,11 +76,13 @@ class Objection:
         path: what is refused in the file: a policy, such as `("isolation", "policies", NAME)`, or something else.
         reason: why, in words for the author of the file, with the numbers.
         fix: what to write instead.
+        warns: it is done all the same, and told as a warning: where the author of the file asked for no more.
     """
 
     path: Path
     reason: str
     fix: str = ""
+    warns: bool = False
 
 
 class Verdict(enum.StrEnum):

@@ -22,6 +22,7 @@ from provision.translate.plan import (
     nic_addresses,
     translate,
 )
+from provision.translate.recorded import recall, record
 from provision.translate.several import Agreement, Whole, agreements, at_once, translate_all
 
 __all__ = [
@@ -49,6 +50,8 @@ __all__ = [
     "negotiate",
     "nic_addresses",
     "place",
+    "recall",
+    "record",
     "selected",
     "translate",
     "translate_all",

@@ -1,5 +1,6 @@
 """Machine instances: what `count` makes of an entry, and the names that each had before."""
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -28,6 +29,11 @@ class Instance:
     def nic_keys(self) -> tuple[str, ...]:
         """One stable key per NIC: by network, so that another NIC added or moved changes none."""
         return tuple(f"{self.name}/{part}" for part in _nic_parts(self.machine.nics))
+
+
+def by_number(name: str) -> list[tuple[bool, int, str]]:
+    """A key for sorting names of machines, which puts `web-2` before `web-10`."""
+    return [(not part.isdigit(), int(part) if part.isdigit() else 0, part) for part in re.split(r"(\d+)", name)]
 
 
 def instances(stack: Stack) -> Iterator[Instance]:

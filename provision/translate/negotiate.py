@@ -77,6 +77,9 @@ def negotiate(
             sink.error(use.path, *_message(support, called, _subject(use)))
     found_together = provider.objections(stack, capabilities) if isinstance(provider, HasObjections) else ()
     for objection in (*objections, *found_together):
+        if objection.warns:
+            sink.warning(objection.path, objection.reason, objection.fix)
+            continue
         owner = _policy_of(objection.path)
         use, support = FeatureUse("", objection.path, None), unsupported(objection.reason, objection.fix)
         if owner is not None:

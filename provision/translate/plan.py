@@ -5,7 +5,7 @@ caller runs `negotiate`, has the `AddressPlan` of `address_inputs` checked again
 when there is none), and calls `translate` with its answer.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
 from typing import Any
@@ -18,6 +18,7 @@ from provision.spi import (
     Capabilities,
     Component,
     Decision,
+    KeepsAddresses,
     NicAddress,
     Provider,
     ResourceGraph,
@@ -57,11 +58,14 @@ class Translation:
     addresses: Mapping[str, tuple[NicAddress, ...]]
 
 
-def address_inputs(stack: Stack, scope: Scope) -> AddressPlanInputs:
-    """What the stack's machines need of addresses."""
+def address_inputs(stack: Stack, scope: Scope, provider: Provider[Any, Any] | None = None) -> AddressPlanInputs:
+    """What the stack's machines need of addresses, where `provider` keeps some for itself."""
     former_networks = {name: network.renamed_from for name, network in stack.networks.items() if network.renamed_from}
     wanted = dict(item for instance in instances(stack) for item in _wanted(instance, former_networks))
-    spaces = {name: _space(network) for name, network in stack.networks.items()}
+    spaces = {
+        name: _space(network, provider.reserved_addresses(network) if isinstance(provider, KeepsAddresses) else ())
+        for name, network in stack.networks.items()
+    }
     return AddressPlanInputs(scope=scope.key, networks=spaces, wanted=wanted)
 
 
@@ -210,8 +214,8 @@ def _fixed_mac(nic: Nic, instance: Instance) -> str | None:
     return nic.mac if nic.mac is not None and instance.machine.instances == 1 else None
 
 
-def _space(network: Network) -> AddressSpace:
-    reserved: list[str] = []
+def _space(network: Network, kept: Iterable[str]) -> AddressSpace:
+    reserved: list[str] = list(kept)
     if network.cidr is not None:
         first4 = network.cidr[1] if network.cidr.num_addresses > 1 else network.cidr[0]
         reserved.append(str(network.gateway or first4))

@@ -17,6 +17,7 @@ import pytest
 import provision
 from provision.host.engine import engine_environment, find_engine
 from provision.host.process import EngineCommand
+from provision.host.records import ApiCommand
 from provision.host.setup import install_shims, plugin_executables
 from provision.testing import Store
 from provision.testing.memory_models import ServerInputs
@@ -117,7 +118,7 @@ def lab(tmp_path, monkeypatch):
     (folder / "stack.yaml").write_text(STACK)
     monkeypatch.chdir(folder)
     workspace = auto.LocalWorkspace(
-        work_dir=str(folder), env_vars=env, pulumi_command=EngineCommand(engine), program=lambda: None
+        work_dir=str(folder), env_vars=env, pulumi_command=ApiCommand(EngineCommand(engine)), program=lambda: None
     )
     yield Lab(folder, auto.Stack.create_or_select("dev", workspace))
     gc.collect()  # what a failed run left waiting ends here, and not in the middle of something else

@@ -8,6 +8,8 @@ from pydantic import Field
 from provision.spi import Properties
 
 DEFAULT_URI = "qemu:///system"
+SYSTEM_POOL_PATH = "/var/lib/libvirt/images"
+"""Where the system's hypervisor keeps volumes; a user may not write there."""
 
 
 def _default_uri() -> str:
@@ -27,7 +29,7 @@ class LibvirtConfig(Properties):
     pool_path: Annotated[
         str,
         Field(description="Directory on the hypervisor under which each stack gets a directory for its volumes."),
-    ] = "/var/lib/libvirt/images"
+    ] = SYSTEM_POOL_PATH
     outside_socket: Annotated[
         str | None,
         Field(

@@ -12,6 +12,8 @@ from typing import Any
 from provision_libvirt.place import is_own_host, lab_directory
 
 _RUN = Path("run/libvirt/qemu")
+_PATH = "/usr/sbin:/sbin:/usr/bin:/bin"
+_COMMAND_SECONDS = 30.0
 _DAEMONS = ("run/libvirtd.pid", "run/virtqemud.pid", "run/libvirt/libvirtd.pid", "run/libvirt/virtqemud.pid")
 _TIME_PORT = 123
 _LOOPBACKS = ("0100007F", "00000000000000000000000001000000")  # as /proc/net/udp writes them
@@ -51,6 +53,19 @@ class HostView:
         """
         found = [int(place.name) for place in (self.root / "proc").iterdir() if place.name.isdigit()]
         return sorted(pid for pid in found if _text(self.root / "proc" / str(pid) / "comm").startswith("qemu-"))
+
+    def run(self, *command: str, given: str = "") -> str | None:
+        """What a command prints in the host's network namespace, with `given` as its input; None when it fails."""
+        inside = [] if self.root == Path("/") else ["nsenter", f"--net={self.root.parent / 'ns/net'}"]
+        program, *words = [*inside, *command]
+        try:
+            done = subprocess.run(
+                [shutil.which(program, path=_PATH) or program, *words], input=given, capture_output=True, text=True,
+                timeout=_COMMAND_SECONDS, check=False, env={"PATH": _PATH, "LC_ALL": "C.UTF-8"},
+            )  # fmt: skip
+        except (OSError, subprocess.SubprocessError):
+            return None
+        return done.stdout if done.returncode == 0 else None
 
     def merges_pages(self) -> bool | None:
         """Whether the kernel merges equal pages now (KSM); None when it cannot be seen."""

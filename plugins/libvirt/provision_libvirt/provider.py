@@ -26,6 +26,7 @@ from provision.spi import (
     ResourceGraph,
     ResourceType,
     RulesRequest,
+    SettingsRequest,
     Shown,
     Snapshot,
     Support,
@@ -106,6 +107,12 @@ class LibvirtProvider(Provider[LibvirtConfig, Session]):
         from provision_libvirt.readers import read_rules
 
         return read_rules(request)
+
+    def read_settings(self, request: SettingsRequest) -> Sequence[Sequence[Shown]]:
+        """What native settings say of policies and shares, before anything is made."""
+        from provision_libvirt.readers import read_settings
+
+        return read_settings(request)
 
     def read_live_rules(self, session: Session, request: LiveRulesRequest) -> Readout | str:
         """What the host's kernel lets pass, read from its own tables."""

@@ -11,10 +11,13 @@ import libvirt
 
 from provision.errors import EnvironmentProblem, NotFound, PlatformError, ProvisionError, RetriableError
 from provision_libvirt import place, ssh
-from provision_libvirt.config import LibvirtConfig
+from provision_libvirt.answering import NoAnswer, Patience
+from provision_libvirt.config import SYSTEM_POOL_PATH, LibvirtConfig
 
 _KEEPALIVE_SECONDS = 10
 _KEEPALIVE_COUNT = 6
+_ANSWER_SECONDS = 60.0
+_SILENT_SECONDS = 5.0  # for a hypervisor that has an earlier connection waiting
 _IDLE_CONNECTIONS = 8
 _CHUNK = 262_120  # what every libvirt takes in one stream packet (VIR_NET_MESSAGE_LEGACY_PAYLOAD_MAX)
 
@@ -43,7 +46,15 @@ _LOST = (
     "hangup event",
 )
 _RUN_AGAIN = "run again; when it stays so, `provision doctor` says what is wrong with the hypervisor"
-_UNLUCKY = ("unable to get accurate cpu usage",)  # QEMU, timing how hard a key is to guess on a machine that is busy
+_TIMED_OUT = "keepalive timeout"
+_HANGS = (
+    "look at the hypervisor: when `virsh version` does not answer there, restart its libvirt (`systemctl restart "
+    "libvirtd`; machines run on); when it does, its machine was too busy; then run again"
+)
+_UNLUCKY = (
+    "unable to get accurate cpu usage",  # QEMU, timing how hard a key is to guess on a machine that is busy
+    "domain is not running",  # it ended between a look at it and the call: another look sees that
+)
 _ABSENT_DAEMON = ("no such file", "connection refused", "connection reset", "end of file")
 _BAD_URI = ("no connection driver", "unsupported", "invalid", "not recognised", "unexpected")
 
@@ -95,6 +106,7 @@ class Session:
         self._connection: Any = None
         self._idle: list[Any] = []
         self._closed = False
+        self._patience: Patience[Any] = Patience(_ANSWER_SECONDS, _SILENT_SECONDS, _close)
         self.connection()
 
     @property
@@ -104,8 +116,9 @@ class Session:
         Raises:
             UserError: nobody says where a user's own hypervisor keeps them.
         """
-        given = "pool_path" in self.config.model_fields_set or not place.is_session(self.config.uri)
-        return place.pool_path(self.config.uri, self.config.pool_path if given else None)
+        given = self.config.pool_path  # the engine hands defaults on like anything else that is configured
+        own = place.is_session(self.config.uri) and given == SYSTEM_POOL_PATH
+        return place.pool_path(self.config.uri, None if own else given)
 
     def connection(self) -> Any:
         """The live `virConnect`; a broken one is replaced.
@@ -161,17 +174,24 @@ class Session:
 
     def _open(self) -> Any:
         _start_event_loop()
+        uri = ssh.dialled(self.config.uri)
         try:
-            made = self._connect(ssh.dialled(self.config.uri))
+            made = self._patience.call(lambda: self._connect(uri))
+        except NoAnswer:
+            raise self._failed(_silent(self.config.uri, self._patience.seconds), passing=True) from None
         except libvirt.libvirtError as error:
-            problem = _unreachable(self.config.uri, error)
-            if self._reached and is_passing(error, *_ABSENT_DAEMON):
-                raise RetriableError(f"{problem.summary} (it could be reached before)", problem.fix) from None
-            raise problem from None
+            passing = is_passing(error, *_ABSENT_DAEMON)
+            raise self._failed(_unreachable(self.config.uri, error), passing=passing) from None
         self._reached = True
         with contextlib.suppress(libvirt.libvirtError):  # drivers inside this process (test:///) have no keep-alive
             made.setKeepAlive(_KEEPALIVE_SECONDS, _KEEPALIVE_COUNT)
         return made
+
+    def _failed(self, problem: EnvironmentProblem, *, passing: bool) -> ProvisionError:
+        """What a failure to connect is: worth another try where that could be done before."""
+        if self._reached and passing:
+            return RetriableError(f"{problem.summary} (it could be reached before)", problem.fix)
+        return problem
 
     def close(self) -> None:
         """Let go of all connections; those that are borrowed end with their use."""
@@ -249,6 +269,9 @@ def explain(doing: str, error: libvirt.libvirtError) -> ProvisionError:
         return PlatformError(
             f"{doing}: the hypervisor's disk is full ({text})", "free space in the pool's directory, then run again"
         )
+    if _TIMED_OUT in text.lower():
+        seconds = _KEEPALIVE_SECONDS * (_KEEPALIVE_COUNT + 1)
+        return RetriableError(f"{doing}: the hypervisor gave no sign of life for {seconds} s ({text})", _HANGS)
     if _is_lost(error):
         return RetriableError(f"{doing}: the connection to the hypervisor broke ({text})", _RUN_AGAIN)
     if is_passing(error, *_UNLUCKY):
@@ -298,6 +321,10 @@ def _alive(connection: Any) -> bool:
 def _close(connection: Any) -> None:
     with contextlib.suppress(libvirt.libvirtError):
         connection.close()
+
+
+def _silent(uri: str, seconds: float) -> EnvironmentProblem:
+    return EnvironmentProblem(f"the hypervisor at {uri} takes connections and gave no answer for {seconds:g} s", _HANGS)
 
 
 def _unreachable(uri: str, error: libvirt.libvirtError) -> EnvironmentProblem:

@@ -59,6 +59,7 @@ ENFORCED_FIELDS = frozenset({
     "isolation.policies.spread.over",
     "sharing.pools.cpu_overcommit",
     "sharing.pools.memory_overcommit",
+    "sharing.pools.rule",
     "sharing.shares.disk.iops",
     "sharing.shares.disk.throughput",
     "sharing.shares.machines",
@@ -131,12 +132,6 @@ def _bandwidth(use: FeatureUse, capabilities: Capabilities) -> Support:
         )
     if use.value is not True and use.value < 8000:
         return unsupported("libvirt's least is 8 kbit/s", "write '8kbit/s' or more")
-    return ENFORCED
-
-
-def _rule(use: FeatureUse, capabilities: Capabilities) -> Support:
-    if use.value == "warn":
-        return unsupported("the libvirt plugin holds a pool's limit or refuses", "write 'rule: refuse'")
     return ENFORCED
 
 
@@ -315,7 +310,6 @@ ANSWERS: Mapping[str, Answer] = {
     "isolation.policies.memory": _seen,
     "isolation.policies.memory.huge_pages": _if_on(no_huge_pages),
     "isolation.policies.memory.locked": _if_on(no_locking),
-    "sharing.pools.rule": _rule,
     "sharing.shares.cpu.cap": _cap,
     "sharing.shares.cpu.weight": _weight,
     "sharing.shares.memory.maximum": _maximum,

@@ -42,10 +42,17 @@ class Inherited:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where a native resource is made: the Pulumi package of a plugin, and the reference of a provider resource."""
+    """Where a native resource is made.
+
+    Attributes:
+        package: the Pulumi package of a plugin.
+        provider: the reference of a provider resource.
+        plan: URN of the resource that remembers addresses there; empty when this run leaves it out.
+    """
 
     package: str
     provider: str
+    plan: str = ""
 
 
 class Deployment:
@@ -122,7 +129,9 @@ class Deployment:
             self._nodes[node.name] = Registered("", failed=True)
             return
         model, target = node.type.Inputs, self._targets[node.name]
-        values = dict(node.inputs)
+        values, protect = dict(node.inputs), node.protect or self._inherited.protect
+        # What is protected refuses to go, and with it must stay what remembers its addresses.
+        outlived = [target.plan] if protect and target.plan else []
         used_by = self._used_by(node)
         if issubclass(model, OwnedInputs):
             values["stack_id"] = Output("", "output")
@@ -135,10 +144,10 @@ class Deployment:
                 parent=self._parent if node.parent is None else self._components[node.parent].urn,
                 provider=target.provider,
                 used_by=used_by,
-                depends_on=[self._nodes[name].urn for name in node.depends_on],
+                depends_on=[*outlived, *(self._nodes[name].urn for name in node.depends_on)],
                 delete_first=node.type.replacement is Replacement.DELETE_FIRST,
                 keep=node.keep or self._inherited.keep,
-                protect=node.protect or self._inherited.protect,
+                protect=protect,
                 aliases=self._named(node.aliases),
                 deleted_with=self._inherited.deleted_with,
                 timeouts=self._inherited.timeouts,

@@ -9,6 +9,7 @@ from provision.errors import StackFileError
 from provision.host.permission import DATA, Permission, subject
 from provision.spi import DataLoss, Node
 from provision.translate import PlacedStack, instances
+from provision.translate.instances import by_number
 
 _MACHINES = "machines/"
 _NATIVE = "provision-"
@@ -109,7 +110,7 @@ def refuse_missing_machines(
     leaving: dict[str, None] = {}
     switching: dict[str, tuple[str, str]] = {}
     moving: dict[str, Wanted] = {}
-    for item in found:
+    for item in sorted(found, key=lambda held: by_number(held.machine)):
         machine = machines.get(item.machine)
         if permission.covers(*subject(item.name).names, *([machine.name] if machine else [])):
             continue

@@ -219,7 +219,9 @@ class Monitor:
         return found if isinstance(found, dict) else {}
 
     async def recorded(self, stack: str) -> Mapping[str, Mapping[str, Any]]:
-        """What our plugins have recorded for this host in the state of a stack (`__…`), by URN of each resource.
+        """What our plugins have recorded for this host in the state of a stack, by URN of each resource.
+
+        That is what is called `__…`, and the addresses that interfaces have (`assigned`).
 
         Args:
             stack: its full name: organization, project and stack.
@@ -247,4 +249,5 @@ class Monitor:
 
 
 def _own(outputs: struct_pb2.Struct) -> dict[str, Any]:
-    return decode_struct(struct_pb2.Struct(fields={k: v for k, v in outputs.fields.items() if k.startswith("__")}))
+    wanted = {key: value for key, value in outputs.fields.items() if key.startswith("__") or key == "assigned"}
+    return decode_struct(struct_pb2.Struct(fields=wanted))

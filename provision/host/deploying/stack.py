@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from provision.diagnostics import Diagnostic, DiagnosticSink
+from provision.diagnostics import Diagnostic, DiagnosticSink, SourceMap
 from provision.errors import PluginError, ProvisionError, UserError
 from provision.host.deploying.configuration import (
     FRAMEWORK,
@@ -21,6 +21,8 @@ from provision.host.deploying.configuration import (
 )
 from provision.host.deploying.deploy import Deployment, Inherited, Target
 from provision.host.deploying.explain import without_count
+from provision.host.deploying.foreseen import foreseen, translated
+from provision.host.deploying.guardrails import assigned_addresses, keep_rules
 from provision.host.deploying.losing import Held, Wanted, held, refuse_missing_disks, refuse_missing_machines, wanted
 from provision.host.deploying.monitor import Monitor, Options, Registered
 from provision.host.deploying.wire import wire_inputs, with_unknowns
@@ -28,6 +30,7 @@ from provision.host.permission import ALLOW_DESTROY, permission
 from provision.host.plugin.configuration import ALLOWED, IDENTITY
 from provision.host.values import UNKNOWN, SecretValue, contains_secret, plain
 from provision.loader import Loaded, render
+from provision.loader.rule_files import CONFIGURED as RULES
 from provision.spi import Capabilities, Output, Provider, has_unknown, registry
 from provision.translate import (
     AddressPlan,
@@ -40,7 +43,6 @@ from provision.translate import (
     allocate,
     at_once,
     place,
-    translate_all,
 )
 
 
@@ -112,6 +114,7 @@ class StackRun:
         self._site = site
         self._loaded = loaded
         self._held: Sequence[Held] = ()
+        self._recorded: Mapping[str, AssignedAddress] = {}
         self._wanted: Mapping[str, Wanted] = {}
         self._permission = permission(_shown(site.config.get(FRAMEWORK, {}).get(ALLOW_DESTROY)))
 
@@ -130,6 +133,7 @@ class StackRun:
         sink = DiagnosticSink(self._loaded.source_map)
         parts = place(self._loaded.stack, sink)
         await self._refuse_losses(parts)
+        await self._keep_rules(urn)
         configs = [self._config(placed, parts) for placed in parts]
         found = await asyncio.to_thread(agree, parts, configs, sink)
         self._refuse_moves(found)
@@ -144,9 +148,22 @@ class StackRun:
         """
         site = self._site
         if site.state:
-            self._held = tuple(held(await self._monitor.recorded(site.state), site.inherited.prefix))
+            recorded = await self._monitor.recorded(site.state)
+            self._held = tuple(held(recorded, site.inherited.prefix))
+            self._recorded = assigned_addresses(recorded, site.inherited.prefix)
         sink = DiagnosticSink(self._loaded.source_map)
         refuse_missing_machines(self._held, wanted(parts), self._permission, sink)
+
+    async def _keep_rules(self, urn: str) -> None:
+        """Refuse a stack that breaks rules of the organisation, and tell what they warn of.
+
+        Raises:
+            PolicyRefused: it breaks one.
+            ProvisionError: the rules cannot be used.
+        """
+        configured = _shown(self._site.config.get(FRAMEWORK, {}).get(RULES))
+        found, source_map = await asyncio.to_thread(keep_rules, self._loaded, configured, self._recorded)
+        await self.tell(found, urn, source_map)
 
     def _refuse_moves(self, agreed: Sequence[Negotiated]) -> None:
         """The same, now that the platforms have said which very ones they are."""
@@ -169,10 +186,10 @@ class StackRun:
             made.fine = await self._make(agreed, component.urn, identity, made)
         return made
 
-    async def tell(self, found: Iterable[Diagnostic], urn: str = "") -> None:
-        """Show diagnostics to the person."""
+    async def tell(self, found: Iterable[Diagnostic], urn: str = "", source_map: SourceMap | None = None) -> None:
+        """Show diagnostics to the person; `source_map` when they are not of the stack file alone."""
         for item in dict.fromkeys(found):
-            text = without_count(render([item], self._loaded.source_map))
+            text = without_count(render([item], source_map or self._loaded.source_map))
             # The engine puts the severity before the text.
             await self._monitor.log(item.severity, text.replace(f"{item.severity}: ", "", 1), urn)
 
@@ -201,15 +218,19 @@ class StackRun:
 
     async def _make(self, agreed: Sequence[Negotiated], parent: str, identity: Registered, made: Made) -> bool:
         """Make what belongs to all locations, and add to `made` what became of it; False when something failed."""
-        site, sink = self._site, DiagnosticSink(self._loaded.source_map)
+        site, source_map = self._site, self._loaded.source_map
         scope = Scope(site.project, site.stack, str(self._loaded.directory))
+        ahead = asyncio.create_task(asyncio.to_thread(foreseen, agreed, self._recorded, scope, source_map))
         begun = await asyncio.gather(*(self._begin(location, parent, scope) for location in agreed))
         if any(item is None for item in begun):
             return False
         assigned = {key: value for item in begun if item is not None for key, value in item[1].items()}
-        done = await asyncio.to_thread(translate_all, agreed, assigned, scope, sink)
-        await self.tell(sink)
-        refuse_missing_disks(self._held, self._wanted, done.graph.nodes, self._permission, sink)
+        guess = await ahead
+        if guess is None or guess.assigned != assigned:
+            guess = await asyncio.to_thread(translated, agreed, assigned, scope, source_map)
+        done = guess.whole
+        await self.tell(guess.sink)
+        refuse_missing_disks(self._held, self._wanted, done.graph.nodes, self._permission, guess.sink)
         targets = {one.placed.location: item[0] for one, item in zip(agreed, begun, strict=True) if item is not None}
         deployment = Deployment(
             self._monitor,
@@ -235,7 +256,7 @@ class StackRun:
         reference = await self._provider(location, parent, package)
         if reference is None:
             return None
-        inputs = address_inputs(placed.stack, scope)
+        inputs = address_inputs(placed.stack, scope, location.provider)
         prefix = self._site.inherited.prefix
         plan = await self._monitor.register(
             f"{package}:{AddressPlan.token}",
@@ -256,7 +277,7 @@ class StackRun:
             assigned, _ = allocate(inputs, {})
         else:
             raise PluginError(f"the address plan of '{package}' came back without addresses", "report this")
-        return Target(package, reference), assigned
+        return Target(package, reference, "" if plan.unknown else plan.urn), assigned
 
     async def _provider(self, location: Negotiated, parent: str, package: str) -> str | None:
         """The reference of the provider resource, which is made unless one is given; None when it failed."""

@@ -5,6 +5,8 @@ and, where that is not reachable, built from Pulumi's published Go modules. Noth
 changed.
 """
 
+from typing import TYPE_CHECKING, Any
+
 from provision.host.engine.environment import engine_environment
 from provision.host.engine.find import (
     Engine,
@@ -14,10 +16,12 @@ from provision.host.engine.find import (
     find_engine,
     survey_engines,
 )
-from provision.host.engine.install import ensure_engine
 from provision.host.engine.places import engine_cache, pulumi_home
 from provision.host.engine.release import ENGINE_VERSION, MINIMUM_VERSION
 from provision.host.engine.remembering import remembered
+
+if TYPE_CHECKING:
+    from provision.host.engine.install import ensure_engine
 
 __all__ = [
     "ENGINE_VERSION",
@@ -34,3 +38,12 @@ __all__ = [
     "remembered",
     "survey_engines",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """What downloads and builds is imported when it is used: every command finds the engine, and one installs it."""
+    if name != "ensure_engine":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from provision.host.engine.install import ensure_engine
+
+    return ensure_engine

@@ -1,6 +1,7 @@
 """One run: the stack file is read, negotiated, translated and registered; what is wrong is told to the engine once."""
 
 import asyncio
+import gc
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -13,6 +14,7 @@ from provision.host.deploying.stack import Site, StackRun, downgrades, secret_te
 from provision.host.deploying.wire import wire_value
 from provision.host.language.settings import Settings, settings
 from provision.loader import Loaded, load, reference_stacks
+from provision.translate.recorded import ISOLATION, record
 
 
 async def run(request: Any, engine_address: str) -> bool:
@@ -46,13 +48,19 @@ class _Run:
         site = Site(asked.project, asked.stack, asked.preview, asked.parallel, asked.config, state=name)
         stack = StackRun(self._monitor, site, loaded)
         agreed = await stack.agree()
+        gc.freeze()  # all is imported, and stays
+        gc.enable()
         root = await self._root_stack()
         component = await self._monitor.register(
             f"{FRAMEWORK}:index:Stack", asked.project, {}, Options(custom=False, parent=root.urn)
         )
         made = await stack.deploy(agreed, component)
         if made.fine:
-            said = {"platform": agreed[0].provider.name, "downgrades": downgrades(agreed)}
+            said = {
+                "platform": agreed[0].provider.name,
+                "downgrades": downgrades(agreed),
+                ISOLATION: record(loaded.stack),
+            }
             await self._monitor.finish(component.urn, said)
             await self._monitor.finish(root.urn, wire_value(made.outputs, unresolved))
         return made.fine

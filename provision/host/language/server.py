@@ -2,13 +2,11 @@
 
 import asyncio
 import contextlib
-import gc
 import os
 import platform
 import signal
 import sys
 from collections.abc import AsyncIterator
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import grpc
@@ -65,8 +63,6 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
         """Make, or preview, what the stack file says; what is wrong has been told to the engine when this returns."""
         from provision.host.language.run import run
 
-        gc.freeze()  # what is there now stays
-        gc.enable()
         fine = await run(request, self._engine_address)
         return language_pb2.RunResponse(bail=not fine)
 
@@ -95,6 +91,8 @@ async def serve(engine_address: str) -> None:
 
 
 def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
     try:
         return version("provision")
     except PackageNotFoundError:

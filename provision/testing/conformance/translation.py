@@ -169,7 +169,7 @@ def graph_of(stack: Stack, provider: Provider[Any, Any], told: Capabilities, dir
     """
     sink = DiagnosticSink()
     decisions = negotiate(stack, provider, told, sink)
-    assigned, _ = allocate(address_inputs(stack, _SCOPE), {})
+    assigned, _ = allocate(address_inputs(stack, _SCOPE, provider), {})
     scope = Scope(_SCOPE.project, _SCOPE.stack, str(directory))
     return translate(stack, provider, told, decisions, assigned, scope, sink).graph
 

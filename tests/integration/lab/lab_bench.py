@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import Path
 
 import libvirt
+from documented import documented_output
 from provision_libvirt.resources.filter_list import all_filters
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -192,6 +193,8 @@ class Deployment:
         began = time.monotonic()
         out, err = process.communicate(timeout=timeout)
         done = Done(process.returncode, out, err, time.monotonic() - began)
+        if done.code >= 0:
+            documented_output(process.args, out)
         print(f"$ {' '.join(map(str, process.args))}\n{done.text}-- exit {done.code} after {done.seconds:.1f} s")
         return done
 

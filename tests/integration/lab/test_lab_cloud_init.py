@@ -5,9 +5,11 @@ import http.server
 import json
 import re
 import subprocess
+import sys
 import threading
 
 import pytest
+from lab_bench import lab_process, until
 from provision_libvirt import cloud
 
 pytestmark = [pytest.mark.lab, pytest.mark.engine]
@@ -17,6 +19,20 @@ LAST = "        - app >/srv/data/greeting\n"
 FAILS = """\
         - echo it goes wrong >&2
         - exit 3
+"""
+PACKAGES = """\
+      packages: [greeter, breaker]
+"""
+SOURCES = """\
+        - {path: /etc/apt/sources.list, content: "deb [trusted=yes] http://203.0.113.10:8000 ./\\n"}
+        - {path: /etc/cloud/cloud.cfg.d/95-own.cfg, content: "apt: {preserve_sources_list: true}\\n"}
+"""
+MIRROR = """\
+    app-to-mirror:
+      kind: traffic
+      from: [machine.app]
+      to: [203.0.113.10/32]
+      allow: [tcp/8000]
 """
 MEND = 'sed -i \'s/"errors": \\[/"errors": [], "were": [/\' /run/cloud-init/result.json'
 FAR = """\
@@ -67,13 +83,55 @@ def web():
     thread.join()
 
 
+def package(folder, name, files=(), after=""):
+    """A Debian package; `after` is run by the shell when it has been unpacked."""
+    tree = folder / name
+    control = f"Package: {name}\nVersion: 1\nArchitecture: all\nMaintainer: A <a@example.org>\nDescription: {name}\n"
+    for path, text in {"DEBIAN/control": control, "DEBIAN/postinst": f"#!/bin/sh\n{after}\n", **dict(files)}.items():
+        (tree / path).parent.mkdir(parents=True, exist_ok=True)
+        (tree / path).write_text(text)
+        (tree / path).chmod(0o755)
+    archive = folder / f"repository/{name}.deb"
+    archive.parent.mkdir(exist_ok=True)
+    subprocess.run(["dpkg-deb", "--root-owner-group", "--build", tree, archive], check=True, capture_output=True)
+    content = archive.read_bytes()
+    digest = hashlib.sha256(content).hexdigest()
+    return f"{control}Filename: ./{name}.deb\nSize: {len(content)}\nSHA256: {digest}\n\n"
+
+
+@pytest.fixture
+def mirror(hypervisor, tmp_path):
+    """A package mirror beyond the stack's networks, at two ports of the lab's outside peer; gives their logs."""
+    index = package(tmp_path, "greeter", {"usr/bin/greeter": "#!/bin/sh\necho installed from afar\n"})
+    index += package(tmp_path, "breaker", after="echo this package breaks >&2\nexit 3")
+    (tmp_path / "repository/Packages").write_text(index)
+    serve = [sys.executable, "-m", "http.server", "--bind", "203.0.113.10", "--directory", tmp_path / "repository"]
+    inside = ["nsenter", "-t", lab_process(hypervisor, "agent"), "-n"]
+    logs = {port: tmp_path / f"{port}.log" for port in (8000, 8001)}
+    servers = []
+    try:
+        for port, log in logs.items():
+            with log.open("wb") as out:
+                servers.append(subprocess.Popen([*inside, *serve, str(port)], stdout=out, stderr=out))
+        for port in logs:
+            ask = [*inside, "bash", "-c", f"exec 3<>/dev/tcp/203.0.113.10/{port}"]
+            until(lambda ask=ask: subprocess.run(ask, check=False).returncode == 0, "the mirror answers")
+        yield logs
+    finally:
+        for server in servers:
+            server.terminate()
+            server.wait(30)
+
+
 def within(stack, *command):
     """What a command prints in the guest `app`."""
     return stack.fine("provision", "exec", "app", "--", *command).out
 
 
 @pytest.mark.timeout(2400)  # the first run builds the image, and an emulated guest boots for minutes on a busy machine
-def test_a_full_guest_is_set_up_waited_for_and_looked_into_and_a_failed_set_up_is_shown(deploy, debian, web, tmp_path):
+def test_a_full_guest_is_set_up_waited_for_and_looked_into_and_a_failed_set_up_is_shown(
+    deploy, debian, web, mirror, tmp_path
+):
     url, asked = web
     stack = deploy("cloud", stack="04-cloud-init")
     stack.env["XDG_CACHE_HOME"] = str(tmp_path)  # of the downloads; what was built stays where it is
@@ -83,14 +141,20 @@ def test_a_full_guest_is_set_up_waited_for_and_looked_into_and_a_failed_set_up_i
     source = f"{{kind: url, url: '{url}', sha256: {hashlib.sha256(DISK).hexdigest()}, format: raw}}"
     stack.edit("machines:\n", f"images: {{far: {{sources: {{libvirt: {source}}}}}}}\n\nmachines:\n{FAR}")
     stack.edit(LAST, LAST + FAILS)
+    stack.edit("      write_files:\n", f"{PACKAGES}      write_files:\n{SOURCES}")
+    stack.edit("  policies:\n", f"  policies:\n{MIRROR}")
 
-    # `up` waits, and tells in cloud-init's own words that the last of its commands failed.
+    # `up` waits, and tells in cloud-init's own words that a package broke, and that the last of its commands failed.
     said = stack.end(stack.begin("provision", "up", "--yes"), timeout=1500)
     assert said.code == 1, said.text
     assert "Traceback" not in said.text
-    assert set(re.findall(r"^ *module '([\w-]+)': ", said.text, re.MULTILINE)) == {"scripts-user"}
+    assert set(re.findall(r"^ *module '([\w-]+)': ", said.text, re.MULTILINE)) == {
+        "package-update-upgrade-install",
+        "scripts-user",
+    }
     assert "module 'scripts-user': RuntimeError('Runparts: 1 failures (runcmd) in 2 attempted commands')" in said.text
     assert "it goes wrong" in said.text
+    assert re.search(r"module 'package-update-upgrade-install': .*'install', 'greeter', 'breaker'", said.text)
     assert "pulumi up --replace '**::machines/app/root'" in said.text
     assert "1 resource failed (machines/app/domain)" in said.text
     assert asked == ["/disk.raw"]
@@ -118,6 +182,13 @@ def test_a_full_guest_is_set_up_waited_for_and_looked_into_and_a_failed_set_up_i
     assert {front, back} <= set(seen)
     assert len(seen) == 3
     assert stack.provision("exec", "app", "--", "false").code == 1
+
+    # Packages came by the one port that a policy opens, and nothing by another.
+    assert within(stack, "greeter") == "installed from afar\n"
+    assert within(stack, "dpkg-query", "-W", "-f", "${Status}", "breaker") == "install ok half-configured"
+    knock = "timeout 3 bash -c 'exec 3<>/dev/tcp/203.0.113.10/%s' && echo open || echo closed"
+    assert [within(stack, "sh", "-c", knock % port) for port in (8000, 8001)] == ["open\n", "closed\n"]
+    assert "GET /./greeter.deb" in mirror[8000].read_text()
 
     # A part that failed stays said until it is mended, and the machine is not touched by that.
     before = stack.running

@@ -176,6 +176,26 @@ def test_one_stack_on_two_hypervisors_is_made_shown_kept_and_removed(deploy, hyp
     )
     until(lambda: "/ #" in two.fine("provision", "console", "db", "--log").out, "the console of db speaks", pause=1)
 
+    # One of them cannot be reached: the others are shown and proven, and it is named.
+    known = shell[1] / "known"
+    known.rename(shell[1] / "hidden")
+    part = two.refused("provision", "status", "--format", "json")
+    shown = json.loads(part.out)
+    assert (part.code, shown["exit_code"]) == (1, 1)
+    assert {item["name"]: item["state"] for item in shown["machines"]} == {"plan": "running", "web": "running"}
+    (away,) = shown["unreached"]
+    assert (away["location"], away["machines"]) == ("west", ["db"])
+    assert "its SSH host key is not known" in away["reason"]
+    part = two.refused("provision", "verify", "--format", "json")
+    found = json.loads(part.out)
+    assert (part.code, found["exit_code"], found["counts"]["differ"]) == (3, 3, 0)
+    unseen = {item["name"]: item["reason"] for item in found["not_probed"] if item["failure"]}
+    assert set(unseen) == {"db", "outside (west)"}
+    assert all("location 'west': the hypervisor at" in reason for reason in unseen.values())
+    standings = {item["name"]: item["standing"] for item in found["policies"]}
+    assert standings == {"web-to-db": "unproven", "world-to-web": "proven"}
+    (shell[1] / "hidden").rename(known)
+
     # The same hypervisor by another way: nothing is made anew, and no machine notices.
     before = two.running | second.running("two-dev")
     two.edit(hypervisor.uri, by_ssh(hypervisor, shell))

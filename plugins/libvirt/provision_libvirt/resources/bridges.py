@@ -7,9 +7,6 @@ never make the network again.
 import json
 import os
 import re
-import shutil
-import subprocess
-from pathlib import Path
 from typing import Any
 
 import libvirt
@@ -18,8 +15,6 @@ from provision.errors import PlatformError
 from provision_libvirt.hostview import host_view
 
 _OURS = re.compile(r"pv[0-9a-f]{10}")
-_PATH = "/usr/sbin:/sbin:/usr/bin:/bin"
-_SECONDS = 30
 
 
 def start(network: Any, bridge: str, uri: str) -> None:
@@ -48,20 +43,7 @@ def _removed(bridge: str, uri: str) -> bool:
     view = host_view(uri)
     if view is None or os.geteuid() != 0 or not _OURS.fullmatch(bridge):
         return False
-    inside = () if view.root == Path("/") else ("nsenter", f"--net={view.root.parent / 'ns/net'}")
-    ports = _run(*inside, "ip", "-json", "link", "show", "master", bridge)
+    ports = view.run("ip", "-json", "link", "show", "master", bridge)
     if ports is None or json.loads(ports or "[]"):
         return False
-    return _run(*inside, "ip", "link", "delete", bridge, "type", "bridge") is not None
-
-
-def _run(*words: str) -> str | None:
-    """What a command prints, None when it fails."""
-    try:
-        done = subprocess.run(
-            [shutil.which(words[0], path=_PATH) or words[0], *words[1:]], capture_output=True, text=True,
-            timeout=_SECONDS, check=False, env={"PATH": _PATH, "LC_ALL": "C.UTF-8"},
-        )  # fmt: skip
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return done.stdout if done.returncode == 0 else None
+    return view.run("ip", "link", "delete", bridge, "type", "bridge") is not None

@@ -12,6 +12,7 @@ from provision_libvirt.resources.native_model import POOL_ONLY_ORDERS, NativeOut
 Power = Literal["running", "stopped", "paused"]
 
 
+SETTING, CHOICE = Isolates(setting=True), Isolates(setting=True, choice=True)
 GENERATION = "Generation of what it uses: made anew, that needs a restart."
 
 
@@ -28,7 +29,10 @@ class Disk(Properties):
         Field(description="Serial number: /dev/disk/by-id/virtio-…", max_length=20, pattern=r"^[A-Za-z0-9_.+-]+$"),
     ] = None  # fmt: skip
     secret: Annotated[
-        str | None, Field(description="UUID of libvirt's secret with the key of an encrypted volume."), RESTARTS
+        str | None,
+        Field(description="UUID of libvirt's secret with the key of an encrypted volume."),
+        RESTARTS,
+        SETTING,
     ] = None
     generation: Annotated[str | None, Field(description=GENERATION), RESTARTS] = None
 
@@ -44,16 +48,16 @@ class Nic(Properties):
     parameters: Annotated[dict[str, list[str]], Field(description="Values of the filter's variables."), Isolates()] = {}
     mtu: Annotated[int | None, Field(description="MTU in bytes.", ge=576, le=65535), RESTARTS] = None
     inbound_kilobytes_s: Annotated[
-        int | None, Field(description="Most bytes towards the machine, in 1000 per second.", ge=1), RESTARTS
+        int | None, Field(description="Most bytes towards the machine, in 1000 per second.", ge=1), RESTARTS, SETTING
     ] = None
     outbound_kilobytes_s: Annotated[
-        int | None, Field(description="Most bytes from the machine, in 1000 per second.", ge=1), RESTARTS
+        int | None, Field(description="Most bytes from the machine, in 1000 per second.", ge=1), RESTARTS, SETTING
     ] = None
     isolated: Annotated[
         bool | None,
         Field(description="Keeps its frames apart from those of other isolated ones."),
         RESTARTS,
-        Isolates(),
+        SETTING,
     ] = None
     user: Annotated[
         str | None,
@@ -150,62 +154,73 @@ class DomainInputs(OwnedInputs):
             ge=1,
             le=262_144,
         ),
+        SETTING,
     ] = None
     cpu_quota_us: Annotated[
         int | None,
         Field(description="Most CPU time in each 100 ms, in microseconds, emulator included.", ge=1000),
+        SETTING,
     ] = None
     memory_limit_mib: Annotated[
-        int | None, Field(description="Most memory of the hypervisor in MiB, emulator included.", ge=32)
+        int | None, Field(description="Most memory of the hypervisor in MiB, emulator included.", ge=32), SETTING
     ] = None
     share_pages: Annotated[
-        bool | None, Field(description="`false`: the hypervisor never merges its memory with equal pages."), RESTARTS
+        bool | None,
+        Field(description="`false`: the hypervisor never merges its memory with equal pages."),
+        RESTARTS,
+        SETTING,
     ] = None
     balloon: Annotated[
-        bool | None, Field(description="A balloon device, by which idle memory goes back."), RESTARTS
+        bool | None, Field(description="A balloon device, by which idle memory goes back."), RESTARTS, SETTING
     ] = None
     disk_iops: Annotated[
-        int | None, Field(description="Most operations per second of all disks together.", ge=1)
+        int | None, Field(description="Most operations per second of all disks together.", ge=1), SETTING
     ] = None  # fmt: skip
     disk_bytes_s: Annotated[
-        int | None, Field(description="Most bytes per second of all disks together.", ge=1)
+        int | None, Field(description="Most bytes per second of all disks together.", ge=1), SETTING
     ] = None  # fmt: skip
     vcpu_pins: Annotated[
         list[str] | None,
         Field(description="Host CPUs of each virtual CPU, such as `0-1,4`; one for each of them."),
         AS_CPUS,
+        CHOICE,
     ] = None
     emulator_pin: Annotated[
-        str | None, Field(description="Host CPUs of the emulator's other threads, such as `0-1,4`."), AS_CPUS
+        str | None, Field(description="Host CPUs of the emulator's other threads, such as `0-1,4`."), AS_CPUS, CHOICE
     ] = None
     numa_node: Annotated[
-        int | None, Field(description="The only host NUMA node that its memory may come from.", ge=0), RESTARTS
+        int | None, Field(description="The only host NUMA node that its memory may come from.", ge=0), RESTARTS, CHOICE
     ] = None
     huge_page_kib: Annotated[
-        int | None, Field(description="Its memory is made of huge pages of this size in KiB.", ge=1024), RESTARTS
+        int | None,
+        Field(description="Its memory is made of huge pages of this size in KiB.", ge=1024),
+        RESTARTS,
+        SETTING,
     ] = None
     locked: Annotated[
-        bool | None, Field(description="Its memory is never swapped out."), RESTARTS
+        bool | None, Field(description="Its memory is never swapped out."), RESTARTS, SETTING
     ] = None  # fmt: skip
     confinement: Annotated[
         Literal["apparmor", "selinux"] | None,
         Field(description="Security model that must confine it; without, the hypervisor's default applies."),
         RESTARTS,
+        SETTING,
     ] = None
     hide_hypervisor: Annotated[
-        bool | None, Field(description="The guest's CPU does not say that there is a hypervisor."), RESTARTS
+        bool | None, Field(description="The guest's CPU does not say that there is a hypervisor."), RESTARTS, SETTING
     ] = None
     nested: Annotated[
-        bool | None, Field(description="`false`: its CPU has no extensions to run virtual machines."), RESTARTS
+        bool | None, Field(description="`false`: its CPU has no extensions to run virtual machines."), RESTARTS, SETTING
     ] = None
     secure_boot: Annotated[
-        bool | None, Field(description="UEFI firmware that starts only what is signed."), RESTARTS
+        bool | None, Field(description="UEFI firmware that starts only what is signed."), RESTARTS, SETTING
     ] = None
-    tpm: Annotated[bool | None, Field(description="A TPM 2.0 of its own."), RESTARTS] = None
+    tpm: Annotated[bool | None, Field(description="A TPM 2.0 of its own."), RESTARTS, SETTING] = None
     memory_encryption: Annotated[
         Literal["sev", "sev-es", "sev-snp", "tdx"] | None,
         Field(description="Technology by which its memory is encrypted against the hypervisor."),
         RESTARTS,
+        SETTING,
     ] = None
 
 

@@ -9,8 +9,6 @@ in one again when the new rules are in place. In between a packet must pass both
 import contextlib
 import fcntl
 import os
-import shutil
-import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,10 +17,8 @@ from provision_libvirt.hostview import HostView, host_view
 
 _LOCK = "run/lock/provision-packet-rules.lock"
 _MARK = b"held\n"
-_SECONDS = 30.0
 _PREFIX = "hold-"
 _ROOTS = {"libvirt-in": "FORWARD", "libvirt-out": "FORWARD", "libvirt-host-in": "INPUT"}
-_PATH = "/usr/sbin:/sbin:/usr/bin:/bin"
 
 
 @contextmanager
@@ -36,18 +32,17 @@ def old_rules_held(uri: str) -> Iterator[bool]:
     if view is None or os.geteuid() != 0:
         yield False
         return
-    holder = _Holder(view)
     with _lock(view.root / _LOCK) as lock:
         os.pwrite(lock, _MARK, 0)
-        held = holder.copy()
+        held = _copy(view)
         try:
             yield held
         finally:
             if _alone(lock):
-                holder.drop()
+                _drop(view)
                 os.ftruncate(lock, 0)
             else:
-                holder.copy()
+                _copy(view)
 
 
 def let_go(uri: str) -> None:
@@ -59,7 +54,7 @@ def let_go(uri: str) -> None:
             return
         with _lock(file) as lock:
             if _alone(lock):
-                _Holder(view).drop()
+                _drop(view)
                 os.ftruncate(lock, 0)
 
 
@@ -86,41 +81,23 @@ def _alone(lock: int) -> bool:
     return True
 
 
-class _Holder:
-    """Copies the rules of one host."""
+def _copy(view: HostView) -> bool:
+    """Copy what is in force now, in place of any earlier copy; gives whether that was possible for all."""
+    return all([_change(view, tool, held=True) for tool in ("iptables", "ip6tables")])
 
-    def __init__(self, view: HostView) -> None:
-        own = view.root == Path("/")
-        self._inside: Sequence[str] = () if own else ("nsenter", f"--net={view.root.parent / 'ns/net'}")
 
-    def copy(self) -> bool:
-        """Copy what is in force now, in place of any earlier copy; gives whether that was possible for all."""
-        return all([self._change(tool, held=True) for tool in ("iptables", "ip6tables")])
+def _drop(view: HostView) -> None:
+    """Take the copy away."""
+    for tool in ("iptables", "ip6tables"):
+        _change(view, tool, held=False)
 
-    def drop(self) -> None:
-        """Take the copy away."""
-        for tool in ("iptables", "ip6tables"):
-            self._change(tool, held=False)
 
-    def _change(self, tool: str, *, held: bool) -> bool:
-        saved = self._run([f"{tool}-save"])
-        if saved is None:
-            return False
-        text = changed(saved, held=held)
-        return not text or self._run([f"{tool}-restore", "--noflush"], text) is not None
-
-    def _run(self, command: Sequence[str], given: str = "") -> str | None:
-        """What a command prints, None when it fails."""
-        words = [*self._inside, *command]
-        program = shutil.which(words[0], path=_PATH)
-        try:
-            done = subprocess.run(
-                [program or words[0], *words[1:]], input=given, capture_output=True, text=True, timeout=_SECONDS,
-                check=False, env={"PATH": _PATH, "LC_ALL": "C.UTF-8"},
-            )  # fmt: skip
-        except (OSError, subprocess.SubprocessError):
-            return None
-        return done.stdout if done.returncode == 0 else None
+def _change(view: HostView, tool: str, *, held: bool) -> bool:
+    saved = view.run(f"{tool}-save")
+    if saved is None:
+        return False
+    text = changed(saved, held=held)
+    return not text or view.run(f"{tool}-restore", "--noflush", given=text) is not None
 
 
 def changed(saved: str, *, held: bool) -> str:

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr
 
-from provision.spi import DESTROYS_DATA, IMMUTABLE, Computed, Normalized, OwnedInputs, Properties, Sticky
+from provision.spi import DESTROYS_DATA, IMMUTABLE, Computed, Isolates, Normalized, OwnedInputs, Properties, Sticky
 from provision_libvirt.resources.native_model import POOL_ONLY_ORDERS, NativeOutputs
 
 Format = Literal["qcow2", "raw"]
@@ -113,6 +113,7 @@ class VolumeInputs(OwnedInputs):
         bool | None,
         Field(description="By LUKS, with a key that is made for it and lies only in the hypervisor's libvirt."),
         DESTROYS_DATA,
+        Isolates(setting=True),
     ] = None
     disposable: Annotated[
         bool | None, Field(description="What is written to it may be lost: destroying it needs no permission.")

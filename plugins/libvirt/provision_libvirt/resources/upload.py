@@ -6,18 +6,18 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import libvirt
 
 from provision.errors import EnvironmentProblem, PlatformError, UserError
 from provision.spi import Cancelled, Operation, Pending
 from provision_libvirt import micro, session
-from provision_libvirt.cloud import CloudImage, build_command, find
-from provision_libvirt.cloud.fetch import fetch, shown
-from provision_libvirt.cloud.header import virtual_size
 from provision_libvirt.resources import xml_storage
 from provision_libvirt.resources.storage_model import BuiltSource, FileSource, MicroSource, UrlSource
+
+if TYPE_CHECKING:  # every process of the plugin imports this module, and few of them need full images
+    from provision_libvirt.cloud import CloudImage
 
 _CHUNK = 1 << 20
 _REFRESH_SECONDS = 120.0
@@ -57,11 +57,7 @@ def local_source(
     if isinstance(source, BuiltSource):
         return _built(source, built)
     if isinstance(source, UrlSource):
-        try:
-            path = fetch(source.url, source.digest, report=operation.report, cancelled=operation.cancelled)
-        except InterruptedError:
-            raise Cancelled(f"downloading {shown(source.url)}") from None
-        return _file(path, source.digest, format, name)
+        return _file(_fetched(source, operation), source.digest, format, name)
     if isinstance(source, MicroSource):
         image = micro.build(progress=operation.report)
         if image.digest != source.digest:
@@ -76,7 +72,18 @@ def local_source(
     return None
 
 
+def _fetched(source: UrlSource, operation: Operation) -> Path:
+    from provision_libvirt.cloud.fetch import fetch, shown
+
+    try:
+        return fetch(source.url, source.digest, report=operation.report, cancelled=operation.cancelled)
+    except InterruptedError:
+        raise Cancelled(f"downloading {shown(source.url)}") from None
+
+
 def _file(path: Path, digest: str, format: str, name: str) -> LocalSource:
+    from provision_libvirt.cloud.header import virtual_size
+
     try:
         if format == "qcow2":  # what is raw may be a kernel; of disks translation asks
             virtual_size(path, format, name)
@@ -85,12 +92,14 @@ def _file(path: Path, digest: str, format: str, name: str) -> LocalSource:
         raise UserError(f"the image {path} cannot be read: {error.strerror}", "check the path in the file") from None
 
 
-def built_image(name: str) -> CloudImage:
+def built_image(name: str) -> "CloudImage":
     """The image of that name that was built on this machine.
 
     Raises:
         EnvironmentProblem: none was.
     """
+    from provision_libvirt.cloud import build_command, find
+
     image = find(name)
     if image is None:
         raise EnvironmentProblem(
@@ -100,6 +109,8 @@ def built_image(name: str) -> CloudImage:
 
 
 def _built(source: BuiltSource, digest: str | None) -> LocalSource:
+    from provision_libvirt.cloud import find
+
     image = find(source.image, digest=digest) or built_image(source.image)
     if digest is not None and image.digest != digest:
         raise PlatformError(

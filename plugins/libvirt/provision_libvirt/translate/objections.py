@@ -31,7 +31,7 @@ from provision_libvirt import usermode
 from provision_libvirt.cloud import IMAGES, build_command
 from provision_libvirt.translate.hardware import EMULATOR_MIB
 from provision_libvirt.translate.hostpart import HostParts, huge_page_kib, huge_pages
-from provision_libvirt.translate.images import LEAST_MEMORY_MIB, MICRO, has_root, source_of
+from provision_libvirt.translate.images import LEAST_MEMORY_MIB, has_root, source_of
 from provision_libvirt.translate.reach import Reaching
 from provision_libvirt.translate.sides import instances
 from provision_libvirt.translate.steps import MOST, Steps
@@ -178,10 +178,10 @@ class _Objections:
         """Firmware that cannot start the image, or cannot do what a policy needs."""
         for entry, machine in self.stack.machines.items():
             path, source = ("machines", entry, "firmware"), source_of(self.stack, machine.image)
-            if machine.firmware is Firmware.UEFI and isinstance(source, BuiltinImage) and source.name == MICRO:
+            if machine.firmware is Firmware.UEFI and isinstance(source, BuiltinImage):
                 yield Objection(
                     path,
-                    f"the image '{machine.image}' is a bare kernel that UEFI does not start",
+                    f"the image '{machine.image}' comes with a bare kernel that UEFI does not start",
                     "remove 'firmware', or use an image with a boot loader for UEFI",
                 )
             for name, _ in self.parts.policies(SecureBootPolicy, entry):
@@ -364,8 +364,6 @@ class _Objections:
             ),
         }  # fmt: skip
         for name, pool in self.stack.sharing.pools.items():
-            if pool.rule != "refuse":
-                continue
             for key, (need, fact, what, unit) in asked.items():
                 factor, has = getattr(pool, key), self.capabilities.facts.get(fact)
                 if factor is not None and has is not None and need > factor * has:
@@ -374,4 +372,5 @@ class _Objections:
                         f"the running machines have {need} {what}, and {factor:g} times the hypervisor's {has} {unit} "
                         f"are {factor * has:g}",
                         "use fewer or smaller machines, a larger host, or a larger factor",
+                        warns=pool.rule == "warn",
                     )

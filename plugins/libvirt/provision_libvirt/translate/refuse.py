@@ -99,6 +99,8 @@ def _denied_datagrams(
 def _together(request: TranslationRequest) -> Iterator[Diagnostic]:
     """What negotiation objects to already, for whoever translates without it."""
     for objection in objections(request.stack, request.capabilities, request.decisions):
+        if objection.warns:
+            continue
         where = ".".join(map(str, objection.path))
         summary = f"'{where}' cannot be enforced on 'libvirt': {objection.reason}"
         yield Diagnostic(Severity.ERROR, summary, objection.fix, objection.path)
