@@ -165,7 +165,8 @@ class Verification(_Document):
     shares: list[Policy]
     unmet: Annotated[list[str], Field(description="Required evidence that is missing.")]
     translated: Annotated[Proof | None, Field(description="Of the native rules as they are made.")]
-    effective: Annotated[Proof | None, Field(description="Of the rules that the platform applies now.")]
+    accepted: Annotated[Proof | None, Field(description="Of the live rules, where only the platform's API tells them.")]
+    effective: Annotated[Proof | None, Field(description="Of the live rules, as the host applies them.")]
     rules: Annotated[Rules | None, Field(description="Null when there are none.")]
 
 

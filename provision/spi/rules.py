@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from provision.spi.graph import ResourceGraph
 from provision.spi.probes import DeployedMachine
-from provision.spi.support import Capabilities, NicAddress
+from provision.spi.support import Capabilities, Evidence, NicAddress
 
 if TYPE_CHECKING:  # every process of a plugin imports this module, and only verification needs the sets
     from provision.packets.sets import Packet, PacketSet, PacketSpace
@@ -52,6 +52,8 @@ class Readout:
             another hardware address than its own: from the machine's address to the one claimed; None when nobody
             looked.
         overheard: packets that some machine gets although they are for another's address; None when nobody looked.
+        kind: what live rules are evidence of: *effective* where the host was looked at, *accepted* where only the
+            platform's API tells them.
     """
 
     delivered: "PacketSet"
@@ -63,6 +65,7 @@ class Readout:
     single: "PacketSet | None" = None
     claimed: "PacketSet | None" = None
     overheard: "PacketSet | None" = None
+    kind: Evidence = Evidence.EFFECTIVE
 
 
 @runtime_checkable
@@ -90,10 +93,10 @@ class LiveRulesRequest:
 
 @runtime_checkable
 class CanReadLiveRules(Protocol):
-    """Without it nobody sees what the platform really applies to packets: that evidence *effective* is missing."""
+    """Without it nobody sees what the rules of the live platform, whoever made them, come to together for packets."""
 
     def read_live_rules(self, session: Any, request: LiveRulesRequest) -> Readout | str:
-        """What the rules that the platform itself applies now let pass, whatever its API says of them.
+        """What the rules that the platform applies now let pass; `Readout.kind` says how that is known.
 
         Gives a sentence when they cannot be seen, which says why. Nothing is changed.
 

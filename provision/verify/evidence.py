@@ -76,7 +76,8 @@ class Gathered:
         found = {Evidence.TRANSLATED: self._translated(name, policy), **self.policies.get(name, {})}
         packets = self._effective() if isinstance(policy, OF_PACKETS) else None
         if packets is not None:
-            found[Evidence.EFFECTIVE] = _both(found.get(Evidence.EFFECTIVE), packets)
+            kind = self.applied.kind if self.applied is not None else Evidence.EFFECTIVE
+            found[kind] = _both(found.get(kind), packets)
         return found
 
     def _translated(self, name: str, policy: Policy) -> Held:

@@ -135,9 +135,14 @@ def as_data(report: VerifyReport) -> dict[str, Any]:
         "shares": [_item(share) for share in report.shares],
         "unmet": list(report.unmet),
         "translated": None if report.proof is None else proofs.as_data(report.proof),
-        "effective": None if report.applied is None else proofs.as_data(report.applied),
+        **{str(kind): _applied(report, kind) for kind in (Evidence.ACCEPTED, Evidence.EFFECTIVE)},
         "rules": rules_data(report.rules),
     }
+
+
+def _applied(report: VerifyReport, kind: Evidence) -> dict[str, Any] | None:
+    """The proof of the live rules, where they are evidence of that kind."""
+    return proofs.as_data(report.applied) if report.applied is not None and report.applied.kind is kind else None
 
 
 def rules_data(checked: Checked | None) -> dict[str, Any] | None:

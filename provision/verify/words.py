@@ -81,7 +81,7 @@ def differences(report: VerifyReport) -> list[str]:
     if report.proof is not None:
         told.add(of_proof(report.proof, NATIVE).text)
     if report.applied is not None:
-        found += [f"effective: {item}" for item in report.applied.differences]
+        found += [f"{report.applied.kind}: {item}" for item in report.applied.differences]
         told.add(of_proof(report.applied, APPLIED).text)  # packets say it better than each policy
     return found + [
         f"{_name(item)} is contradicted by what is {kind}: {item.evidence[kind]}"

@@ -1,7 +1,7 @@
 """Evidence beside probes: what plugins show of machines and rules, what of it is told, and what it decides."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -290,14 +290,17 @@ class Applying(Showing):
 
 
 def applying(
-    monkeypatch: pytest.MonkeyPatch, outcome: Proof | str | PlatformError, answer: Answer = lambda machine, kind: ()
+    monkeypatch: pytest.MonkeyPatch,
+    outcome: Proof | str | PlatformError,
+    answer: Answer = lambda machine, kind: (),
+    kind: Evidence = E,
 ) -> VerifyReport:
     made = three_tiers(held={"kind": "anti_spoofing", "machines": ["machine.web"]}, own=pinned())
 
     def prove(*given: Any) -> Proof | str:
         if isinstance(outcome, PlatformError):
             raise outcome
-        return outcome
+        return replace(outcome, kind=kind) if isinstance(outcome, Proof) else outcome
 
     monkeypatch.setattr(evidence, "prove_applied", prove)
     return verify(loaded(made), deployed_for(made), Applying(agreeing(made), answer=answer), None)  # type: ignore[arg-type]
@@ -312,6 +315,16 @@ def test_rules_that_the_platform_applies_are_evidence_of_every_policy_about_pack
     assert of(found, "own").holds[E] is None
     assert as_data(found)["effective"]["proven"] is True
     assert found.exit_code == 0
+
+
+def test_what_only_the_api_tells_of_live_rules_is_no_evidence_of_what_the_host_does(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    found = applying(monkeypatch, Proof((), (), 4, 5), kind=A)
+    assert of(found, "app-to-db").holds[A] is True
+    assert of(found, "app-to-db").holds[E] is None
+    assert as_data(found)["accepted"]["proven"] is True
+    assert as_data(found)["effective"] is None
 
 
 def test_a_rule_that_was_changed_on_the_host_is_told_by_its_packet_once(monkeypatch: pytest.MonkeyPatch) -> None:

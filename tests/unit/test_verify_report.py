@@ -66,7 +66,7 @@ def test_the_schema_of_the_json_form_stays(report: VerifyReport) -> None:
     data = json.loads(as_json(report))
     assert list(data) == [
         "schema", "project", "stack", "platform", "file", "exit_code", "counts", "pairs", "rows", "policies",
-        "downgraded", "not_probed", "left_out", "shares", "unmet", "translated", "effective", "rules",
+        "downgraded", "not_probed", "left_out", "shares", "unmet", "translated", "accepted", "effective", "rules",
     ]  # fmt: skip
     assert data["schema"] == 1
     assert data["exit_code"] == 3

@@ -8,9 +8,8 @@ from provision.spi import ENFORCED, Capabilities, Evidence, FeatureUse, Support,
 from provision_aws.resources.volume_model import VolumeType
 from provision_aws.translate.overrides import MODELS, problem
 
-_PACKETS = Support(True, evidence=frozenset({Evidence.TRANSLATED, Evidence.ACCEPTED, Evidence.PROBED}))
+_PACKETS = Support(True, evidence=frozenset({Evidence.TRANSLATED, Evidence.ACCEPTED}))
 _SEEN = Support(True, evidence=frozenset({Evidence.ACCEPTED}))
-_PROBED = Support(True, evidence=frozenset({Evidence.ACCEPTED, Evidence.PROBED}))
 
 _ENFORCED = frozenset({
     "images.sources.builtin",
@@ -240,7 +239,7 @@ _SPECIAL: Mapping[str, Answer] = {
     "isolation.policies.dedicated_cpus": _always(_SEEN),
     "isolation.policies.disk_encryption": _always(_SEEN),
     "isolation.policies.memory_encryption": _memory_encryption,
-    "isolation.policies.metadata": _always(_PROBED),
+    "isolation.policies.metadata": _always(_PACKETS),
     "isolation.policies.no_host_access": _always(Support(True)),
     "isolation.policies.no_internet": _always(_PACKETS),
     "isolation.policies.pack": _pack,

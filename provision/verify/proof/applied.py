@@ -44,4 +44,5 @@ def prove_applied(
         return readout
     ends = Ends(stack, everywhere or addresses, readout.host_addresses, here)
     found = differences(IntentSet(space, ends, [record.name for record in deployed.downgraded]), readout)
-    return Proof(tuple(islice(found, most)), readout.unmodelled, len(addresses), len(stack.isolation.policies))
+    examples, policies = tuple(islice(found, most)), len(stack.isolation.policies)
+    return Proof(examples, readout.unmodelled, len(addresses), policies, readout.kind)

@@ -7,7 +7,7 @@ from itertools import islice
 
 from provision.models import Stack
 from provision.packets.sets import Field, Packet, PacketSet, PacketSpace
-from provision.spi import CanReadRules, Capabilities, NicAddress, Readout, ResourceGraph, RulesRequest
+from provision.spi import CanReadRules, Capabilities, Evidence, NicAddress, Readout, ResourceGraph, RulesRequest
 from provision.verify.proof.ends import Ends
 from provision.verify.proof.intent import IntentSet
 from provision.verify.proof.lone import Lone
@@ -67,12 +67,14 @@ class Proof:
         unmodelled: native rules that were not understood.
         machines: how many machines it is about.
         policies: how many policies.
+        kind: what it is evidence of.
     """
 
     differences: tuple[Difference, ...]
     unmodelled: tuple[str, ...]
     machines: int
     policies: int
+    kind: Evidence = Evidence.TRANSLATED
 
     @property
     def holds(self) -> bool:

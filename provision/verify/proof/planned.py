@@ -8,7 +8,7 @@ from provision.diagnostics import DiagnosticSink
 from provision.errors import UserError
 from provision.loader import Loaded
 from provision.models import Stack
-from provision.spi import CanReadRules, Capabilities, NicAddress, Provider, ResourceGraph, Verdict
+from provision.spi import CanReadRules, Capabilities, Evidence, NicAddress, Provider, ResourceGraph, Verdict
 from provision.translate import (
     Agreement,
     AssignedAddress,
@@ -142,4 +142,5 @@ def joined(proofs: Sequence[Proof]) -> Proof:
         tuple(dict.fromkeys(item for proof in proofs for item in proof.unmodelled)),
         sum(proof.machines for proof in proofs),
         max((proof.policies for proof in proofs), default=0),
+        min((proof.kind for proof in proofs), key=list(Evidence).index, default=Evidence.TRANSLATED),
     )
