@@ -1,31 +1,19 @@
 """Prefixes that stand for what some others leave over: rules can name what they match, seldom what they do not."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from functools import cache
-from ipaddress import IPv4Address, IPv4Network, IPv6Network, collapse_addresses, ip_network
+from ipaddress import IPv4Address, IPv4Network, ip_network
 
+from provision.packets import prefixes
 from provision_libvirt.translate.special import NOT_PUBLIC
 
-Prefix = IPv4Network | IPv6Network
 _WHOLE = {4: "0.0.0.0/0", 6: "::/0"}
 
 
 def without(whole: str, gone: Iterable[str]) -> list[str]:
     """The fewest prefixes that hold every address of `whole` but those of `gone`, which are of the same IP version."""
-    left: list[Prefix] = [ip_network(whole)]
-    for prefix in _apart(gone):
-        kept: list[Prefix] = []
-        for one in left:
-            if not one.overlaps(prefix):
-                kept.append(one)
-            elif one.prefixlen < prefix.prefixlen:
-                kept.extend(one.address_exclude(prefix))  # type: ignore[arg-type]
-        left = kept
-    return [str(one) for one in sorted(left)]
-
-
-def _apart(prefixes: Iterable[str]) -> Sequence[Prefix]:
-    return list(collapse_addresses(ip_network(text, strict=False) for text in prefixes))  # type: ignore[type-var]
+    holes = [ip_network(text, strict=False) for text in gone]
+    return [str(one) for one in prefixes.without([ip_network(whole)], holes)]
 
 
 @cache
@@ -40,12 +28,12 @@ def public(family: int, inside: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(without(_WHOLE[family], (*NOT_PUBLIC[family], *inside)))
 
 
-def ranges(prefixes: Iterable[str]) -> list[str]:
+def ranges(addresses: Iterable[str]) -> list[str]:
     """The same addresses as ranges (`FIRST-LAST`), which are far fewer where a few prefixes are missing.
 
     Prefixes of IPv6 stay what they are: libvirt 9.0 takes no address of IPv6 for the end of a range of destinations.
     """
-    known = list(prefixes)
+    known = list(addresses)
     found: list[list[int]] = []
     for text in sorted(IPv4Network(one) for one in known if ":" not in one):
         first, last = int(text.network_address), int(text.broadcast_address)

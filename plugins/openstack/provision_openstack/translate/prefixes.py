@@ -1,9 +1,10 @@
 """Ranges that stand for what lies beyond the stack: rules can name what they match, not what they do not."""
 
 from collections.abc import Iterable, Sequence
-from ipaddress import IPv4Network, IPv6Network, collapse_addresses, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 
 from provision.models import Stack
+from provision.packets import prefixes
 from provision.packets.special import NOT_PUBLIC, PUBLIC
 
 Prefix = IPv4Network | IPv6Network
@@ -34,14 +35,4 @@ def less_link_local(prefix: Prefix) -> list[str]:
 
 
 def _without(whole: Iterable[Prefix], gone: Iterable[Prefix]) -> list[str]:
-    left = list(whole)
-    version = left[0].version
-    for prefix in collapse_addresses([one for one in gone if one.version == version]):  # type: ignore[type-var]
-        kept: list[Prefix] = []
-        for one in left:
-            if not one.overlaps(prefix):
-                kept.append(one)
-            elif one.prefixlen < prefix.prefixlen:
-                kept.extend(one.address_exclude(prefix))  # type: ignore[arg-type]
-        left = kept
-    return [str(one) for one in sorted(left)]
+    return [str(one) for one in prefixes.without(whole, gone)]
