@@ -70,9 +70,19 @@ class Rules(_Document):
     findings: list[RuleFinding]
 
 
+class Setting(_Document):
+    """What native settings say of a policy or share."""
+
+    kind: Literal["policy", "share"]
+    name: str
+    holds: Annotated[bool | None, Field(description="Whether they are as it asks; null when they do not tell.")]
+    text: str
+
+
 class StaticVerification(Proof):
     """`provision verify --static`."""
 
+    settings: Annotated[list[Setting], Field(description="Of policies and shares that no packet shows.")]
     rules: Annotated[Rules | None, Field(description="Null when there are none.")]
     self_test: Annotated[SelfTest | None, Field(description="With --self-test.")] = None
 

@@ -17,7 +17,7 @@ _BY_COMMAND = {
 def documented(name: str, document: Any) -> None:
     """Hold a document against the schema of its name."""
     wrong = [f"{error.json_path}: {error.message}" for error in _validator(name).iter_errors(document)]
-    assert wrong == [], f"the document is not as `provision schema --of {name}` says"
+    assert wrong == [], f"the document is not as `provision schema --of {name}` says: {wrong}"
 
 
 def documented_output(words: Sequence[Any], out: str) -> None:

@@ -28,16 +28,16 @@ def between(server, monkeypatch):
 
 @pytest.fixture(scope="session", autouse=True)
 def permitted():
-    """Whatever the plugin asks of AWS in any of these tests, the policy that it prints allows."""
-    asked, usual = set(), BaseClient._make_api_call
+    """Whatever the plugin asks of AWS in any of these tests, in its order; the policy that it prints allows it."""
+    asked, usual = [], BaseClient._make_api_call
 
     def recorded(client, operation, parameters):
         if "provision-aws" in (client.meta.config.user_agent_extra or ""):
             service = client.meta.service_model.service_name
-            asked.add(f"{PREFIXES.get(service, service)}:{operation}")
+            asked.append(f"{PREFIXES.get(service, service)}:{operation}")
         return usual(client, operation, parameters)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(BaseClient, "_make_api_call", recorded)
         yield asked
-    assert asked - FREE <= allowed(policy(AwsProvider.resource_types)), "an action is missing from the policy"
+    assert set(asked) - FREE <= allowed(policy(AwsProvider.resource_types)), "an action is missing from the policy"
