@@ -8,7 +8,14 @@ from typing import Any
 from provision.errors import EnvironmentProblem, PlatformError, ProvisionError, UserError
 from provision.loader import Loaded
 from provision.models.stack import DEFAULT_LOCATION
-from provision.spi import CanProbe, Evidence, KnowsAddresses, ProbeChannel, Provider
+from provision.spi import (
+    CanProbe,
+    CanReadLiveRules,
+    Evidence,
+    KnowsAddresses,
+    ProbeChannel,
+    Provider,
+)
 from provision.verify.endpoints import OUTSIDE, Endpoint, outside_endpoint
 from provision.verify.evidence import gather
 from provision.verify.gates import unmet
@@ -46,7 +53,7 @@ def verify(
         required: kinds of evidence that no policy may lack, beside those that policies of the file ask for themselves.
 
     Raises:
-        UserError: nothing is deployed, or the platform has no probes.
+        UserError: nothing is deployed, or the platform shows nothing of what passes between machines.
     """
     if not deployed.machines:
         raise UserError("there is nothing to verify: no machine is deployed", "run 'provision up' first")
@@ -56,8 +63,10 @@ def verify(
         for location, (one, _) in places.items()
         if not isinstance(one, CanProbe)
     }
-    if len(lacks) == len(places):
-        raise UserError(next(iter(lacks.values())), "no evidence of kind 'probed' can be had on it")
+    if not any(isinstance(one, CanProbe | CanReadLiveRules) for one, _ in places.values()):
+        raise UserError(
+            next(iter(lacks.values())), "nor can its plugin read its live rules: nothing can be shown of what passes"
+        )
     unable = {name: lacks[at] for name in deployed.machines if (at := deployed.location_of(name)) in lacks}
     downgraded = {policy.name for policy in deployed.downgraded}
     intent = Intent(loaded.stack, deployed.addresses(loaded.stack), downgraded)

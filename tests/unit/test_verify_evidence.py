@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from test_verify_intent import traffic
@@ -325,6 +325,34 @@ def test_what_only_the_api_tells_of_live_rules_is_no_evidence_of_what_the_host_d
     assert of(found, "app-to-db").holds[E] is None
     assert as_data(found)["accepted"]["proven"] is True
     assert as_data(found)["effective"] is None
+
+
+class Unprobed:
+    """A platform that sends no packets, and whose rules and settings can be read."""
+
+    name = "cloud"
+    asked: ClassVar[list[Any]] = []
+    evidence = Showing.evidence
+    read_live_rules = Applying.read_live_rules
+
+    @staticmethod
+    def answer(machine: str, kind: str) -> Sequence[Shown]:
+        return [Shown(A, True, f"{kind} asked")]
+
+
+@pytest.mark.parametrize(("differing", "code"), [((), 0), ((LEAK,), 3)])
+def test_where_nothing_can_be_sent_the_rest_is_shown_and_said_not_to_be_probed(
+    monkeypatch: pytest.MonkeyPatch, differing: Any, code: int
+) -> None:
+    made = three_tiers(own=pinned())
+    monkeypatch.setattr(evidence, "prove_applied", lambda *given: Proof(differing, (), 4, 5, A))
+    found = verify(loaded(made), deployed_for(made), Unprobed(), None)  # type: ignore[arg-type]
+    assert found.exit_code == code
+    assert of(found, "own").standing is Standing.ACCEPTED
+    assert summary(found).startswith("nothing was probed")
+    assert "web-0 was not probed: the platform 'cloud' has no way to send packets from inside its machines" in gaps(
+        found
+    )
 
 
 def test_a_rule_that_was_changed_on_the_host_is_told_by_its_packet_once(monkeypatch: pytest.MonkeyPatch) -> None:

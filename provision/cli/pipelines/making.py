@@ -6,7 +6,7 @@ from typing import Any
 
 from provision.cli.filling import filled
 from provision.errors import EnvironmentProblem, UserError
-from provision.spi import CanProbe, CanReadRules, CanShowEvidence, Provider
+from provision.spi import CanProbe, CanReadLiveRules, CanReadRules, Provider
 
 _AWS = {
     "github": """\
@@ -51,7 +51,7 @@ def pipeline(
     """
     platform = provider.name
     readable = isinstance(provider, CanReadRules)
-    shown = isinstance(provider, CanProbe | CanShowEvidence)
+    shown = isinstance(provider, CanProbe | CanReadLiveRules)
     # Of a platform that shows nothing of its isolation, what it has is compared with what was made, at least.
     verify = "verify" if shown else "verify --static" if readable else "drift --detailed-exitcode"
     words = {
