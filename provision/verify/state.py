@@ -8,10 +8,11 @@ from typing import Any
 from provision.errors import UserError
 from provision.models import Stack
 from provision.models.stack import DEFAULT_LOCATION
-from provision.spi import DeployedMachine, NativeState, NicAddress, ResourceType
+from provision.spi import DeployedMachine, NativeState, NicAddress, Properties, ResourceType
 from provision.translate import AssignedAddress
 from provision.translate.instances import instances
 from provision.translate.recorded import ISOLATION
+from provision.verify.naming import by_python_name, snake
 
 HIDDEN = "[secret]"
 """Stands wherever the state holds a secret: neither its text nor its ciphertext leaves this module."""
@@ -174,7 +175,9 @@ def read_state(export: Mapping[str, Any], resource_types: Types | Mapping[str, T
     found = list(_resources(export))
     by_urn = {resource.urn: resource for resource in found}
     kinds = resource_types if isinstance(resource_types, Mapping) else {"": resource_types}
-    names = {(where, kind.token): _python_names(kind) for where, found_in in kinds.items() for kind in found_in}
+    models: dict[tuple[str, str], tuple[type[Properties], ...]] = {
+        (where, kind.token): (kind.Inputs, kind.Outputs) for where, found_in in kinds.items() for kind in found_in
+    }
     natives: dict[str, list[NativeState]] = {
         r.name.removeprefix("machines/"): [] for r in found if r.type == "provision:index:Machine"
     }
@@ -198,7 +201,7 @@ def read_state(export: Mapping[str, Any], resource_types: Types | Mapping[str, T
         elif match:
             machine = _machine_of(resource, by_urn)
             token = match["token"]
-            known = names.get((match["platform"], token)) or names.get(("", token), {})
+            known = models.get((match["platform"], token)) or models.get(("", token), ())
             native = _native(resource, token, known)
             if machine is None:
                 shared.append((resource.location, native))
@@ -229,11 +232,6 @@ def read_state(export: Mapping[str, Any], resource_types: Types | Mapping[str, T
         locations,
         isolation,
     )
-
-
-def snake(name: str) -> str:
-    """`camelCase` as Python writes it: `camel_case`."""
-    return re.sub(r"(?<=[a-z0-9])([A-Z])", r"_\1", name).lower()
 
 
 def plain(value: Any) -> Any:
@@ -288,17 +286,12 @@ def _machine_of(resource: _Resource, by_urn: Mapping[str, _Resource]) -> str | N
     return None
 
 
-def _native(resource: _Resource, token: str, names: Mapping[str, str]) -> NativeState:
+def _native(resource: _Resource, token: str, models: tuple[type[Properties], ...]) -> NativeState:
     outputs, inputs = (
-        {names.get(key) or snake(key): value for key, value in found.items() if not key.startswith("__")}
+        by_python_name({key: value for key, value in found.items() if not key.startswith("__")}, *models)
         for found in (resource.outputs, resource.inputs)
     )
     return NativeState(token, resource.name, resource.id, outputs, inputs)
-
-
-def _python_names(kind: type[ResourceType[Any, Any, Any]]) -> Mapping[str, str]:
-    models = (kind.Inputs, kind.Outputs)
-    return {info.alias or name: name for model in models for name, info in model.model_fields.items()}
 
 
 def _policies(found: Iterable[_Resource]) -> Iterator[PolicyRecord]:

@@ -109,6 +109,9 @@ def serve(port: int) -> None:
     _refuse_what_is_taken()
     _size_as_images_do()
     _take_protocols_without_ports()
+    _tell_descriptions_of_references()
+    _tell_states_of_ranges()
+    _let_ipv6_through_default_lists()
     application = DomainDispatcherApplication(create_backend_app)
     one_by_one = threading.Lock()  # moto breaks now and then when it works on two calls at once
 
@@ -291,6 +294,48 @@ def _take_protocols_without_ports() -> None:
         )
 
     kind.__init__ = made
+
+
+def _tell_descriptions_of_references() -> None:
+    """A rule that refers to a group has a description too; moto tells that of ranges alone."""
+    from moto.ec2.models import security_groups
+
+    kind: Any = security_groups.SecurityGroupRule
+    kind.description = property(
+        lambda self: self.ip_range.get("Description") or (self.source_group or {}).get("Description")
+    )
+
+
+def _tell_states_of_ranges() -> None:
+    """The state of a subnet's IPv6 range is a word; moto tells a structure as text."""
+    from moto.ec2.models import subnets
+
+    kind: Any = subnets.Subnet
+    usual = kind.ipv6_cidr_block_association_set.fget
+    kind.ipv6_cidr_block_association_set = property(
+        lambda self: [one | {"ipv6CidrBlockState": {"state": "associated"}} for one in usual(self)]
+    )
+
+
+def _let_ipv6_through_default_lists() -> None:
+    """A VPC that is given IPv6 gets entries for it in its default network ACL, as Amazon documents; moto adds none."""
+    from moto.ec2.models import network_acls
+
+    lists: Any = network_acls.NetworkAclBackend
+    describe = lists.describe_network_acls
+
+    def describe_with_ipv6(self: Any, *given: Any, **more: Any) -> Any:
+        for one in list(self.network_acls.values()):
+            known = any(entry.ipv6_cidr_block for entry in one.network_acl_entries)
+            if one.default and not known and self.get_vpc(one.vpc_id).get_cidr_block_association_set(ipv6=True):
+                for egress in (True, False):
+                    for number, action in ((101, "allow"), (32768, "deny")):
+                        self.create_network_acl_entry(
+                            one.id, number, "-1", action, egress, None, None, None, None, None, "::/0"
+                        )
+        return describe(self, *given, **more)
+
+    lists.describe_network_acls = describe_with_ipv6
 
 
 def _matches(group: dict[str, Any], filters: dict[str, Any]) -> bool:

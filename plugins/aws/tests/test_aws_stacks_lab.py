@@ -101,6 +101,16 @@ def test_web_is_made_edited_and_taken_away(project, server):
     assert sum(one.startswith("machine ") for one in made) == 4
     assert rules(made) - rules(before) == 8 + _OF_A_VPC
     assert "Nothing to change" in web.run("preview")
+    seen = web.run("verify")
+    assert "nothing was probed" in seen
+    assert seen.count("T A - -") == 3
+    assert "No drift" in web.run("drift")
+    ec2 = Account(server, emulator.REGION).ec2
+    listed = ec2.describe_security_group_rules()["SecurityGroupRules"]
+    group = next(one["GroupId"] for one in listed if one.get("FromPort") == 80 and not one["IsEgress"])
+    ec2.authorize_security_group_ingress(GroupId=group, IpProtocol="tcp", FromPort=22, ToPort=22, CidrIp="0.0.0.0/0")
+    assert "is on no record" in web.run("verify", code=3)
+    assert "passes, and no policy allows it" in web.run("drift", code=3)
 
     web.edit("count: 2", "count: 3")
     web.edit("allow: [tcp/8080]", "allow: [tcp/8080, tcp/8443]")
