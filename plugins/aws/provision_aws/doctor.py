@@ -22,6 +22,13 @@ _CALLS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
 """Calls that need nothing to be there, and that EC2 checks with `DryRun`."""
 
 
+_CHOOSING = frozenset({
+    "AWS_ACCESS_KEY_ID", "AWS_DEFAULT_PROFILE", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL", "AWS_PROFILE", "AWS_REGION",
+    "AWS_ROLE_ARN", "AWS_WEB_IDENTITY_TOKEN_FILE",
+})  # fmt: skip
+"""Variables that nobody sets who does not want AWS; others, as AWS_CA_BUNDLE, speak of the machine alone."""
+
+
 def diagnose(config: AwsConfig, connect: Callable[[AwsConfig], Session] = Session) -> Sequence[Finding]:
     """Credentials, region and permissions; never raises.
 
@@ -45,8 +52,13 @@ def diagnose(config: AwsConfig, connect: Callable[[AwsConfig], Session] = Sessio
 def _is_used(config: AwsConfig) -> bool:
     """Whether anything here is set up for AWS: else nobody misses it."""
     chosen = (config.region, config.profile, config.endpoint_url, config.assume_role_arn)
-    said = [name for name in os.environ if name.startswith("AWS_") and name != "AWS_EC2_METADATA_DISABLED"]
-    return any(chosen) or bool(said) or Path("~/.aws").expanduser().exists()
+    files = (
+        os.environ.get("AWS_CONFIG_FILE", "~/.aws/config"),
+        os.environ.get("AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials"),
+    )
+    return (
+        any(chosen) or not _CHOOSING.isdisjoint(os.environ) or any(Path(file).expanduser().exists() for file in files)
+    )
 
 
 def _permissions(session: Session) -> Iterator[Finding]:

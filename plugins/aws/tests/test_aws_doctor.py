@@ -36,7 +36,11 @@ def test_an_account_that_may_not_be_worked_in_is_told(between):
     assert [finding.ok for finding in diagnose(config)] == [False]
 
 
-@pytest.mark.parametrize(("variables", "ok"), [({}, None), ({"AWS_PROFILE": "work"}, False)], ids=["unused", "used"])
+@pytest.mark.parametrize(
+    ("variables", "ok"),
+    [({}, None), ({"AWS_CA_BUNDLE": "/etc/ssl/certs/ca-certificates.crt"}, None), ({"AWS_PROFILE": "work"}, False)],
+    ids=["unused", "of-the-machine", "used"],
+)
 def test_nobody_misses_an_account_who_has_set_up_none(monkeypatch, tmp_path, variables, ok):
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         monkeypatch.delenv(name)

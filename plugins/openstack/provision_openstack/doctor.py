@@ -43,7 +43,9 @@ def diagnose(config: OpenStackConfig, connect: Callable[[OpenStackConfig], Sessi
 
 def _is_chosen(config: OpenStackConfig) -> bool:
     """Whether anything says that a cloud is to be used."""
-    return bool(config.model_fields_set) or any(name.startswith("OS_") for name in os.environ)
+    # Others of the variables OS_*, as OS_CACERT, speak of the machine alone.
+    choosing = {"OS_AUTH_URL", "OS_CLIENT_CONFIG_FILE", "OS_CLOUD"}
+    return bool(config.model_fields_set) or not choosing.isdisjoint(os.environ)
 
 
 def _roles(session: Session) -> Iterator[Finding]:
