@@ -6,9 +6,10 @@ EC2 is the emulated one of the plugin's tests, over HTTP, started before and sto
 empty one. Ours is the plugin without the engine, whose writing of state is thousand.py's matter: the same objects are
 made, each by its own type with marker, read-back and waiting, as many at a time as the engine's `--parallel` may say.
 
-Targets, from 100 machines on: at most 1.1 times the calls and 1.5 times the seconds of the plain script. A smaller
-stack has a further look for each kind of object, whatever their number: for what interrupted runs left, and for what
-EC2 puts into a new group. A refresh of all objects costs as many calls as there are pages of each kind.
+Targets, from 10 machines on: at most 1.1 times the calls of the plain script, and from 100 on 1.5 times its seconds:
+while machines start, ours waits a moment for more of them, to look at all by one call, and the emulator starts them in
+no time. A stack has two looks more, whatever is in it, for what interrupted runs left. A refresh of all objects costs
+as many calls as there are pages of each kind.
 """
 
 import argparse
@@ -40,7 +41,8 @@ from provision.spi import CreateRequest, Operation, ReadRequest
 THREADS, PARALLEL = 32, 64
 """Calls at a time of the plain script; operations at a time of ours, of which most wait."""
 
-MOST_CALLS, MOST_SECONDS, FEWEST_MACHINES = 1.1, 1.5, 100
+MOST_CALLS, FEWEST_FOR_CALLS = 1.1, 10
+MOST_SECONDS, FEWEST_FOR_SECONDS = 1.5, 100
 STACK = "ab" * 16
 
 
@@ -164,7 +166,7 @@ def measure(count: int) -> bool:
     )
     for name, number in sorted((own - plain).items(), key=lambda item: -item[1]):
         print(f"        {number:+} {name}")
-    return count < FEWEST_MACHINES or (calls <= MOST_CALLS and seconds <= MOST_SECONDS)
+    return (calls <= MOST_CALLS or count < FEWEST_FOR_CALLS) and (seconds <= MOST_SECONDS or count < FEWEST_FOR_SECONDS)
 
 
 def main() -> int:

@@ -60,6 +60,7 @@ def document(machines: int, policies: int) -> dict[str, Any]:
 def measure(machines: int, policies: int, platform: str) -> dict[str, float]:
     """CPU seconds of each step, and the peak memory of this process in MiB."""
     from provision.diagnostics import DiagnosticSink, SourceMap
+    from provision.loader.collector import collector_paused
     from provision.models import Stack
     from provision.packets.sets import PacketSpace
     from provision.spi import Capabilities, RulesRequest, registry
@@ -83,7 +84,7 @@ def measure(machines: int, policies: int, platform: str) -> dict[str, float]:
     last["allow"] = ["tcp/1" if last["allow"] == ["tcp/2"] else "tcp/2"]
     other = Stack.model_validate(edited)
     anew = translate(other, provider, capabilities, decisions, assigned, scope, sink)
-    space = PacketSpace()
+    space = PacketSpace(machines)
 
     def proven(stack: Stack, made: Any) -> list[float]:
         marks = [time.process_time()]
@@ -98,7 +99,8 @@ def measure(machines: int, policies: int, platform: str) -> dict[str, float]:
             raise SystemExit(f"not proven: {found[:1]} {readout.unmodelled[:1]}")
         return marks
 
-    marks, again = proven(stack, made), proven(other, anew)
+    with collector_paused():  # as `prove` does
+        marks, again = proven(stack, made), proven(other, anew)
     steps = {name: marks[i + 1] - marks[i] for i, name in enumerate(("read", "intent", "compare"))}
     steps["again"] = again[-1] - again[0]
     if "--steps" in sys.argv:

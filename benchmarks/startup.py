@@ -3,7 +3,8 @@
     python benchmarks/startup.py [ROUNDS]
 
 Target: at most three times. All are run in turns, so that a busy machine slows them alike. Beside them, without a
-target: what each process of a run imports.
+target: what each process of a run imports. The plugin process of OpenStack has one of its own: at most 1.5 times
+`python -c "import openstack"`, which it does not import before it is asked to connect.
 """
 
 import statistics
@@ -13,7 +14,7 @@ import sysconfig
 import time
 from pathlib import Path
 
-TARGET = 3.0
+TARGET, OPENSTACK_TARGET = 3.0, 1.5
 
 
 def seconds(command: list[str]) -> float:
@@ -28,6 +29,8 @@ _IMPORTS = {
     "language host, asked about itself": "provision.host.language.server",
     "language host, for a run": "provision.host.language.server, provision.host.language.run",
     "plugin process, without the plugin": "provision.host.plugin.process",
+    "plugin process of OpenStack": "provision.host.plugin.process, provision_openstack.provider",
+    "import openstack": "openstack",
     "provision up, until the engine starts": "provision.cli.commands.up, provision.cli.run, provision.cli.progress",
     "Pulumi's Automation API": "pulumi.automation",
 }
@@ -51,7 +54,9 @@ def main() -> int:
         print(f"{name:<38} {found * 1000:7.0f} ms (median of {rounds})")
     ratio = median["provision --help"] / median["import pydantic"]
     print(f"the first of the second {ratio:21.2f} (target <= {TARGET})")
-    return 0 if ratio <= TARGET else 1
+    cloud = median["plugin process of OpenStack"] / median["import openstack"]
+    print(f"OpenStack's of its library {cloud:18.2f} (target <= {OPENSTACK_TARGET})")
+    return 0 if ratio <= TARGET and cloud <= OPENSTACK_TARGET else 1
 
 
 if __name__ == "__main__":

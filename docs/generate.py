@@ -358,10 +358,12 @@ BLOCKS: Mapping[str, Callable[[], str]] = {
     "platforms": platforms,
     "libvirt-policies": partial(policies_on, "libvirt"),
     "aws-policies": partial(policies_on, "aws"),
+    "openstack-policies": partial(policies_on, "openstack"),
 }
 PAGES = (
     "aws.md",
     "libvirt.md",
+    "openstack.md",
     "stack-file.md",
     "commands.md",
     "rules.md",

@@ -18,6 +18,7 @@ PACKAGES=(
   mmdebstrap debian-archive-keyring e2fsprogs tar                              # the full Debian guest
   graphviz                                                                     # pictures of stacks as SVG
   mariadb-server-core mariadb-client-core rabbitmq-server                      # tests on a real OpenStack
+  postgresql                                                                   # tests of state that is kept in a database
 )
 
 say() { printf '\033[1m==>\033[0m %s\n' "$*"; }

@@ -125,7 +125,7 @@ class Changes:
         else:
             return None
         properties = self._reasons.get(step.urn, step.changes) if action is Action.REPLACE else step.changes
-        if action not in (Action.UPDATE, Action.REPLACE):
+        if action not in (Action.CREATE, Action.UPDATE, Action.REPLACE):
             properties = ()
         seconds = self.elapsed(step.urn)
         return Change(action, step.type, step.name, step.urn, properties, step.kept, failed, seconds)

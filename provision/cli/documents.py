@@ -53,6 +53,30 @@ class SelfTest(_Document):
     possible: Annotated[int, Field(ge=0)]
 
 
+class LayerCount(_Document):
+    """What one layer made of the breaks of a live stack."""
+
+    looked: Annotated[int, Field(ge=0, description="At how many it could look.")]
+    noticed: Annotated[int, Field(ge=0, description="How many of those it noticed.")]
+
+
+class LiveSelfTest(_Document):
+    """How many rules and settings, broken on the live platform for a moment, were noticed."""
+
+    total: Annotated[int, Field(ge=0, description="Breaks that should be noticed.")]
+    caught: Annotated[int, Field(ge=0, description="Those that a look at the live stack noticed.")]
+    by_layer: Annotated[
+        dict[Literal["accepted", "effective", "probed"], int],
+        Field(description="How many a layer noticed that none before it did."),
+    ]
+    layers: dict[Literal["static", "accepted", "effective", "probed"], LayerCount]
+    missed: list[str]
+    refused: Annotated[list[str], Field(description="Breaks that the platform did not take.")]
+    late: Annotated[list[str], Field(description="Breaks that could not be looked at in time; the test ended there.")]
+    possible: Annotated[int, Field(ge=0, description="How many breaks could have been made.")]
+    probes: Annotated[int, Field(ge=0, description="How many probes were sent.")]
+
+
 class RuleFinding(_Document):
     """Where a rule of the organisation is broken, or speaks of nothing."""
 
@@ -178,6 +202,7 @@ class Verification(_Document):
     accepted: Annotated[Proof | None, Field(description="Of the live rules, where only the platform's API tells them.")]
     effective: Annotated[Proof | None, Field(description="Of the live rules, as the host applies them.")]
     rules: Annotated[Rules | None, Field(description="Null when there are none.")]
+    self_test: Annotated[LiveSelfTest | None, Field(description="With --self-test.")] = None
 
 
 class Place(_Document):
@@ -272,11 +297,53 @@ class Event(_Document):
     text: Annotated[str | None, Field(description="Of a message.")] = None
 
 
+class HeldLock(_Document):
+    """A lock on a stack."""
+
+    user: str
+    host: str
+    process: Annotated[int, Field(description="Id of the engine's process on that host.")]
+    since: Annotated[str | None, Field(description="As in RFC 3339; null when the backend does not say.")]
+    holder: Annotated[
+        Literal["runs", "gone", "elsewhere"],
+        Field(description="Whether that process runs on this machine, is gone, or cannot be seen from here."),
+    ]
+
+
+class StateLocks(_Document):
+    """`provision state locks`."""
+
+    schema_: Annotated[Literal[1], Field(alias="schema", description="Version of this document.")]
+    project: str
+    stack: str
+    locks: list[HeldLock]
+
+
+class PendingOperation(_Document):
+    """What a killed run was doing."""
+
+    name: str
+    urn: str
+    operation: Annotated[str, Field(description="`creating`, `updating`, `deleting`, …")]
+    next: Annotated[str, Field(description="What becomes of it.")]
+
+
+class StatePending(_Document):
+    """`provision state pending`."""
+
+    schema_: Annotated[Literal[1], Field(alias="schema", description="Version of this document.")]
+    project: str
+    stack: str
+    pending: list[PendingOperation]
+
+
 DOCUMENTS: dict[str, type[BaseModel]] = {
     "event": Event,
     "proof": Proof,
     "run": Run,
     "self-test": SelfTest,
+    "state-locks": StateLocks,
+    "state-pending": StatePending,
     "validate": Validation,
     "verify": Verification,
     "verify-static": StaticVerification,

@@ -25,6 +25,7 @@ COMMANDS = {
     "exec": "Run a command in a machine.",
     "power": "Switch a machine on or off.",
     "snapshot": "Keep a machine as it is, and bring it back.",
+    "state": "Look at what holds a stack's state, and free it.",
     "graph": "Draw the stack: machines, networks, and who may reach whom.",
     "schema": "Print the JSON Schema of stack files, for editors.",
     "ci": "Make a pipeline, and let it comment on changes and drift.",

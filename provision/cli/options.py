@@ -51,6 +51,17 @@ def engine_options(function: F) -> F:
     return stack(directory(function))
 
 
+def lock_timeout(function: F) -> F:
+    """`--lock-timeout SECONDS`."""
+    return click.option(
+        "--lock-timeout",
+        metavar="SECONDS",
+        type=click.FloatRange(0),
+        default=0.0,
+        help="Wait so long for another run on the same stack to end [default: not at all].",
+    )(function)
+
+
 def rules(function: F) -> F:
     """`--rules FILE`."""
     return click.option(

@@ -83,6 +83,9 @@ class Progress:
         took = "" if is_preview(self._command) else f"{change.seconds:.1f}s"
         self._line(mark, color, change.kind, change.name, word(change, self._command), took)
         for text in details(change):
+            if change.action is Action.CREATE and text in self._told:
+                continue  # why many are as they are is told of the first
+            self._told.add(text)
             self._console.print(Text(_INDENT + text, "bold red" if change.loses_data and "data" in text else "dim"))
 
     def _line(self, mark: str, color: str, kind: str, name: str, said: str, took: str) -> None:

@@ -1,6 +1,7 @@
 """Run one engine command and report it; shared by preview, up, down and refresh."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import click
 from provision.cli.asking import agreed, say
 from provision.cli.changes import Change, Changes
 from provision.cli.event_log import event_log
+from provision.cli.telemetry import telemetry
 from provision.cli.words import NAMES, failure, is_preview, summary
 from provision.errors import POLICY_REFUSED
 from provision.host.automation import Command, RunResult, Workspace
@@ -28,6 +30,7 @@ class Session:
         parallel: most operations at the same time.
         told: messages that the person has read.
         events: a file that gets a line for everything that happens.
+        wait: for how many seconds another run on the stack is waited for.
     """
 
     workspace: Workspace
@@ -35,6 +38,7 @@ class Session:
     parallel: int | None = None
     told: set[str] = field(default_factory=set)
     events: Path | None = None
+    wait: float = 0.0
 
     def run(
         self, command: Command, *, shown: bool = False, silent: bool = False, plan: Path | None = None
@@ -44,7 +48,16 @@ class Session:
         With `plan` a preview writes what the engine is going to do, and an update does nothing else.
         """
         changes = Changes(preview=is_preview(command))
-        with event_log(self.events, NAMES.get(command, command)) as log:
+        name = NAMES.get(command, command)
+        with (
+            event_log(self.events, name) as write,
+            telemetry(name, self.workspace.project, self.workspace.stack_name) as send,
+        ):
+
+            def log(event: ResourceStep | Message) -> None:
+                write(event)
+                send(event)
+
             if (self.output == "human" or shown) and not silent:
                 from provision.cli.progress import Progress
 
@@ -54,14 +67,19 @@ class Session:
                         log(event)
                         progress(event)
 
-                    return self.workspace.run(command, show, parallel=self.parallel, plan=plan), changes
+                    return self._operate(command, show, plan), changes
 
             def take(event: ResourceStep | Message) -> None:
                 log(event)
                 if isinstance(event, ResourceStep):
                     changes.take(event)
 
-            return self.workspace.run(command, take, parallel=self.parallel, plan=plan), changes
+            return self._operate(command, take, plan), changes
+
+    def _operate(
+        self, command: Command, tell: Callable[[ResourceStep | Message], None], plan: Path | None
+    ) -> RunResult:
+        return self.workspace.run(command, tell, parallel=self.parallel, plan=plan, wait=self.wait)
 
     def finish(self, command: Command, *, detailed_exitcode: bool, plan: Path | None = None) -> int:
         """Run `command`, print its outcome, and return the exit code."""

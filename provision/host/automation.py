@@ -7,12 +7,11 @@ so both can be mixed freely.
 import contextlib
 import json
 import os
-import re
-import socket
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from signal import Signals
 from typing import TYPE_CHECKING, Any, Literal
@@ -29,7 +28,6 @@ from provision.host.interrupted import (
     may_be_pending,
     mend_file_backend,
     pending_creates,
-    process_runs,
     uncertain,
     without_side_files,
 )
@@ -38,9 +36,14 @@ from provision.host.process import EngineCommand, EngineFailed
 from provision.host.project import RUNTIME, Project, read_project, stack_name
 from provision.host.protected import may_be_protected, refuse_protected
 from provision.host.running import Event, Runs
+from provision.host.standby.expecting import expected_plugins
 
 if TYPE_CHECKING:  # what is imported here every command pays for, also those that only start the engine
+    from provision.host.locks import Lock, Turn
     from provision.host.records import Records
+
+_REMOVALS = 3
+"""So often a run removes what killed runs have left, before it says so instead."""
 
 Command = Literal["preview", "up", "refresh", "destroy", "preview-destroy", "preview-refresh"]
 
@@ -94,6 +97,7 @@ class Workspace:
             UserError: the stack does not exist.
             EnvironmentProblem: the backend cannot be used.
         """
+        self._project = project
         self.project, self.stack_name = project.name, stack
         self._previewed = False
         environment = _backend(engine_environment(os.environ, engine.path), project, stack)
@@ -108,7 +112,8 @@ class Workspace:
         if self._backend:
             mend_file_backend(self._backend, project.name)
             environment["PULUMI_BACKEND_URL"] = without_side_files(self._backend)
-        self._runs = Runs(EngineCommand(engine), project.directory, environment, stack)
+        expected = partial(expected_plugins, project, stack, self._backend)
+        self._runs = Runs(EngineCommand(engine), project.directory, environment, stack, expected)
         if not (self._backend and is_recorded(self._backend, project.name, stack)):
             self._records.select(create=create)
 
@@ -116,7 +121,8 @@ class Workspace:
     def _records(self) -> "Records":
         from provision.host.records import Records
 
-        return Records(self._runs)
+        manager = self._project.stack_settings(self.stack_name).get("secretsprovider")
+        return Records(self._runs, manager if isinstance(manager, str) else None)
 
     def config(self) -> Mapping[str, Any]:
         """The stack's configuration (`pulumi.automation.ConfigValue`); secret values are marked.
@@ -149,11 +155,17 @@ class Workspace:
         *,
         parallel: int | None = None,
         plan: Path | None = None,
+        wait: float = 0.0,
     ) -> RunResult:
         """Run one engine operation to its end; what it says goes to `on_event` as it happens.
 
-        With `plan` a preview writes what the engine is going to do, and an update does nothing else. A first interrupt
-        lets operations that are under way finish and be recorded; a second one abandons them.
+        With `plan` a preview writes what the engine is going to do, and an update does nothing else. For another run on
+        the same stack it waits so many seconds. A first interrupt lets operations that are under way finish and be
+        recorded; a second one abandons them.
+
+        Raises:
+            UserError: another run holds the stack.
+            ProvisionError: the engine cannot do it.
         """
         result = RunResult(succeeded=True)
         pending = False
@@ -191,16 +203,23 @@ class Workspace:
             self._refuse_protected()
         try:
             with self._runs.engine.interruptible(interrupted):
-                if command == "up" and not self._previewed:
-                    self._look_ahead(parallel, tell)
-                try:
-                    self._operate(command, take, parallel, plan)
-                except EngineFailed as error:
-                    if not error.locked:
-                        raise
-                    self._remove_stale_lock(error)
-                    tell(Message("warning", "removed the lock of an earlier run that was killed on this machine"))
-                    self._operate(command, take, parallel, plan)
+                begun = time.time()
+                turn = None
+                while True:
+                    if command == "up" and not self._previewed:
+                        self._look_ahead(parallel, tell)
+                    try:
+                        self._operate(command, take, parallel, plan)
+                        break
+                    except EngineFailed as error:
+                        if not error.locked:
+                            raise
+                        if turn is None:
+                            from provision.host.locks import Turn
+
+                            turn = Turn(wait, begun)
+                        self._unlocked(error, turn, tell, lambda: bool(result.interrupted))
+                        self._previewed = False  # whoever held it may have changed what was looked at
                 if command != "up":
                     result.outputs = {}
                 if pending and command in ("up", "destroy"):
@@ -255,26 +274,56 @@ class Workspace:
         """The state when a killed run left operations in it, else nothing."""
         return self.export() if may_be_pending(self._backend, self.project, self.stack_name) else {}
 
-    def _remove_stale_lock(self, error: EngineFailed) -> None:
-        """Remove the locks of the stack when every one is of a process of this machine that no longer runs.
+    def _unlocked(
+        self, error: EngineFailed, turn: "Turn", tell: Callable[[Message], None], stopped: Callable[[], bool]
+    ) -> None:
+        """See that a run which was refused for locks may be tried again: remove those that were left, wait for others.
 
         Raises:
-            UserError: a lock may be in use.
+            UserError: another run holds the stack.
         """
-        holders = _LOCK.findall(str(error))
-        stale = bool(holders) and all(
-            host == socket.gethostname() and not process_runs(pid) for _, host, pid in holders
-        )
-        if not stale:
-            who = ", ".join(f"{user}@{host}, process {pid}" for user, host, pid in holders) or "another run"
-            raise UserError(
-                f"the stack is locked by {who}",
-                "wait for that run to end; if it is gone for good, `pulumi cancel` removes its lock",
-            ) from error
-        self._records.cancel()
+        from provision.host.locks import Holder, locks_in, refusal, slept
 
+        locks = locks_in(str(error))
+        if locks and turn.removals < _REMOVALS and all(lock.holder is Holder.GONE for lock in locks):
+            turn.removals += 1
+            if self._remove(locks):
+                tell(Message("warning", "removed the lock of an earlier run that was killed on this machine"))
+            return
+        pause = turn.pause(locks)
+        if pause is not None:
+            who = "; ".join(map(str, locks)) or "another run"
+            tell(Message("info", f"waiting for the run that holds the stack: {who}", ephemeral=True))
+        if pause is None or not slept(pause, stopped):
+            raise refusal(locks) from error
 
-_LOCK = re.compile(r"created by (\S+)@(\S+) \(pid (\d+)\)")
+    def locks(self) -> "list[Lock]":
+        """The locks on the stack.
+
+        Raises:
+            UserError: the state is kept by a service, which knows of runs, not of locks.
+            ProvisionError: the backend cannot be used.
+        """
+        return self._records.locks()
+
+    def unlock(self, locks: "Sequence[Lock]", *, force: bool) -> bool:
+        """Remove locks; False when others have come since.
+
+        Raises:
+            UserError: the run that made one goes on, or may go on elsewhere, unless `force` is set.
+            ProvisionError: they cannot be removed.
+        """
+        from provision.host.locks import Holder, refusal
+
+        if not force and (held := [lock for lock in locks if lock.holder is not Holder.GONE]):
+            raise refusal(held)
+        return self._remove(locks)
+
+    def _remove(self, locks: "Sequence[Lock]") -> bool:
+        from provision.host.locks import alone, remove
+
+        with alone(self._backend, self.project, self.stack_name):
+            return remove(locks, self._backend, self._records.locks, self._records.cancel)
 
 
 def require_engine() -> Engine:

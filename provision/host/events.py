@@ -125,6 +125,9 @@ def without_secrets(value: Any) -> Any:
     return [without_secrets(item) for item in value] if isinstance(value, list) else value
 
 
+REASON = "Reason"
+"""How inputs end that say why a plugin chose something, such as `typeReason`: they are told of what is made."""
+
 _ECHO = re.compile(r"(preview|update|destroy|refresh) failed")
 """What the engine adds to every failure that it has explained already."""
 
@@ -149,8 +152,15 @@ def _step(phase: Phase, step: Mapping[str, Any]) -> ResourceStep:
         PropertyChange(path, _in_words(_lookup(before, path), _lookup(after, path)), kind.endswith("-replace"))
         for path, kind in _changed(step)
     )
+    if step["op"] == "create":
+        changes += tuple(PropertyChange(name, text, False) for name, text in _reasons(after))
     kept = bool(old.get("retainOnDelete") or new.get("retainOnDelete"))
     return ResourceStep(phase, step["op"], step["urn"], changes, kept)
+
+
+def _reasons(inputs: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """What a plugin tells of its choices: inputs whose names end so."""
+    return ((name, text) for name, text in inputs.items() if name.endswith(REASON) and isinstance(text, str))
 
 
 def _changed(step: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -30,6 +30,11 @@ _EXPLAINED = (
         "set PULUMI_ACCESS_TOKEN, or choose another backend, such as PULUMI_BACKEND_URL=file://~",
     ),
     (
+        "get stack secrets manager: secrets",
+        "the service that holds the key to the stack's secrets does not open them: {said}",
+        "see that this account may use the key that `secretsprovider` in the stack's Pulumi.NAME.yaml names",
+    ),
+    (
         "unable to open state directory",
         "the Pulumi backend cannot be used: {said}",
         "make that folder, or set PULUMI_BACKEND_URL to another place",

@@ -57,6 +57,26 @@ def half_replaced(deployment: Mapping[str, Any]) -> list[str]:
     return [urn for urn in pending_creates(deployment) if urn in living and not _deleted_first(urn)]
 
 
+_TOLD = {
+    "creating": "the next `provision up` takes up what was made of it",
+    "updating": "the next `provision up` reads it anew before it decides",
+    "deleting": "the next `provision up` reads it anew before it decides",
+    "reading": "nothing was changed",
+    "importing": "nothing was changed on the platform: import it again",
+}
+
+
+def left_in(deployment: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """What a killed run was doing: URN, what it was doing to it, and what becomes of that."""
+    found = []
+    for operation in deployment.get("pending_operations") or ():
+        doing = str(operation.get("type"))
+        foreign = "look at it on the platform, then `pulumi refresh --clear-pending-creates`"
+        then = _TOLD.get(doing, foreign) if _is_settled(operation) else foreign
+        found.append((str(operation["resource"]["urn"]), doing, then))
+    return found
+
+
 def _deleted_first(urn: str) -> bool:
     """Whether the old object of that resource goes before the new one is made, as far as its plugin is here to tell."""
     from provision.spi import Replacement, registry  # a run that was not interrupted asks no plugin

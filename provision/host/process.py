@@ -39,7 +39,12 @@ class EngineFailed(Exception):
     @property
     def locked(self) -> bool:
         """Whether it failed because another run holds the stack."""
-        return any(words in self.said.stderr for words in _LOCKED)
+        return is_locked(self.said.stderr)
+
+
+def is_locked(text: str) -> bool:
+    """Whether the engine says that another run holds the stack."""
+    return any(words in text for words in _LOCKED)
 
 
 class EngineCommand:

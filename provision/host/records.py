@@ -16,7 +16,8 @@ from semver import VersionInfo
 from provision.errors import UserError
 from provision.host.explain import explained
 from provision.host.interrupted import without_settled
-from provision.host.process import EngineCommand, EngineFailed
+from provision.host.locks import Lock, locks_in
+from provision.host.process import EngineCommand, EngineFailed, is_locked
 from provision.host.running import Runs
 
 
@@ -62,11 +63,14 @@ class _Known(auto.Stack):
 class Records:
     """The records of one stack."""
 
-    def __init__(self, runs: Runs) -> None:
-        """Of the stack of these runs."""
+    def __init__(self, runs: Runs, secrets_provider: str | None = None) -> None:
+        """Of the stack of these runs; when it is made, that is to keep its secrets, by default a passphrase."""
         self._name = runs.stack
         self._workspace = auto.LocalWorkspace(
-            work_dir=str(runs.directory), env_vars=dict(runs.environment), pulumi_command=ApiCommand(runs.engine)
+            work_dir=str(runs.directory),
+            env_vars=dict(runs.environment),
+            secrets_provider=secrets_provider,
+            pulumi_command=ApiCommand(runs.engine),
         )
         self._stack: auto.Stack = _Known(self._name, self._workspace)
 
@@ -118,6 +122,8 @@ class Records:
     def forget_pending(self) -> None:
         """Take the pending operations of our resources off the record, after a run that settled them.
 
+        When another run has begun meanwhile they are left: what it finds in the record is settled all the same.
+
         Raises:
             ProvisionError: the state cannot be read or written.
         """
@@ -125,7 +131,41 @@ class Records:
             state = self._stack.export_stack()
             deployment = without_settled(state.deployment or {})
             if deployment is not None:
-                self._stack.import_stack(auto.Deployment(version=state.version, deployment=deployment))
+                try:
+                    self._stack.import_stack(auto.Deployment(version=state.version, deployment=deployment))
+                except auto.CommandError as error:
+                    if not is_locked(str(error)):
+                        raise
+
+    def locks(self) -> list[Lock]:
+        """The locks on the stack.
+
+        The engine has no command that lists them. One that renames the stack to what it is called takes the lock, finds
+        that there is such a stack, and ends; where it cannot have the lock it says who has.
+
+        Raises:
+            UserError: the state is kept by a service, which knows of runs, not of locks.
+            ProvisionError: the backend cannot be used.
+        """
+        with _explained():
+            url = self._workspace.env_vars.get("PULUMI_BACKEND_URL") or self._workspace.who_am_i().url or ""
+            if url.startswith("http"):
+                raise UserError(
+                    "the state is kept by a service, which has no locks that could be left",
+                    "look at the stack's page there; `pulumi cancel` ends its run",
+                )
+            try:
+                self._workspace.pulumi_command.run(
+                    ["stack", "rename", self._name, "--stack", self._name],
+                    self._workspace.work_dir,
+                    self._workspace.env_vars,
+                )
+            except auto.CommandError as error:
+                if is_locked(str(error)):
+                    return locks_in(str(error))
+                if "already exists" not in str(error):
+                    raise
+        return []
 
     def cancel(self) -> None:
         """Remove the locks of the stack.

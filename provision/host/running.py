@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO, Any, TypeAlias
 
 from provision.host.process import EngineCommand
+from provision.host.standby.starting import Expected, standing_by
 
 Event: TypeAlias = Mapping[str, Any]
 """An event of the engine (Pulumi's sdk/go/common/apitype/events.go): one key of it says what happened."""
@@ -43,12 +44,14 @@ class Runs:
         directory: the project's folder.
         environment: of the engine, laid over that of this process.
         stack: Pulumi's name of the stack.
+        expected: what a command will most likely ask for, which is started with the engine.
     """
 
     engine: EngineCommand
     directory: Path
     environment: Mapping[str, str]
     stack: str
+    expected: Callable[[str], Expected | None] = lambda command: None
 
     def run(
         self,
@@ -78,7 +81,9 @@ class Runs:
             chosen.append(("--parallel", str(parallel)))
         if plan is not None:
             chosen.append(("--save-plan" if command == "preview" else "--plan", str(plan)))
-        with _event_log(take) as path:
+        environment = {**_ENVIRONMENT, **self.environment, **(_WITH_PLAN if plan is not None else {})}
+        early = standing_by(self.expected(command), self.directory, {**os.environ, **environment})
+        with early as known, _event_log(take) as path:
             self.engine.run(
                 [
                     *_RUNS[command],
@@ -91,7 +96,7 @@ class Runs:
                     self.stack,
                 ],
                 str(self.directory),
-                {**_ENVIRONMENT, **self.environment, **(_WITH_PLAN if plan is not None else {})},
+                {**environment, **known},
             )
 
 

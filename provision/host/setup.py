@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Literal
 
 from provision.errors import EnvironmentProblem, PluginError
+from provision.host.standby import VARIABLE
 
 PROVIDER_GROUP = "provision.providers"
 """The entry points of provider plugins; only their names are read here, nothing is imported."""
@@ -181,10 +182,30 @@ def shim_text(executable: PluginExecutable, python: Path) -> str:
             '  echo "$python is gone: run \\`provision setup\\` in the environment that replaces it" >&2',
             "  exit 1",
             "fi",
+            *_HAND_OVER.format(note=f"${VARIABLE}/{executable.kind}-{executable.name}", variable=VARIABLE).splitlines(),
             f'exec "$python" -P -m {call} "$@"',
             "",
         )
     )
+
+
+# See `provision.host.standby`. What waits there is taken by whoever makes the file; opening what lies below /proc fails
+# at once when the process has ended, and the pipe from it is then at its end: the plugin is started as always.
+_HAND_OVER = """\
+case "${variable}" in /*)
+  note="{note}"
+  if [ -f "$note" ] && (set -C; : >"$note.taken") 2>/dev/null; then
+    read -r pid asked answer <"$note"
+    if [ -p "/proc/$pid/fd/$asked" ] && command exec 3>"/proc/$pid/fd/$asked" 4<"/proc/$pid/fd/$answer"; then
+      if (trap "" PIPE; echo "$$ $PPID $*" >&3) 2>/dev/null && read -r port <&4; then
+        echo "$port"
+        read -r end <&4
+        exit 0
+      fi
+      exec 3>&- 4<&-
+    fi
+  fi
+esac"""
 
 
 def semantic_version(text: str) -> str:

@@ -1,8 +1,6 @@
 """Loading a stack file: read, overlay, substitute, validate, check; all mistakes of a run come together."""
 
-import gc
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +19,7 @@ from provision.loader.checks import (
     check_places,
     check_policies,
 )
+from provision.loader.collector import collector_paused
 from provision.loader.files import read_text, shown, stack_path
 from provision.loader.nodes import Node, Places
 from provision.loader.overlay import merge, overlay_path
@@ -112,20 +111,8 @@ def load(
         UserError: when the file cannot be read.
         NotKnownYet: when an `unknown` parameter decides more than texts: outputs and user data.
     """
-    with _collector_paused():
+    with collector_paused():
         return _load(path, overlay, values, references, platform, frozenset(unknown), definition)
-
-
-@contextmanager
-def _collector_paused() -> Iterator[None]:
-    """Nothing that is read here is garbage, and looking for it takes half of the time of a large file."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 def _load(

@@ -69,6 +69,10 @@ class Nic(Model):
     ] = None
     public: Annotated[bool, Field(description="Give it a public address of the platform.")] = False
     connected: Annotated[bool, Field(description="Whether its cable is plugged in.")] = True
+    existing: Annotated[
+        dict[str, dict[str, Any]],
+        Field(description="Per platform: what is there already and the interface joins, such as security groups."),
+    ] = {}
 
 
 class UserData(Model):

@@ -47,6 +47,13 @@ class Network(Model):
     location: Annotated[Name | None, Field(description="Name under `locations` where this network is made.")] = None
     labels: Annotated[dict[str, str], Field(description="Free labels, usable as peers of policies.")] = {}
     renamed_from: Annotated[Name | None, Field(description="Former name: the network is kept.")] = None
+    existing: Annotated[
+        dict[str, dict[str, Any]],
+        Field(
+            description="Per platform: what is there already, and is used instead of being made. It is looked at "
+            "before anything is made, and never changed or removed."
+        ),
+    ] = {}
     overrides: Annotated[
         dict[str, dict[str, Any]], Field(description="Per platform: native fields, checked by the plugin.")
     ] = {}

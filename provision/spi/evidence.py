@@ -1,8 +1,8 @@
 """Evidence beside packets: what the platform records of a machine, and what its host applies to it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
 
 from provision.spi.probes import DeployedMachine, NativeState
 from provision.spi.support import Evidence
@@ -60,6 +60,33 @@ class CanShowEvidence(Protocol):
         Raises:
             provision.errors.ProvisionError: the machine is not there, or cannot be looked at.
         """
+
+
+L = TypeVar("L")
+
+
+def shown_by(
+    look: L,
+    request: EvidenceRequest,
+    alone: Mapping[type, Callable[[L, Any], Iterable[Shown]]],
+    beside: Mapping[type, Callable[[L, Any, Sequence[DeployedMachine]], Iterable[Shown]]],
+) -> Sequence[Sequence[Shown]]:
+    """The answers of functions by the class of what is asked about; empty for what none of them is about.
+
+    Args:
+        look: at the machine, handed to each function.
+        request: what is asked.
+        alone: functions about one machine.
+        beside: functions about several, which get all that the policy selects.
+    """
+    found: list[list[Shown]] = []
+    for position, asked in enumerate(request.asked):
+        compared, answer = beside.get(type(asked)), alone.get(type(asked))
+        if compared is not None:
+            found.append(list(compared(look, asked, request.members[position] if request.members else ())))
+        else:
+            found.append([] if answer is None else list(answer(look, asked)))
+    return found
 
 
 @dataclass(frozen=True)

@@ -138,6 +138,33 @@ def flows(
     return _Compiler(stack, nics, decisions, tuple(elsewhere)).compiled()
 
 
+class Parts:
+    """The interfaces of a stack, by what people call them."""
+
+    def __init__(self, everyone: Iterable[End]) -> None:
+        """Know all of them, in the order of the file."""
+        self._by_entry: dict[str, set[Key]] = {}
+        self._by_machine: dict[str, set[Key]] = {}
+        for end in everyone:
+            self._by_entry.setdefault(end.entry, set()).add(end.key)
+            self._by_machine.setdefault(end.machine, set()).add(end.key)
+
+    def of(self, nics: Iterable[Key]) -> Iterator[tuple[str, frozenset[Key]]]:
+        """Some of them as whole entries of the file, whole machines, and single interfaces, each with a name."""
+        left = set(nics)
+        for entry, held in self._by_entry.items():
+            if held <= left:
+                left -= held
+                yield f"machine.{entry}", frozenset(held)
+        for machine in dict.fromkeys(name for name, _ in sorted(left)):
+            held = self._by_machine[machine]
+            if held <= left:
+                left -= held
+                yield f"machine.{machine}", frozenset(held)
+        for machine, index in sorted(left):
+            yield f"nic.{machine}.{index}", frozenset({(machine, index)})
+
+
 @dataclass(frozen=True, slots=True)
 class _Denied:
     flow: Flow

@@ -76,13 +76,17 @@ class KnowsAddresses(Protocol):
 
 @dataclass(frozen=True)
 class NativeState:
-    """One native resource as Pulumi's state has it; property names are Python's."""
+    """One native resource as Pulumi's state has it; property names are Python's.
+
+    `urn` is empty where nobody knows it.
+    """
 
     token: str
     name: str
     id: str
     outputs: Mapping[str, Any]
     inputs: Mapping[str, Any] = field(default_factory=dict)
+    urn: str = ""
 
 
 @dataclass(frozen=True)

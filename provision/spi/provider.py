@@ -126,6 +126,58 @@ class KeepsAddresses(Protocol):
 
 
 @runtime_checkable
+class AsksForStack(Protocol):
+    """Without it `capabilities` is asked, whatever is in the stack."""
+
+    def capabilities_for(self, session: Any, stack: "Stack") -> Capabilities:
+        """What `capabilities` would tell, but for facts on which nothing in the stack depends.
+
+        Raises:
+            provision.errors.ProvisionError: the platform does not answer.
+        """
+
+
+EXISTING = "existing"
+"""The fact under which capabilities hold what `FindsExisting` found."""
+
+
+@runtime_checkable
+class FindsExisting(Protocol):
+    """Without it nothing that a stack refers to (`existing`) is looked at before it is used."""
+
+    def existing(self, session: Any, stack: "Stack") -> Mapping[str, Any]:
+        """What a stack refers to instead of having it made, as it is now: plain data, one of the capabilities' facts.
+
+        Asked once a run, after `capabilities`; what is not there is left out, and for `objections` to tell. Nothing is
+        changed.
+
+        Raises:
+            provision.errors.ProvisionError: the platform does not answer.
+        """
+
+
+@dataclass(frozen=True)
+class PipelineStep:
+    """How a pipeline comes by credentials: text for its file, indented as it stands there; empty where none is needed.
+
+    Attributes:
+        job: of a job: on `github` its first step, on `gitlab` further keywords.
+        before: first lines of what each job runs, on `gitlab`.
+    """
+
+    job: str = ""
+    before: str = ""
+
+
+@runtime_checkable
+class SignsInPipelines(Protocol):
+    """Without it the pipelines that `provision ci` writes leave credentials to whoever sets the pipeline up."""
+
+    def pipeline_step(self, forge: str) -> PipelineStep:
+        """How a pipeline of a forge (`github`, `gitlab`, `generic`) comes by credentials that nobody has to keep."""
+
+
+@runtime_checkable
 class NeedsPermissions(Protocol):
     """Without it `provision plugin show --permissions` says that the plugin tells of none."""
 

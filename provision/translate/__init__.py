@@ -10,6 +10,7 @@ from provision.addressing import (
     allocate,
     mac,
 )
+from provision.translate.asking import capabilities_of
 from provision.translate.canonical import graph_data, graph_json
 from provision.translate.features import features
 from provision.translate.instances import Instance, instances, selected
@@ -42,6 +43,7 @@ __all__ = [
     "agreements",
     "allocate",
     "at_once",
+    "capabilities_of",
     "features",
     "graph_data",
     "graph_json",

@@ -27,14 +27,14 @@ _FRAMEWORK: Mapping[type[BaseModel], frozenset[str]] = {
 _EVERYWHERE = frozenset({"kind", "level", "evidence", "renamed_from"})
 AS_ONE = (UserData, CloudInit)
 """Models that platforms are asked about as a whole: the framework makes one text of them."""
-_PER_PLATFORM = frozenset({"overrides", "size"})
+_PER_PLATFORM = frozenset({"existing", "overrides", "size"})
 
 
 def features(stack: Stack, platform: str) -> Iterator[FeatureUse]:
     """Every question that the stack file raises on `platform`, in the order of the models.
 
-    Defaults raise none: they are what every platform must do. Of images, explicit sizes and native overrides only
-    what is written for `platform` is asked.
+    Defaults raise none: they are what every platform must do. Of images, explicit sizes, native overrides and what
+    exists already only what is written for `platform` is asked.
     """
     yield from _model(stack, "", (), platform)
 

@@ -25,7 +25,7 @@ EXAMPLE = "example"
 Sample: TypeAlias = tuple[str, Any]
 """A value as a person would write it, and as it is when validated."""
 
-_AS_WRITTEN = frozenset({"overrides", "size"})
+_AS_WRITTEN = frozenset({"existing", "overrides", "size"})
 """Maps by platform in the platform's own words: what is said to them depends on each word."""
 _PEERS = (
     "outside",
@@ -118,7 +118,7 @@ class Refusal:
 def questions() -> Iterator[Question]:
     """Everything that a stack file can ask, in the order of the models.
 
-    Left out are `overrides` and the sizes of machines by platform: they hold the platform's own words.
+    Left out are `existing`, `overrides` and the sizes of machines by platform: they hold the platform's own words.
     """
     yield from _model(Stack, "", ())
 

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any
 
+from pydantic import BaseModel
+
 from provision.diagnostics import DiagnosticSink, Path
 from provision.errors import PolicyRefused, StackFileError
 from provision.models import Level, Policy, Stack
@@ -138,8 +140,11 @@ def _message(support: Support, called: str, subject: str) -> tuple[str, str]:
 
 
 def _subject(use: FeatureUse) -> str:
-    text = str(use.value) if isinstance(use.value, str | int | float) else ""
     name = next((str(part) for part in reversed(use.path) if isinstance(part, str)), use.feature)
+    text = str(use.value) if isinstance(use.value, str | int | float) else ""
+    if isinstance(use.value, float) and isinstance(use.owner, BaseModel):  # a rate or duration is written with its unit
+        field = use.feature.rpartition(".")[2]
+        text = str(use.owner.model_dump(mode="json", include={field}).get(field, text))
     return f"'{name}: {text}'" if text and len(text) <= 40 else f"'{name}'"
 
 

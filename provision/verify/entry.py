@@ -1,7 +1,7 @@
 """`verify`: a deployed stack against its file."""
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import PurePath
 from typing import Any
 
@@ -21,7 +21,7 @@ from provision.verify.evidence import gather
 from provision.verify.gates import unmet
 from provision.verify.intent import Intent
 from provision.verify.pairs import MAX_PAIRS
-from provision.verify.plan import make_plan
+from provision.verify.plan import ProbePlan, make_plan
 from provision.verify.report import VerifyReport, make_report
 from provision.verify.run import Progress, run, silent
 from provision.verify.state import DeployedStack
@@ -55,9 +55,52 @@ def verify(
     Raises:
         UserError: nothing is deployed, or the platform shows nothing of what passes between machines.
     """
+    places = dict(sites or {"": (provider, session)})
+    lacking = _lacking(deployed, places)
+    gathered = gather(loaded, deployed, places, away)
+    ready = _prepare(loaded, deployed, places, away, lacking, max_pairs)
+    outsides = ready.outsides
+    ran = run(ready.plan, ready.open_channel, progress, opened=outsides.opened)
+    ran = replace(ran, failures={**ran.failures, **outsides.failed})
+    report = make_report(loaded.stack, deployed, _file(loaded), ready.plan, ran, outsides.missing, gathered)
+    return replace(report, unmet=tuple(map(str, unmet(loaded.stack, report, required))))
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What is to be probed, and the ways to do it.
+
+    Attributes:
+        plan: every probe.
+        open_channel: opens the channel of a machine by its name; may raise.
+        outsides: the peers beyond the stack's networks.
+    """
+
+    plan: ProbePlan
+    open_channel: Callable[[str], ProbeChannel]
+    outsides: "Outsides"
+
+
+def prepare(
+    loaded: Loaded,
+    deployed: DeployedStack,
+    places: Mapping[str, tuple[Provider[Any, Any], Any]],
+    away: Mapping[str, str] = {},
+    *,
+    max_pairs: int = MAX_PAIRS,
+) -> Prepared:
+    """Plan probes of a deployed stack; takes the arguments of `verify`, and raises the same errors."""
+    return _prepare(loaded, deployed, places, away, _lacking(deployed, places), max_pairs)
+
+
+def _lacking(deployed: DeployedStack, places: Mapping[str, tuple[Provider[Any, Any], Any]]) -> Mapping[str, str]:
+    """Locations from whose machines nothing can be sent, and why.
+
+    Raises:
+        UserError: nothing can be shown at all.
+    """
     if not deployed.machines:
         raise UserError("there is nothing to verify: no machine is deployed", "run 'provision up' first")
-    places = dict(sites or {"": (provider, session)})
     lacks = {
         location: f"the platform '{one.name}' has no way to send packets from inside its machines"
         for location, (one, _) in places.items()
@@ -67,11 +110,21 @@ def verify(
         raise UserError(
             next(iter(lacks.values())), "nor can its plugin read its live rules: nothing can be shown of what passes"
         )
+    return lacks
+
+
+def _prepare(
+    loaded: Loaded,
+    deployed: DeployedStack,
+    places: Mapping[str, tuple[Provider[Any, Any], Any]],
+    away: Mapping[str, str],
+    lacks: Mapping[str, str],
+    max_pairs: int,
+) -> Prepared:
     unable = {name: lacks[at] for name in deployed.machines if (at := deployed.location_of(name)) in lacks}
     downgraded = {policy.name for policy in deployed.downgraded}
     intent = Intent(loaded.stack, deployed.addresses(loaded.stack), downgraded)
-    gathered = gather(loaded, deployed, places, away)
-    outsides = _Outsides(places, deployed, away)
+    outsides = Outsides(places, deployed, away)
     try:
         plan = make_plan(intent, list(deployed.machines), outsides.peers(), max_pairs=max_pairs, unable=unable)
     except BaseException:
@@ -85,13 +138,10 @@ def verify(
         assert isinstance(one, CanProbe)
         return one.probe_channel(its_session, deployed.machines[name])
 
-    ran = run(plan, open_channel, progress, opened=outsides.opened)
-    ran = replace(ran, failures={**ran.failures, **outsides.failed})
-    report = make_report(loaded.stack, deployed, _file(loaded), plan, ran, outsides.missing, gathered)
-    return replace(report, unmet=tuple(map(str, unmet(loaded.stack, report, required))))
+    return Prepared(plan, open_channel, outsides)
 
 
-class _Outsides:
+class Outsides:
     """The peers beyond the stack's networks, one for each location that has one.
 
     Attributes:
@@ -103,6 +153,7 @@ class _Outsides:
     def __init__(
         self, places: Mapping[str, tuple[Provider[Any, Any], Any]], deployed: DeployedStack, away: Mapping[str, str]
     ) -> None:
+        """Open those that there are."""
         alone = len(places) + len(away) == 1
         self.opened: dict[str, ProbeChannel] = {}
         self.missing: dict[str, str] = {}

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from provision.diagnostics import DiagnosticSink
 from provision.errors import ProvisionError
 from provision.loader import Loaded
 from provision.models import (
@@ -27,7 +28,7 @@ from provision.spi import (
     Provider,
     Shown,
 )
-from provision.translate import Scope
+from provision.translate import Scope, capabilities_of, place
 from provision.translate.crossing import Layout
 from provision.translate.instances import instances
 from provision.verify.held import LIVE, UNSPOKEN, Held, entries, held
@@ -127,7 +128,11 @@ def translated(
             return (), f"the plugin '{provider.name}' cannot read its native rules back"
     scope = Scope(deployed.project, deployed.name, str(loaded.directory))
     try:
-        sites = {location: (one, one.capabilities(session)) for location, (one, session) in places.items()}
+        parts = {part.location: part.stack for part in place(loaded.stack, DiagnosticSink(loaded.source_map))}
+        sites = {
+            location: (one, capabilities_of(one, session, parts.get(location, loaded.stack)))
+            for location, (one, session) in places.items()
+        }
         first = next(iter(sites.values()))
         return planned(loaded, *first, scope, deployed.recorded, sites), ""
     except ProvisionError as error:

@@ -66,14 +66,14 @@ def run(
         opened: channels that are open already; they are closed here too.
         workers: most machines that are busy at a time.
     """
-    crew = _Crew(open_channel, dict(opened or {}), progress, workers)
+    crew = Crew(open_channel, dict(opened or {}), progress, workers)
     try:
         return _phases(plan, crew)
     finally:
         crew.dismiss()
 
 
-def _phases(plan: ProbePlan, crew: "_Crew") -> RunResult:
+def _phases(plan: ProbePlan, crew: "Crew") -> RunResult:
     names = list(plan.addresses)
     crew.each("opening channels", names, lambda name: crew.enter(name, plan.listeners[name]))
     controls = {name: Controls(name, plan) for name in names}
@@ -109,7 +109,7 @@ def surprising(result: Result) -> bool:
     )
 
 
-def _repeated(planned: Sequence[PlannedProbe], results: list[Result], crew: "_Crew", name: str) -> list[Result]:
+def _repeated(planned: Sequence[PlannedProbe], results: list[Result], crew: "Crew", name: str) -> list[Result]:
     found = list(results)
     for attempt in range(_REPEATS):
         doubtful = [index for index, result in enumerate(found) if surprising(result)]
@@ -125,7 +125,7 @@ def _result(planned: PlannedProbe, observation: Observation, attempts: int = 1) 
     return Result(planned.expectation, observation.seen, observation.detail, attempts)
 
 
-class _Crew:
+class Crew:
     """The open channels and the threads that use them: one thread a channel at a time."""
 
     def __init__(
@@ -135,6 +135,7 @@ class _Crew:
         progress: Progress,
         workers: int,
     ) -> None:
+        """Nothing is opened yet but `channels`."""
         self.failures: dict[str, str] = {}
         self._open = open_channel
         self._channels = channels

@@ -291,7 +291,7 @@ def _native(resource: _Resource, token: str, models: tuple[type[Properties], ...
         by_python_name({key: value for key, value in found.items() if not key.startswith("__")}, *models)
         for found in (resource.outputs, resource.inputs)
     )
-    return NativeState(token, resource.name, resource.id, outputs, inputs)
+    return NativeState(token, resource.name, resource.id, outputs, inputs, resource.urn)
 
 
 def _policies(found: Iterable[_Resource]) -> Iterator[PolicyRecord]:

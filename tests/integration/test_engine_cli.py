@@ -268,7 +268,7 @@ def test_a_lock_of_a_living_run_is_respected(project):
     said = project.provision("up", "--yes")
     assert said.code == 1
     assert f"the stack is locked by ann@not-{socket.gethostname()}, process {os.getpid()}" in said.err
-    assert "`pulumi cancel`" in said.err
+    assert "`provision state unlock`" in said.err
 
 
 def test_an_interrupted_run_records_what_is_done_and_goes_on_later(project):

@@ -117,6 +117,7 @@ def test_from_a_change_to_machines_and_to_drift(runner: Runner) -> None:
     for name, memory in (("dev", 64), ("prod", 128)):
         code, said, _ = runner.job("apply", name)
         assert code == 0, said
+        assert f"<!-- provision preview web/{name} -->\n" in said  # the page of exactly what was then applied
         (server,) = [item for item in stores[name].objects() if item.kind == "compute:Server"]
         assert server.properties["memory_mib"] == memory
 

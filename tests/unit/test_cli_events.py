@@ -30,6 +30,14 @@ def step(detailed, old, new):
     return found
 
 
+def test_why_a_plugin_chose_something_is_told_of_what_is_to_be_made():
+    state = {"type": "t", "urn": URN, "id": "", "parent": "", "provider": ""}
+    told = {"typeReason": "small is the smallest", "imageReason": SIGNATURE, "reason": "mine", "type": "small"}
+    metadata = {"op": "create", "urn": URN, "type": "t", "provider": "", "new": {**state, "inputs": told}}
+    (found,) = translate({"sequence": 1, "timestamp": 1, "resOutputsEvent": {"metadata": metadata}})
+    assert found.changes == (PropertyChange("typeReason", "small is the smallest"),)
+
+
 def outputs_told(kind, outputs):
     state = {"type": kind, "urn": URN, "id": "", "parent": "", "provider": "", "inputs": {}, "outputs": outputs}
     metadata = {"op": "same", "urn": URN, "type": kind, "provider": "", "old": state, "new": state}

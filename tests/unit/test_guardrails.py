@@ -16,7 +16,9 @@ from provision.errors import PluginError, PolicyRefused, StackFileError, UserErr
 from provision.loader import load, render
 from provision.loader.rule_files import rule_files
 from provision.models import Peer, Stack
+from provision.spi import registry
 from provision.translate import AssignedAddress, Scope, address_inputs, allocate, nic_addresses
+from provision.verify.foreseen import foreseen
 from provision.verify.guardrails import (
     Checked,
     Finding,
@@ -397,6 +399,31 @@ def test_validate_takes_rules_by_option_variable_and_configuration(validate, tmp
         assert validate()[0] == 3
     (tmp_path / "Pulumi.dev.yaml").write_text("config:\n  provision:rules: '[org.yaml'\n")
     assert "there is no" in validate()[2]  # a list that cannot be read is not an empty one
+
+
+def test_addresses_are_foreseen_beside_those_that_the_platform_keeps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Keeping:
+        """A platform that needs most of a network itself."""
+
+        def reserved_addresses(self, network: Any) -> Any:
+            return [str(network.cidr[number]) for number in range(41, 254)]
+
+    monkeypatch.setattr(registry, "load", lambda name: Keeping())
+    (tmp_path / "stack.yaml").write_text(STACK)
+    loaded = load(tmp_path)
+    kept = {str(network.cidr[number]) for network in loaded.stack.networks.values() for number in range(41, 254)}
+    found = foreseen(loaded.stack, loaded.source_map, {})
+
+    given = {nic.ipv4 for nics in found.values() for nic in nics}
+    assert given
+    assert not given & kept
+    held: list[Any] = []
+    monkeypatch.setattr("provision.verify.guardrails.whole.check", lambda *words: held.append(words[2]))
+    (tmp_path / "org.yaml").write_text("version: 1\nrules: {}\n")
+    check_files(loaded, [tmp_path / "org.yaml"])
+    assert held == [found]
 
 
 # The documentation

@@ -136,6 +136,42 @@ def test_a_refresh_and_a_source_that_is_made_anew_are_told_apart() -> None:
     compared({}, {"glass": UNKNOWN})  # a preview in which nobody can know: the update will
 
 
+def forced(worth: str, *allowed: str, known: bool = False) -> None:
+    """What the engine calls of a resource that it was told to replace."""
+
+    async def work() -> None:
+        async with Lifecycle(JarProvider) as platform:
+            made = await platform.create(
+                "lab:Jar", await platform.check("lab:Jar", {"worth": worth}, name=NAME), name=NAME
+            )
+        async with Lifecycle(JarProvider) as platform:
+            await platform.configure({ALLOWED: list(allowed)})
+            if known:
+                await platform.check("lab:Jar", {"worth": worth}, made, name=NAME)
+            await platform.check("lab:Jar", {"worth": worth}, name=NAME)
+            await platform.delete("lab:Jar", made, name=NAME)
+
+    asyncio.run(work())
+
+
+@pytest.mark.parametrize("worth", ["replaced", "removed"])
+def test_a_replacement_that_was_asked_for_is_refused_before_anything_is_deleted(worth: str) -> None:
+    with pytest.raises(OperationFailed) as found:
+        forced(worth)
+    assert found.value.message == (
+        "this would replace the disk 'data' of machine 'db' and destroy its data (its replacement was asked for)\n"
+        "  fix: leave out --replace or --target-replace (pulumi state untaint, if it was tainted), or allow it: "
+        "pulumi config set --path 'provision:allowDestroy[0]' db/data; "
+        "or for one run: provision up --allow-destroy db/data"
+    )
+
+
+def test_it_is_let_through_where_it_is_allowed_or_loses_nothing_and_so_is_one_that_a_diff_asked_for() -> None:
+    forced("removed", "db")
+    forced("never")
+    forced("removed", known=True)
+
+
 def test_what_loses_data_is_recorded_for_those_who_read_the_state() -> None:
     outputs, _ = compared({"worth": "removed"}, {"worth": "removed"})
     assert outputs["__data"] == {"lost": "removed"}

@@ -3,8 +3,8 @@ from language_sample import Sample, stack
 
 from provision.diagnostics import DiagnosticSink, Severity
 from provision.errors import PolicyRefused, StackFileError
-from provision.spi import Capabilities, Evidence, FeatureUse, Objection, Support, Verdict, unsupported
-from provision.translate import features, negotiate
+from provision.spi import EXISTING, Capabilities, Evidence, FeatureUse, Objection, Support, Verdict, unsupported
+from provision.translate import capabilities_of, features, negotiate
 
 CAPABILITIES = Capabilities("sample")
 WEB = {"kind": "traffic", "from": ["outside"], "to": ["machine.web"], "allow": ["tcp/80"]}
@@ -72,6 +72,32 @@ def test_sizes_and_overrides_of_this_platform_are_asked():
     found = asked(stack(machines={"web": machine}))
     assert found["machines.size"].value == "big"
     assert found["machines.overrides"].path == ("machines", "web", "overrides", "sample")
+
+
+def test_what_is_there_already_is_asked_of_its_own_platform_alone():
+    networks = {"lan": {"cidr": "10.0.0.0/24", "existing": {"sample": {"id": "n1"}, "other": {"id": "n2"}}}}
+    nic = {"network": "lan", "existing": {"sample": {"groups": ["g1"]}}}
+    found = asked(stack(networks=networks, machines={"web": {"image": "micro", "memory": "1GiB", "nics": [nic]}}))
+    assert found["networks.existing"].value == {"id": "n1"}
+    assert found["networks.existing"].path == ("networks", "lan", "existing", "sample")
+    assert found["machines.nics.existing"].path == ("machines", "web", "nics", 0, "existing", "sample")
+
+
+def test_what_a_stack_refers_to_is_a_fact_for_those_who_look():
+    class Plain(Sample):
+        def capabilities(self, session):
+            return CAPABILITIES
+
+    class Looking(Plain):
+        def capabilities_for(self, session, stack):
+            return Capabilities(CAPABILITIES.platform, {"asked for": sorted(stack.networks)})
+
+        def existing(self, session, stack):
+            return {"session": session}
+
+    made = stack(networks={"lan": {"cidr": "10.0.0.0/24"}})
+    assert capabilities_of(Plain(), "s", made) == CAPABILITIES
+    assert capabilities_of(Looking(), "s", made).facts == {"asked for": ["lan"], EXISTING: {"session": "s"}}
 
 
 def test_an_enforced_policy_is_decided_with_its_evidence():
@@ -169,6 +195,18 @@ def test_a_plugin_that_knows_nothing_enforces_nothing():
         negotiate(made, Ignorant(), CAPABILITIES, DiagnosticSink())
     outside_policies = [use for use in features(made, "sample") if use.path[:2] != ("isolation", "policies")]
     assert len(caught.value.diagnostics) == len(outside_policies) + 1
+
+
+def test_a_rate_is_told_as_it_is_written():
+    class Unlimited(Sample):
+        def supports(self, use: FeatureUse, capabilities: Capabilities) -> Support:
+            return unsupported("not here") if "nic" in use.feature else Support(True)
+
+    made = stack(sharing={"shares": {"s": {"machines": ["machine.web"], "nic": {"inbound": "10 Mbit/s"}}}})
+    with pytest.raises(StackFileError) as caught:
+        negotiate(made, Unlimited(), CAPABILITIES, DiagnosticSink())
+    said = [found.summary for found in caught.value.diagnostics]
+    assert "'inbound: 10Mbit/s' cannot be enforced on 'sample': not here" in said
 
 
 def test_what_a_platform_cannot_do_together_refuses_or_downgrades():

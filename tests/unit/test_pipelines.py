@@ -240,7 +240,11 @@ def test_a_workflow_for_github_goes_through_the_stacks_in_order(repository: Path
     assert apply["strategy"] == {"max-parallel": 1, "fail-fast": True, "matrix": {"stack": ["dev", "prod"]}}
     assert apply["concurrency"]["cancel-in-progress"] is False
     lines = "\n".join(steps(text))
-    assert 'provision up "$DIRECTORY" --stack "$STACK" --yes' in lines
+    planned, applied = (re.search(pattern, lines) for pattern in (r"--save-plan (\S+)", r"--yes --plan (\S+) --lock"))
+    assert planned is not None
+    assert applied is not None
+    assert planned[1] == applied[1]
+    assert planned.start() < applied.start()
     assert not re.search(r"\$\{\{[^}]*(github\.event|head_ref)", lines)  # nothing of a stranger's reaches a shell
     assert "@" not in lines
 
@@ -250,6 +254,10 @@ def test_a_pipeline_for_gitlab_has_a_job_for_every_stack(repository: Path) -> No
     pipeline = yaml.safe_load((repository / ".gitlab-ci.yml").read_text())
     assert pipeline["stages"] == ["review", "dev", "prod", "drift"]
     assert pipeline["apply-prod"]["resource_group"] == "provision-web-prod"
+    script = pipeline["apply-prod"]["script"]
+    assert [line.partition(" --save")[0].partition(" --plan")[0] for line in script[1:3]] == [
+        'provision preview "$DIRECTORY" --stack "$STACK"', 'provision up "$DIRECTORY" --stack "$STACK" --yes',
+    ]  # fmt: skip
     assert '"trunk"' in pipeline["apply-dev"]["rules"][0]["if"]
 
 

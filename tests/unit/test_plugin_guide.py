@@ -15,6 +15,7 @@ import pytest
 
 import provision.errors
 import provision.spi
+import provision.spi.cloud
 import provision.testing
 from provision.host.values import plain
 from provision.spi import registry
@@ -37,13 +38,16 @@ def mentioned(name: str) -> bool:
     return re.search(rf"`[^`\n]*\b{re.escape(name)}\b[^`\n]*`", GUIDE) is not None
 
 
-@pytest.mark.parametrize("package", [provision.spi, provision.testing], ids=lambda package: package.__name__)
+PACKAGES = [provision.spi, provision.spi.cloud, provision.testing]
+
+
+@pytest.mark.parametrize("package", PACKAGES, ids=lambda package: package.__name__)
 def test_every_public_name_is_in_the_guide(package):
     assert [name for name in package.__all__ if not mentioned(name)] == []
 
 
 def protocols() -> list[type]:
-    members = [getattr(provision.spi, name) for name in provision.spi.__all__]
+    members = [getattr(package, name) for package in PACKAGES[:2] for name in package.__all__]
     return [member for member in members if isinstance(member, type) and getattr(member, "_is_protocol", False)]
 
 

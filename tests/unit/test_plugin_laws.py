@@ -387,3 +387,18 @@ def test_a_validator_that_fails_over_an_unknown_does_not_hide_known_mistakes() -
     assert checked["second"] is UNKNOWN
     _, failures = check(Touchy, {**values, "first": 5, "parts": [{"length": 0, "width": 3}]})
     assert {failure.path for failure in failures} == {("parts", 0, "length")}
+
+
+class Corner(Properties):
+    edge_length: Annotated[int, Field(description="In millimetres.")] = 3
+
+
+class Frame(Properties):
+    corner_piece: Annotated[Corner, Field(description="Alike at all four.")] = Corner()
+    title: Annotated[str, Field(description="Below it.")]
+
+
+def test_defaults_are_spelt_as_on_the_wire_also_where_something_is_unknown():
+    open_, known = check(Frame, {"title": UNKNOWN})[0], check(Frame, {"title": "x"})[0]
+    assert open_["cornerPiece"] == known["cornerPiece"] == {"edgeLength": 3}
+    assert check(Frame, open_) == (open_, [])

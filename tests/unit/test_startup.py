@@ -41,6 +41,7 @@ def project(tmp_path, monkeypatch):
     engine.chmod(0o755)
     monkeypatch.setenv("PULUMI_BACKEND_URL", f"file://{tmp_path}")
     monkeypatch.setenv("PULUMI_CONFIG_PASSPHRASE", "")
+    monkeypatch.setenv("PULUMI_HOME", str(tmp_path / "home"))
     monkeypatch.delenv("PULUMI_STACK", raising=False)
     return tmp_path
 

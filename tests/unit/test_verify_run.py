@@ -33,7 +33,8 @@ def three_tiers(**changes: Any) -> Stack:
 
 
 def loaded(stack: Stack) -> Loaded:
-    return Loaded(stack, SourceMap(sources={"shop/stack.yaml": ""}), (), Path("shop"))
+    chosen = stack.model_copy(update={"platform": "pretend"})
+    return Loaded(chosen, SourceMap(sources={"shop/stack.yaml": ""}), (), Path("shop"))
 
 
 def verified(stack: Stack, world: World, deployed: Any = None, **provider: Any) -> VerifyReport:

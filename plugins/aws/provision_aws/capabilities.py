@@ -2,13 +2,17 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from provision.errors import ProvisionError
 from provision.spi import Capabilities
 from provision_aws.errors import explained
 from provision_aws.instance_types import types
 from provision_aws.session import Session
+
+if TYPE_CHECKING:  # whoever asks for a stack has the models already
+    from provision.models import Stack
 
 GROUPS_PER_INTERFACE, RULES_PER_GROUP = 5, 60
 """What accounts have that asked for no more (VPC User Guide, "Amazon VPC quotas")."""
@@ -37,13 +41,48 @@ def ask(session: Session) -> Capabilities:
     Raises:
         provision.errors.ProvisionError: it does not tell its zones or types of machines.
     """
-    questions: Mapping[str, Callable[[], Any]] = {
+    return _asked(session, _questions(session))
+
+
+def ask_for(session: Session, stack: "Stack") -> Capabilities:
+    """Ask what a stack depends on; of quotas what every account has is taken where the stack is far from them.
+
+    Raises:
+        provision.errors.ProvisionError: the account and region do not tell.
+    """
+    kinds = {policy.kind for policy in stack.isolation.policies.values()}
+    needed = {
+        "zones": True,
+        "limits": _is_near_quotas(stack),
+        "block_public_access": any(one.internet != "none" for one in stack.networks.values()),
+        "amd_sev_snp": "memory_encryption" in kinds,
+        "uefi_images": "secure_boot" in kinds,
+    }
+    asked = {name: question for name, question in _questions(session).items() if needed[name]}
+    told = _asked(session, asked)
+    return replace(told, facts={"limits": dict(_USUAL), **told.facts})
+
+
+def _is_near_quotas(stack: "Stack") -> bool:
+    """Whether a stack comes to more than half of the groups or rules that every account has."""
+    from provision_aws.translate.objections import groups_of
+
+    half = {name: number // 2 for name, number in _USUAL.items()}
+    made = groups_of(stack, half)
+    return made is None or bool(made.objections) or any(len(parts) > 1 for parts in made.parts.values())
+
+
+def _questions(session: Session) -> Mapping[str, Callable[[], Any]]:
+    return {
         "zones": lambda: sorted(_zones(session)),
         "limits": lambda: {name: _quota(session, name) for name in sorted(_QUOTAS)},
         "block_public_access": lambda: _blocked(session),
         "amd_sev_snp": lambda: any(_has_snp(kind) for kind in types(session, {"instance-type": _SNP})),
         "uefi_images": lambda: dict(sorted(_uefi_images(session))),
     }
+
+
+def _asked(session: Session, questions: Mapping[str, Callable[[], Any]]) -> Capabilities:
     session.client()  # made once, before several ask
     with ThreadPoolExecutor(max_workers=len(questions)) as pool:
         asked = {name: pool.submit(question) for name, question in questions.items()}

@@ -16,7 +16,8 @@ ENFORCED_BY: Mapping[str, str] = {
     "metadata": "options of the metadata service: off, or with a session token alone (IMDSv2) and few hops",
     "spread": "placement groups: `spread`, or `partition` where several may share; `zone`: counted by address",
     "pack": "placement groups: `cluster` for a rack; `zone`: all machines of a network are in one",
-    "single_tenancy": "dedicated tenancy of the machine",
+    "single_tenancy": "dedicated tenancy of the machine; with `dedicated_host` among its overrides on hosts of the "
+    "stack's own",
     "dedicated_cpus": "types that do not share cores by credits (as Amazon states); `smt: isolate` by one thread for "
     "each core, together with their number",
     "disk_encryption": "EBS encryption of all disks, also where nobody asks; `key` names the key (KMS)",
@@ -44,6 +45,7 @@ TOGETHER: Mapping[str, tuple[str, ...]] = {
         "a machine that two policies would put into two placement groups",
     ),
     "dedicated_cpus": ("a type is named that shares cores by credits, such as t3",),
+    "single_tenancy": ("a dedicated host, and a policy that puts the machine into a placement group",),
     "memory_encryption": ("a type is named that is none of m6a, c6a and r6a",),
     "secure_boot": ("the image is none of the account's own that starts by UEFI with keys enrolled",),
 }

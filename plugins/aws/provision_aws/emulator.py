@@ -3,9 +3,11 @@
 These are placement groups, and refusals of what is taken already.
 
 `python -m provision_aws.emulator PORT` serves on the loopback interface until it is ended. It holds no machines: it
-answers as EC2 does. `GET /standing` gives the ids of all that was made, as JSON, in one answer.
+answers as EC2 does. `GET /standing` gives the ids of all that was made, as JSON, in one answer, `GET /calls` what was
+asked for how often.
 """
 
+import io
 import json
 import os
 import secrets
@@ -14,8 +16,10 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.parse
 import urllib.request
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -35,8 +39,12 @@ _ROOT_GIB = 8
 
 
 @contextmanager
-def running(directory: Path) -> Iterator[str]:
+def running(directory: Path, delay: float = 0.0) -> Iterator[str]:
     """A server of its own, with nothing on it but what every account has; its URL.
+
+    Args:
+        directory: for its log.
+        delay: seconds by which it answers later than it could, as EC2 does.
 
     Raises:
         EnvironmentProblem: it cannot be started.
@@ -45,7 +53,7 @@ def running(directory: Path) -> Iterator[str]:
     log = directory / "emulator.log"
     with log.open("wb") as out:
         process = subprocess.Popen(
-            [sys.executable, "-m", "provision_aws.emulator", str(port)],
+            [sys.executable, "-m", "provision_aws.emulator", str(port), str(delay)],
             stdin=subprocess.PIPE,
             stdout=out,
             stderr=subprocess.STDOUT,
@@ -64,6 +72,12 @@ def standing(url: str) -> list[str]:
     with urllib.request.urlopen(f"{url}/standing", timeout=30) as answer:
         found: list[str] = json.load(answer)
     return found
+
+
+def calls(url: str) -> Counter[str]:
+    """How often each action was asked for since the last reset, whoever asked."""
+    with urllib.request.urlopen(f"{url}/calls", timeout=30) as answer:
+        return Counter(json.load(answer))
 
 
 def reset(url: str) -> None:
@@ -96,7 +110,7 @@ def _free_port() -> int:
 # --- in the server's process
 
 
-def serve(port: int) -> None:
+def serve(port: int, delay: float = 0.0) -> None:
     """Serve until the process is ended, or whoever started it: then its standard input closes."""
     import logging
 
@@ -113,14 +127,21 @@ def serve(port: int) -> None:
     _tell_states_of_ranges()
     _let_ipv6_through_default_lists()
     application = DomainDispatcherApplication(create_backend_app)
+    calls: Counter[str] = Counter()
+    tells: dict[str, Callable[[], Any]] = {"/standing": lambda: _standing(ec2_backends), "/calls": lambda: dict(calls)}
     one_by_one = threading.Lock()  # moto breaks now and then when it works on two calls at once
 
     def answer(environ: dict[str, Any], start_response: Any) -> Any:
-        if environ.get("PATH_INFO") == "/standing":
-            body = json.dumps(_standing(ec2_backends)).encode()
+        if told := tells.get(str(environ.get("PATH_INFO"))):
+            body = json.dumps(told()).encode()
             start_response("200 OK", [("Content-Type", "application/json"), ("Content-Length", str(len(body)))])
             return [body]
+        time.sleep(delay)
         with one_by_one:
+            if environ.get("PATH_INFO") == "/moto-api/reset":
+                calls.clear()
+            elif asked := _action(environ):
+                calls[asked] += 1
             return application(environ, start_response)
 
     def end_with_owner() -> None:
@@ -130,6 +151,15 @@ def serve(port: int) -> None:
     threading.Thread(target=end_with_owner, daemon=True).start()
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     run_simple("127.0.0.1", port, answer, threaded=True)
+
+
+def _action(environ: dict[str, Any]) -> str:
+    """What is asked for; the body can still be read afterwards."""
+    if target := environ.get("HTTP_X_AMZ_TARGET", ""):
+        return str(target).rpartition(".")[2]
+    body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+    environ["wsgi.input"] = io.BytesIO(body)
+    return str(urllib.parse.parse_qs(body.decode(errors="replace")).get("Action", [""])[0])
 
 
 _GROUPS: dict[str, dict[str, Any]] = {}
@@ -367,4 +397,4 @@ def _tag_placement_groups() -> None:
 
 
 if __name__ == "__main__":
-    serve(int(sys.argv[1]))
+    serve(int(sys.argv[1]), *map(float, sys.argv[2:]))

@@ -2,7 +2,7 @@
 
 import contextlib
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from provision.errors import (
@@ -141,6 +141,24 @@ def no_region() -> EnvironmentProblem:
     return EnvironmentProblem(
         "no region of AWS is chosen", "`pulumi config set provision-aws:region eu-central-1`, or set AWS_REGION"
     )
+
+
+def refuse_unsuccessful(answer: Mapping[str, Any], doing: str, fix: str) -> None:
+    """Some calls succeed as a whole also when they failed for an object; one that is not there is fine.
+
+    Args:
+        answer: of such a call.
+        doing: what was being done, such as "releasing the dedicated host".
+        fix: what a person may do.
+
+    Raises:
+        RetriableError: it failed for one.
+    """
+    for item in answer.get("Unsuccessful") or ():
+        error = item.get("Error") or {}
+        code = str(error.get("Code", "no code"))
+        if "NotFound" not in code:
+            raise RetriableError(f"{doing} {item.get('ResourceId', '')}: {error.get('Message', '')} ({code})", fix)
 
 
 def _refusal(doing: str, error: "ClientError", recent: Collection[str]) -> ProvisionError:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 ACTIONS: Mapping[str, tuple[str, ...]] = {
     "ec2:Vpc": (
         "CreateVpc", "DeleteVpc", "DescribeVpcAttribute", "ModifyVpcAttribute", "AssociateVpcCidrBlock",
-        "DisassociateVpcCidrBlock", "DescribeSecurityGroups", "DeleteSecurityGroup",
+        "DisassociateVpcCidrBlock", "DescribeSecurityGroups", "DeleteSecurityGroup", "DescribeTags",
     ),
     "ec2:Subnet": ("CreateSubnet", "DeleteSubnet", "ModifySubnetAttribute"),
     "ec2:RouteTable": ("CreateRouteTable", "DeleteRouteTable"),
@@ -56,10 +56,14 @@ ASKED = (
     "ec2:DescribeImages",
     "ec2:DescribeImageAttribute",
     "ec2:DescribeInstanceTypes",
+    "ec2:DescribeInternetGateways",
+    "ec2:DescribeKeyPairs",
+    "ec2:DescribeSecurityGroups",
+    "ec2:DescribeVpcAttribute",
     "ec2:DescribeVpcBlockPublicAccessOptions",
     "servicequotas:GetServiceQuota",
 )
-"""What a preview asks of the account, whatever is in the stack file."""
+"""What a preview asks of the account: whatever is in the stack file, and what that refers to."""
 
 VERIFIED = (
     "ec2:DescribeInstances",

@@ -35,16 +35,30 @@ def choose(session: Session, requirements: InstanceRequirements) -> tuple[str, s
         if fitting:
             best = min(fitting, key=_size)
             cpus, memory, name = _size(best)
-            return name, (
-                f"{name} ({cpus} CPUs, {memory} MiB) is the smallest type that has what is asked for: "
-                f"{requirements.cpus} CPUs, {requirements.memory_mib} MiB and the rest"
-            )
-    where = f" in {requirements.availability_zone}" if requirements.availability_zone else ""
+            told = f"{name} ({cpus} CPUs, {memory} MiB)"
+            return name, f"{told} is the smallest type that has what is asked for: {_asked(requirements)}"
     raise UserError(
-        f"no instance type{where} has what is asked for: {requirements.cpus} CPUs, {requirements.memory_mib} MiB and "
-        f"the rest; {_closest(seen, requirements)}",
+        f"no instance type has what is asked for: {_asked(requirements)}; {_closest(seen, requirements)}",
         "ask for less, or name a type (`instanceType`)",
     )
+
+
+def _asked(wanted: InstanceRequirements) -> str:
+    """What a type must have, in words."""
+    words = {
+        f"{'one thread' if wanted.threads_per_core == 1 else 'two threads'} for each core": wanted.threads_per_core,
+        "CPUs of its own": not wanted.burstable,
+        "AMD SEV-SNP": wanted.amd_sev_snp,
+        "NitroTPM": wanted.nitro_tpm,
+        "room on dedicated hosts": wanted.dedicated_host,
+        "the Nitro system": wanted.nitro,
+        f"{wanted.nics} network cards": wanted.nics > 1,
+        "IPv6": wanted.ipv6,
+    }
+    more = [word for word, asked in words.items() if asked]
+    where = f", in {wanted.availability_zone}" if wanted.availability_zone else ""
+    size = [f"{wanted.cpus} CPU{'s' * (wanted.cpus != 1)}", f"{wanted.memory_mib} MiB", wanted.architecture]
+    return ", ".join([*size, *more]) + where
 
 
 def _sizes(cpus: int) -> Iterator[tuple[int, ...]]:

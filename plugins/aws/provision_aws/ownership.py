@@ -15,10 +15,17 @@ _DIGEST_BYTES = 16
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """Who an object belongs to: a resource (`urn`) of a stack (`stack_id`)."""
+    """Who an object belongs to: a resource (`urn`) of a stack (`stack_id`).
+
+    Attributes:
+        stack_id: identity of the stack.
+        urn: Pulumi's name of the resource.
+        token: random digits by which EC2 makes an object once, however often it is asked.
+    """
 
     stack_id: str
     urn: str
+    token: str = ""
 
     def tags(self) -> dict[str, str]:
         """The markers."""

@@ -12,6 +12,7 @@ from provision.spi import (
     Function,
     LiveRulesRequest,
     Objection,
+    PipelineStep,
     Properties,
     Provider,
     RateLimit,
@@ -109,6 +110,12 @@ class AwsProvider(Provider[AwsConfig, Session]):
 
         return ask(session)
 
+    def capabilities_for(self, session: Session, stack: "Stack") -> Capabilities:
+        """Ask the account and region what a stack depends on."""
+        from provision_aws.capabilities import ask_for
+
+        return ask_for(session, stack)
+
     def best_capabilities(self) -> Capabilities:
         """An account and region with all that this plugin can use."""
         from provision_aws.capabilities import BEST
@@ -182,6 +189,22 @@ class AwsProvider(Provider[AwsConfig, Session]):
         from provision_aws.iam import policy
 
         return policy(self.resource_types, graph)
+
+    def existing(self, session: Session, stack: "Stack") -> Mapping[str, Any]:
+        """VPCs, subnets, security groups and key pairs that the file refers to.
+
+        Raises:
+            provision.errors.PlatformError: EC2 does not answer.
+        """
+        from provision_aws.existing import look
+
+        return look(session, stack)
+
+    def pipeline_step(self, forge: str) -> PipelineStep:
+        """A role that the pipeline takes on."""
+        from provision_aws.pipelines import pipeline_step
+
+        return pipeline_step(forge)
 
     def diagnose(self, config: AwsConfig) -> Sequence[Finding]:
         """Credentials, region and permissions."""

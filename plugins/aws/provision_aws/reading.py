@@ -1,155 +1,50 @@
-"""Describing objects with few calls: by many at a time, however many threads ask.
+"""Describing objects of EC2 with few calls; `provision.spi.cloud.Reader` says how."""
 
-Three ways lead to a description:
-
-- a *survey* of all that one stack has of one kind, page by page, once in a while: it serves the reads of a refresh and
-  finds what interrupted runs left, and is never believed of an object that this process has touched;
-- a *batch*: whoever asks at about the same time for different objects of a kind is answered by one call;
-- a *watch*: while several wait for their objects, one call looks at all of them, and serves all.
-"""
-
-import threading
-import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any, ClassVar, Protocol
 
+from provision.spi import cloud
+from provision.spi.cloud import Live
 from provision_aws.errors import explained, is_absent
 from provision_aws.kinds import MOST_IN_A_FILTER, Kind
 from provision_aws.ownership import STACK_TAG, tags_of
 
-if TYPE_CHECKING:
-    from provision_aws.session import Session
-
-Live = Mapping[str, Any]
-"""An object as EC2 describes it."""
-
-_GATHERING_SECONDS = 0.01
-"""How long the first who asks waits for others."""
-
-_WATCHER_SECONDS = 0.05
-_LONGEST_SECONDS = 2.0
-"""How much longer one waits for each that is or soon will be waiting for its object, and how long at most."""
-
-_SURVEY_SECONDS = 60.0
-"""How long a survey is believed of what nobody here has touched."""
-
-_WATCH_SECONDS = 0.5
-"""How old what others have seen may be for somebody who waits."""
+__all__ = ["Live", "Reader"]
 
 
-@dataclass
-class _Batch:
-    """What is asked for together."""
+class Asked(Protocol):
+    """What a reader needs of a session."""
 
-    ids: set[str] = field(default_factory=set)
-    done: threading.Event = field(default_factory=threading.Event)
-    found: dict[str, Live] = field(default_factory=dict)
-    error: BaseException | None = None
+    def client(self) -> Any:
+        """A client of EC2."""
 
-
-@dataclass
-class _Survey:
-    """All that a stack has of a kind, as it was at a time."""
-
-    when: float
-    found: dict[str, Live]
+    def is_touched(self, identity: str) -> bool:
+        """Whether this process ever made or changed the object."""
 
 
-class Reader:
+class Reader(cloud.Reader[Kind]):
     """Descriptions of objects of one account and region; used by several threads."""
 
-    def __init__(self, session: "Session") -> None:
+    most: ClassVar[int | None] = MOST_IN_A_FILTER
+
+    def __init__(self, session: Asked) -> None:
         """Nothing is known yet."""
+        super().__init__(session.is_touched)
         self._session = session
-        self._lock = threading.Lock()
-        self._gathering: dict[Kind, _Batch] = {}
-        self._surveys: dict[tuple[Kind, str], _Survey] = {}
-        self._surveying: dict[tuple[Kind, str], threading.Lock] = {}
-        self._watched: dict[Kind, dict[str, int]] = {}
-        self._seen: dict[tuple[Kind, str], tuple[float, Live | None]] = {}
-        self._expected: dict[Kind, int] = {}
-
-    # --- single objects
-
-    def look(self, kind: Kind, identity: str, stack_id: str = "") -> Live | None:
-        """An object; None when it is not there, or as good as gone.
-
-        Args:
-            kind: of object.
-            identity: its id.
-            stack_id: whose it is, as far as that is known: then one survey may answer for all that the stack has.
-
-        Raises:
-            provision.errors.PlatformError: EC2 does not answer.
-        """
-        live: Live | None = None
-        if stack_id and not self._session.is_touched(identity):
-            live = self._survey(kind, stack_id).get(identity)
-        if live is None or self._session.is_touched(identity):  # touched while the survey was made
-            live = self._batched(kind, identity)
-        return None if live is None or kind.is_gone(live) else live
-
-    def remembered(self, kind: Kind, identity: str) -> Live | None:
-        """An object as it is now, also one that is as good as gone; None when EC2 knows nothing of it."""
-        return self._batched(kind, identity)
-
-    @contextmanager
-    def watching(self, kind: Kind, identity: str) -> Iterator[None]:
-        """While inside, whoever looks at another watched object looks at this one too."""
-        with self._lock:
-            watched = self._watched.setdefault(kind, {})
-            watched[identity] = watched.get(identity, 0) + 1
-            self._seen.pop((kind, identity), None)
-        try:
-            yield
-        finally:
-            with self._lock:
-                watched[identity] -= 1
-                if not watched[identity]:
-                    del watched[identity]
-                    self._seen.pop((kind, identity), None)
-
-    @contextmanager
-    def expecting(self, kind: Kind) -> Iterator[None]:
-        """While inside, somebody may soon have an object to watch."""
-        with self._lock:
-            self._expected[kind] = self._expected.get(kind, 0) + 1
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._expected[kind] -= 1
-
-    def watch(self, kind: Kind, identity: str) -> Live | None:
-        """A watched object as it is now, or was a moment ago; also one that is as good as gone."""
-        with self._lock:
-            when, live = self._seen.get((kind, identity), (0.0, None))
-            others = max(self._expected.get(kind, 0), len(self._watched.get(kind, ()))) - 1
-        if when and time.monotonic() - when < _WATCH_SECONDS:
-            return live
-        return self._batched(kind, identity, min(_LONGEST_SECONDS, max(0, others) * _WATCHER_SECONDS))
-
-    def forget(self, kind: Kind, identity: str) -> None:
-        """What was seen of a watched object says nothing any more."""
-        with self._lock:
-            self._seen.pop((kind, identity), None)
 
     def parts(self, kind: Kind, identity: str) -> list[Live]:
         """What an object consists of, such as the rules of a group."""
-        live = self._batched(kind, identity)
+        live = self.remembered(kind, identity)
         return list(live["Parts"]) if live is not None else []
-
-    # --- many objects
 
     def left(self, kind: Kind, tags: Mapping[str, str]) -> list[Live]:
         """Objects with all of these tags, as they are now; none that are as good as gone."""
         return [live for live in self._tagged(kind, tags) if not kind.is_gone(live)]
 
-    def survey(self, kind: Kind, stack_id: str) -> Mapping[str, Live]:
-        """All that a stack has of a kind, as it was at most a minute ago."""
-        return self._survey(kind, stack_id)
+    def owned(self, kind: Kind, stack_id: str) -> Iterator[Live]:
+        """By the tag of the stack."""
+        return self._tagged(kind, {STACK_TAG: stack_id})
 
     def all(self, kind: Kind, filters: Iterable[Mapping[str, Any]] = ()) -> Iterator[Live]:
         """Objects of a kind, page by page.
@@ -170,6 +65,15 @@ class Reader:
                 return
             asked["NextToken"] = token
 
+    def shown(self, kind: Kind, ids: list[str]) -> dict[str, Live]:
+        """By one call, where EC2 has a filter for ids."""
+        if kind.id_filter:
+            found = self.all(kind, [{"Name": kind.id_filter, "Values": ids}])
+            if kind.many:
+                return _together(kind, found)
+            return {str(live[kind.id]): live for live in found}
+        return self._by_ids(kind, ids)
+
     def _tagged(self, kind: Kind, tags: Mapping[str, str]) -> Iterator[Live]:
         key, value = list(tags.items())[-1]  # the most telling one; the others are looked at here
         filter = {"Name": f"tag:{key}", "Values": [_literal(value)]}
@@ -177,61 +81,6 @@ class Reader:
         for live in self.all(kind, filters):
             if tags.items() <= tags_of(live).items():
                 yield live
-
-    def _survey(self, kind: Kind, stack_id: str) -> Mapping[str, Live]:
-        key = (kind, stack_id)
-        with self._lock:
-            alone = self._surveying.setdefault(key, threading.Lock())
-        with alone:
-            known = self._surveys.get(key)
-            if known is None or time.monotonic() - known.when > _SURVEY_SECONDS:
-                when = time.monotonic()
-                found = {str(live[kind.id]): live for live in self._tagged(kind, {STACK_TAG: stack_id})}
-                known = self._surveys[key] = _Survey(when, found)
-            return known.found
-
-    # --- batches
-
-    def _batched(self, kind: Kind, identity: str, patience: float = 0.0) -> Live | None:
-        with self._lock:
-            batch = self._gathering.get(kind)
-            leads = batch is None or len(batch.ids) >= MOST_IN_A_FILTER
-            if batch is None or leads:
-                batch = self._gathering[kind] = _Batch()
-            batch.ids.add(identity)
-        if leads:
-            self._lead(kind, batch, patience)
-        else:
-            batch.done.wait()
-        if batch.error is not None:
-            raise batch.error
-        return batch.found.get(identity)
-
-    def _lead(self, kind: Kind, batch: _Batch, patience: float) -> None:
-        time.sleep(_GATHERING_SECONDS + patience)
-        with self._lock:
-            if self._gathering.get(kind) is batch:
-                del self._gathering[kind]
-            watched = set(self._watched.get(kind, ()))
-            room = MOST_IN_A_FILTER - len(batch.ids)
-            asked = batch.ids | set(sorted(watched - batch.ids)[: max(0, room)]) if batch.ids & watched else batch.ids
-        when = time.monotonic()
-        try:
-            batch.found = self._described(kind, sorted(asked))
-            with self._lock:
-                self._seen.update({(kind, one): (when, batch.found.get(one)) for one in asked & watched})
-        except BaseException as error:
-            batch.error = error
-        finally:
-            batch.done.set()
-
-    def _described(self, kind: Kind, ids: list[str]) -> dict[str, Live]:
-        if kind.id_filter:
-            found = self.all(kind, [{"Name": kind.id_filter, "Values": ids}])
-            if kind.many:
-                return _together(kind, found)
-            return {str(live[kind.id]): live for live in found}
-        return self._by_ids(kind, ids)
 
     def _by_ids(self, kind: Kind, ids: list[str]) -> dict[str, Live]:
         """Where there is no filter for ids one that is unknown spoils the answer for all."""

@@ -2,17 +2,15 @@
 
 import logging
 import os
-import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from functools import cache
 from typing import Any
-from uuid import uuid4
 
 from provision.errors import EnvironmentProblem
+from provision.spi.cloud import CloudSession
 from provision_aws.config import AwsConfig
+from provision_aws.errors import explained, is_absent
 from provision_aws.reading import Reader
 
 _CONNECT_SECONDS = 10
@@ -22,27 +20,15 @@ _SETTLED_SECONDS = 300
 """After so long every part of EC2 knows an object (EC2 API Reference, "Eventual consistency")."""
 
 
-@dataclass
-class Attempt:
-    """One attempt to make an object, of which it is not known yet how it ended.
-
-    Attributes:
-        token: random; the client token, so that EC2 does not make the object twice, and the incarnation.
-        begun: whether a call was made that may have had its effect.
-    """
-
-    token: str = field(default_factory=lambda: uuid4().hex)
-    begun: bool = False
-
-
-class Session:
+class Session(CloudSession):
     """Clients for one account and region, and what this process knows to have made there; used by several threads.
 
     Attributes:
         config: how it was configured.
         account: id of the account.
-        cache: answers that do not change while a process lives, by a key of the asker's choice.
     """
+
+    reader: Reader
 
     def __init__(self, config: AwsConfig) -> None:
         """Connect.
@@ -50,15 +36,11 @@ class Session:
         Raises:
             EnvironmentProblem: there are no credentials or region, or AWS does not answer.
         """
+        super().__init__()
         self.config = config
-        self.cache: dict[Any, Any] = {}
-        self._lock = threading.RLock()
         self._clients: dict[str, Any] = {}
         self._wrap: Callable[[Any], Any] = lambda client: client
         self._boto = _boto(config)
-        self._attempts: dict[str, Attempt] = {}
-        self._touched: dict[str, float] = {}
-        self._stacks: dict[str, str] = {}
         self.account = self._identified()
         self.reader = Reader(self)
 
@@ -80,15 +62,6 @@ class Session:
             self._wrap = wrap
             self._clients = {}
 
-    def once(self, key: Any, ask: Callable[[], Any]) -> Any:
-        """An answer from the cache, or a new one."""
-        with self._lock:
-            if key in self.cache:
-                return self.cache[key]
-        answer = ask()
-        with self._lock:
-            return self.cache.setdefault(key, answer)
-
     def close(self) -> None:
         """Let go of all connections."""
         with self._lock:
@@ -96,47 +69,15 @@ class Session:
         for client in clients:
             client.close()
 
-    # --- what this process has done
+    # --- errors
 
-    @contextmanager
-    def attempt(self, urn: str) -> Iterator[Attempt]:
-        """The attempt to make the object of `urn`; one that did not end well is gone on with, token and all."""
-        with self._lock:
-            current = self._attempts.setdefault(urn, Attempt())
-        yield current
-        self.forget_attempt(urn)
+    def explained(self, doing: str) -> AbstractContextManager[None]:
+        """As `errors.explained`: what was made a moment ago EC2 may not know everywhere yet."""
+        return explained(doing, recent=self.recent(_SETTLED_SECONDS))
 
-    def forget_attempt(self, urn: str) -> None:
-        """The next attempt is another one."""
-        with self._lock:
-            self._attempts[urn] = Attempt(begun=True)
-
-    def touched(self, *ids: str) -> None:
-        """These objects were made or changed just now: what was seen of them before says nothing any more."""
-        now = time.monotonic()
-        with self._lock:
-            self._touched.update(dict.fromkeys(ids, now))
-
-    def is_touched(self, identity: str) -> bool:
-        """Whether this process ever made or changed the object."""
-        with self._lock:
-            return identity in self._touched
-
-    def recent(self) -> list[str]:
-        """Ids of objects that may not be known everywhere yet."""
-        since = time.monotonic() - _SETTLED_SECONDS
-        with self._lock:
-            return [identity for identity, when in self._touched.items() if when >= since]
-
-    def belongs(self, identity: str, stack_id: str) -> None:
-        """Remember whose an object is: that never changes."""
-        with self._lock:
-            self._stacks[identity] = stack_id
-
-    def stack_of(self, identity: str) -> str | None:
-        """Whose an object is; None when this process does not know."""
-        with self._lock:
-            return self._stacks.get(identity)
+    def is_absent(self, error: Exception) -> bool:
+        """By EC2's code."""
+        return is_absent(error)
 
     # --- boto3
 

@@ -6,7 +6,7 @@ from typing import Any, get_args
 from provision.models import Topology
 from provision.spi import ENFORCED, Capabilities, Evidence, FeatureUse, Support, unsupported
 from provision_aws.resources.volume_model import VolumeType
-from provision_aws.translate.overrides import MODELS, problem
+from provision_aws.translate.overrides import EXISTING, MODELS, problem
 
 _PACKETS = Support(True, evidence=frozenset({Evidence.TRANSLATED, Evidence.ACCEPTED}))
 _SEEN = Support(True, evidence=frozenset({Evidence.ACCEPTED}))
@@ -225,13 +225,19 @@ def _connected(use: FeatureUse, capabilities: Capabilities) -> Support:
     return unsupported("a network card of EC2 has no cable to unplug", "remove it, or have no policy speak of it")
 
 
-def _overrides(use: FeatureUse, capabilities: Capabilities) -> Support:
-    owner: Any = type(use.owner)
-    wrong = problem(MODELS[owner], use.value) if owner in MODELS else "not known"
-    if not wrong:
-        return ENFORCED
-    fields = ", ".join(MODELS[owner].model_fields) if owner in MODELS else ""
-    return unsupported(wrong, f"fields that can be overridden: {fields}")
+def _own_words(models: Mapping[Any, Any], meaning: str) -> Answer:
+    def answer(use: FeatureUse, capabilities: Capabilities) -> Support:
+        model = models.get(type(use.owner))
+        wrong = problem(model, use.value) if model is not None else "not known"
+        if not wrong:
+            return ENFORCED
+        return unsupported(wrong, f"{meaning}: {', '.join(model.model_fields) if model is not None else ''}")
+
+    return answer
+
+
+_overrides = _own_words(MODELS, "fields that can be overridden")
+_existing = _own_words(EXISTING, "what can be referred to")
 
 
 _SPECIAL: Mapping[str, Answer] = {
@@ -252,7 +258,9 @@ _SPECIAL: Mapping[str, Answer] = {
     "machines.disks.overrides": _overrides,
     "machines.disks.type": _volume_type,
     "machines.nics.connected": _connected,
+    "machines.nics.existing": _existing,
     "machines.overrides": _overrides,
     "machines.root.type": _root_type,
+    "networks.existing": _existing,
     "networks.overrides": _overrides,
 }

@@ -19,8 +19,9 @@ from provision.spi import (
     NativeState,
     Operation,
     Output,
+    RulesRequest,
 )
-from provision.translate import Scope
+from provision.translate import Scope, capabilities_of
 from provision.verify.proof.planned import planned
 
 STACK = "ab" * 16
@@ -79,6 +80,10 @@ class Deployed:
         request = LiveRulesRequest(space, list(self.machines.values()), self.part.addresses)
         return AwsProvider().read_live_rules(self.session, request)
 
+    def rules(self, space):
+        """What to read of the graph."""
+        return RulesRequest(space, self.part.graph, self.part.addresses, self.part.capabilities)
+
     def shown(self, name, *policies):
         """Evidence of policies of the file about one machine: kind, whether it holds, text."""
         asked = [self.part.stack.isolation.policies[one] for one in policies]
@@ -98,7 +103,8 @@ def deploy(config, directory, text):
     loaded = load(directory / "stack.yaml")
     provider, session = AwsProvider(), Session(AwsConfig.model_validate(config))
     try:
-        (part,) = planned(loaded, provider, provider.capabilities(session), Scope("shop", "dev", str(directory)), {})
+        told = capabilities_of(provider, session, loaded.stack)
+        (part,) = planned(loaded, provider, told, Scope("shop", "dev", str(directory)), {})
     except StackFileError as error:
         raise AssertionError("\n".join(map(str, error.diagnostics))) from None
     made = {}

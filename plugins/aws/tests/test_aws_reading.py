@@ -1,6 +1,4 @@
-"""Many who ask at once are answered by few calls, and nobody is answered by what was true before a change of ours."""
-
-import threading
+"""How EC2 is asked: calls grow with pages, not with objects."""
 
 from provision_aws import kinds
 from provision_aws.reading import Reader
@@ -41,24 +39,13 @@ class Sessions:
         return identity in self.changed
 
 
-def test_whoever_asks_at_the_same_time_is_answered_by_one_call():
+def test_several_objects_are_asked_for_by_one_call():
     session = Sessions()
-    reader = Reader(session)
-    found = {}
-    begin = threading.Barrier(20)
 
-    def ask(identity):
-        begin.wait()
-        found[identity] = reader.look(kinds.VPC, identity)
+    found = Reader(session).shown(kinds.VPC, ["vpc-1", "vpc-2", "vpc-nothing"])
 
-    threads = [threading.Thread(target=ask, args=(f"vpc-{index}",)) for index in range(20)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-
-    assert {live["VpcId"] for live in found.values()} == set(found)
-    assert len(session.ec2.calls) < 20
+    assert set(found) == {"vpc-1", "vpc-2"}
+    assert len(session.ec2.calls) == 1
 
 
 def test_a_refresh_costs_one_call_for_each_page():
@@ -69,17 +56,6 @@ def test_a_refresh_costs_one_call_for_each_page():
         assert reader.look(kinds.VPC, f"vpc-{index}", "mine") is not None
 
     assert len(session.ec2.calls) == 3
-
-
-def test_what_this_process_changed_is_looked_at_anew():
-    session = Sessions()
-    reader = Reader(session)
-    reader.look(kinds.VPC, "vpc-1", "mine")
-
-    session.changed.add("vpc-1")
-    del session.ec2.vpcs["vpc-1"]
-
-    assert reader.look(kinds.VPC, "vpc-1", "mine") is None
 
 
 def test_an_object_without_the_tag_of_the_stack_is_found_by_its_id():

@@ -4,37 +4,11 @@ import base64
 import gzip
 
 import pytest
-import yaml
-from provision_aws.capabilities import BEST
-from provision_aws.provider import AwsProvider
+from aws_planning import planned, refused
 
-from provision.diagnostics import DiagnosticSink, Severity
-from provision.errors import StackFileError
-from provision.models import Stack
-from provision.spi import Capabilities, Output
-from provision.translate import Scope, address_inputs, allocate, negotiate, translate
+from provision.spi import Output
 
-PROVIDER = AwsProvider()
-SCOPE = Scope("shop", "dev", ".")
 NETWORKS = "{front: {cidr: 10.20.1.0/24, internet: routed}, back: {cidr: 10.20.2.0/24, internet: nat}}"
-
-
-def planned(text, **facts):
-    """The nodes by name."""
-    stack = Stack.model_validate({"version": 1, **yaml.safe_load(text)})
-    told = Capabilities("aws", BEST | facts)
-    decisions = negotiate(stack, PROVIDER, told, DiagnosticSink())
-    assigned, failures = allocate(address_inputs(stack, SCOPE, PROVIDER), {})
-    assert not failures
-    graph = translate(stack, PROVIDER, told, decisions, assigned, SCOPE, DiagnosticSink()).graph
-    return {node.name: node for node in graph.nodes}
-
-
-def refused(text, **facts):
-    """The errors in words."""
-    with pytest.raises(StackFileError) as error:
-        planned(text, **facts)
-    return [one.summary for one in error.value.diagnostics if one.severity is Severity.ERROR]
 
 
 def rules(nodes):
@@ -217,3 +191,104 @@ def test_policies_become_options_of_the_machine():
     assert made["root_disk"] == {"encrypted": True, "kms_key_id": "alias/own"}
     assert made["requirements"]["burstable"] is False
     assert made["requirements"]["amd_sev_snp"] is True
+
+
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ8J0T5nQeYbK8XyzvW5pF0u1q2w3e4r5t6y7u8i9o0p ops@example.org"
+
+
+def test_a_key_pair_is_made_where_the_file_asks_for_one_and_shared_by_all_with_the_key():
+    more = f", count: 2, ssh_keys: ['{KEY}'], overrides: {{aws: {{key_pair: true}}}}"
+    nodes = planned(stack([machine(more=more)], isolation="services: {metadata: true}"))
+    (pair,) = [node for node in nodes.values() if node.type.token == "ec2:KeyPair"]
+    assert pair.inputs["public_key"] == KEY.rpartition(" ")[0]
+    assert pair.inputs["key_name"].startswith("shop-dev-key-")
+    for name in ("web-0", "web-1"):
+        assert nodes[f"machines/{name}/instance"].inputs["key_name"] == Output(pair.name, "key_name")
+
+
+@pytest.mark.parametrize(
+    ("more", "reason"),
+    [
+        (", overrides: {aws: {key_pair: true}}", "a key pair is one key, and the machine has 0"),
+        (f", ssh_keys: ['{KEY}'], overrides: {{aws: {{key_pair: true, key_name: ops}}}}", "a machine has one key pair"),
+    ],
+)
+def test_a_key_pair_is_of_one_key(more, reason):
+    said = refused(stack([machine(more=more)], isolation="services: {metadata: true}"))
+    assert any(reason in one for one in said), said
+
+
+def test_networks_without_the_internet_reach_amazons_services_by_endpoints():
+    networks = (
+        "{back: {cidr: 10.20.2.0/24, overrides: {aws: {endpoints: [s3, ssm]}}}, "
+        "more: {cidr: 10.20.3.0/24, overrides: {aws: {endpoints: [s3], availability_zones: [us-east-2a, us-east-2b]}}}}"
+    )
+    nodes = planned(stack([machine(network="back")], networks=networks, isolation="services: {dns: true}"))
+    storage, systems = nodes["endpoints/s3"].inputs, nodes["endpoints/ssm"].inputs
+    assert storage["service_name"] == "com.amazonaws.us-east-2.s3"
+    assert storage["endpoint_type"] == "Gateway"
+    assert storage["route_table_ids"] == [
+        Output("networks/back/routes", "id"),
+        Output("networks/more/routes-us-east-2a", "id"),
+        Output("networks/more/routes-us-east-2b", "id"),
+    ]
+    assert systems["endpoint_type"] == "Interface"
+    assert systems["private_dns_enabled"]
+    assert systems["subnet_ids"] == [Output("endpoints/us-east-2a/subnet", "id")]
+    assert systems["security_group_ids"] == [Output("endpoints/group", "id")]
+    assert nodes["endpoints/us-east-2a/subnet"].inputs["cidr_block"] == "100.64.1.0/28"
+    assert rules(nodes) >= {"group ingress tcp/443-443 10.20.2.0/24"}
+    assert nodes["vpc"].inputs["secondary_cidr_blocks"] == ["100.64.1.0/24"]
+    assert nodes["vpc"].inputs["enable_dns_hostnames"]
+
+
+def test_endpoints_with_names_need_the_name_server():
+    networks = "{back: {cidr: 10.20.2.0/24, overrides: {aws: {endpoints: [ssm]}}}}"
+    said = refused(stack([machine(network="back")], networks=networks))
+    assert any("find endpoints other than s3 and dynamodb by the VPC's name server" in one for one in said), said
+
+
+HOST = ", size: {aws: m5.large}, overrides: {aws: {dedicated_host: {machines: 2}}}"
+ALONE = "{alone: {kind: single_tenancy, machines: [machine.*]}}"
+
+
+def test_machines_are_put_onto_hosts_of_the_stacks_own():
+    nodes = planned(stack([machine(more=f"{HOST}, count: 3")], ALONE))
+    hosts = {name: node.inputs for name, node in nodes.items() if node.type.token == "ec2:DedicatedHost"}
+    assert sorted(hosts) == ["hosts/web-us-east-2a-0", "hosts/web-us-east-2a-1"]
+    assert {one["instance_family"] for one in hosts.values()} == {"m5"}
+    placed = [nodes[f"machines/web-{index}/instance"].inputs["placement"] for index in range(3)]
+    assert [one["host_id"].node[-1] for one in placed] == ["0", "0", "1"]
+    assert {one["tenancy"] for one in placed} == {"host"}
+
+
+@pytest.mark.parametrize(
+    ("more", "policies", "reason"),
+    [
+        (HOST, "{}", "a host of its own is a matter of isolation, and no policy asks for it"),
+        (HOST.replace("size: {aws: m5.large}, ", ""), ALONE, "a host is for one family of types, which must be known"),
+        (HOST, ALONE[:-1] + ", apart: {kind: spread, machines: [machine.*]}}", "into no placement groups"),
+    ],
+)
+def test_dedicated_hosts_are_refused_where_they_mean_nothing(more, policies, reason):
+    said = refused(stack([machine(more=more)], policies))
+    assert any(reason in one for one in said), said
+
+
+def test_the_type_is_looked_for_again_where_the_file_says_so():
+    nodes = planned(stack([machine(more=", overrides: {aws: {refresh_type: true}}")]))
+    assert nodes["machines/web/instance"].inputs["choose_type_anew"]
+
+
+def test_labels_are_tags_of_subnets_and_disks_too():
+    nodes = planned(
+        stack(
+            [machine(network="back", more=", labels: {tier: web}, disks: {data: {size: 8GiB}}")],
+            networks="{back: {cidr: 10.20.2.0/24, labels: {side: inner}, overrides: {aws: {tags: {cost: a}}}}}",
+        )
+    )
+    assert nodes["networks/back/subnet"].inputs["tags"] == {"side": "inner", "cost": "a"}
+    for part in ("nic-0", "instance", "disk-data"):
+        assert nodes[f"machines/web/{part}"].inputs["tags"] == {"tier": "web"}
+    wrong = "{back: {cidr: 10.20.2.0/24, labels: {'aws:x': inner}}}"
+    assert any("they become tags of EC2" in one for one in refused(stack([machine(network="back")], networks=wrong)))

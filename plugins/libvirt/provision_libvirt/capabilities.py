@@ -19,6 +19,7 @@ from provision_libvirt.lab import kvm_verdict
 from provision_libvirt.lab.peer import LAB_SIDE, LAB_SIDE6
 from provision_libvirt.ownership import is_marked
 from provision_libvirt.place import is_own_host, is_session, lab_directory
+from provision_libvirt.resources.bridges import made_by_stacks
 from provision_libvirt.session import Session, explained
 
 _BRIDGE_SETTINGS = Path("/proc/sys/net/bridge")
@@ -140,20 +141,17 @@ def bridge_filtering(uri: str, setting: str) -> bool | None:
 
 
 def host_addresses(connection: Any, uri: str) -> list[str]:
-    """The hypervisor's lasting addresses beyond libvirt's networks, as far as they can be seen from here."""
+    """The hypervisor's lasting addresses, not those on stacks' networks, as far as they can be seen from here."""
     if lab_directory(uri) is not None:
         return [LAB_SIDE, LAB_SIDE6]
     if not is_own_host(uri):
         return []
-    bridges: set[str] = set()
     with contextlib.suppress(libvirt.libvirtError):
-        for network in connection.listAllNetworks(0):
-            with contextlib.suppress(libvirt.libvirtError):  # not every network has a bridge
-                bridges.add(network.bridgeName())
-    return sorted(_lasting(bridges))
+        return sorted(_lasting(made_by_stacks(connection)))
+    return []
 
 
-def _lasting(bridges: set[str]) -> Iterator[str]:
+def _lasting(bridges: frozenset[str]) -> Iterator[str]:
     try:
         done = subprocess.run(["ip", "-j", "address"], capture_output=True, text=True, timeout=10, check=True)
         links: Sequence[dict[str, Any]] = json.loads(done.stdout)

@@ -1,12 +1,14 @@
 """What the hypervisor's host really applies to a running machine: read from its kernel, whatever libvirt says."""
 
 import contextlib
+import json
 import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from provision_libvirt import varstore
 from provision_libvirt.hostview import HostView
 from provision_libvirt.lab.cgroups import hierarchies
 from provision_libvirt.resources import cpusets
@@ -38,6 +40,7 @@ class Effective:
         own_namespaces: kinds of namespaces that it does not share with the daemon.
         label: of mandatory access control, None without.
         secure_firmware: whether its firmware and variables are out of the guest's reach, as secure boot needs.
+        secure_variables: whether these variables have the owner's key and secure boot switched on.
     """
 
     cpu_weight: int | None
@@ -56,6 +59,7 @@ class Effective:
     own_namespaces: tuple[str, ...]
     label: str | None
     secure_firmware: bool
+    secure_variables: bool
 
 
 def effective(view: HostView, domain: str) -> Effective | None:
@@ -81,6 +85,7 @@ def effective(view: HostView, domain: str) -> Effective | None:
     rollup = _status(process / "smaps_rollup")
     flags = [line for line in (process / "smaps").read_text().splitlines() if line.startswith("VmFlags:")]
     groups = _Groups.of(process)
+    arguments = (process / "cmdline").read_text().split("\0")
     return Effective(
         cpu_weight=groups.weight(),
         cgroup_version=groups.version,
@@ -97,7 +102,8 @@ def effective(view: HostView, domain: str) -> Effective | None:
         no_new_privileges=main.get("NoNewPrivs") == "1",
         own_namespaces=_own_namespaces(view, process),
         label=_label(process),
-        secure_firmware=_secure_firmware((process / "cmdline").read_text().split("\0")),
+        secure_firmware=_secure_firmware(arguments),
+        secure_variables=_secure_variables(process, arguments),
     )
 
 
@@ -188,6 +194,16 @@ def _secure_firmware(arguments: list[str]) -> bool:
     return "driver=cfi.pflash01,property=secure,value=on" in arguments and any(
         "smm=on" in argument.split(",") for argument in arguments
     )
+
+
+def _secure_variables(process: Path, arguments: list[str]) -> bool:
+    """The file that the emulator has as its second flash, in which the firmware keeps variables, says so."""
+    for given in arguments:
+        if "libvirt-pflash1-storage" in given and given.startswith("{"):
+            with contextlib.suppress(OSError, ValueError, KeyError):
+                flash = process / "root" / str(json.loads(given)["filename"]).lstrip("/")
+                return varstore.starts_only_what_is_signed(flash.read_bytes())
+    return False
 
 
 def _label(process: Path) -> str | None:

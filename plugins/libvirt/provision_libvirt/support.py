@@ -95,6 +95,11 @@ _SWITCHES: Mapping[str, tuple[str, str]] = {
 """Fields that are refused only when they are switched on: reason and fix."""
 
 _REFUSED: Mapping[str, tuple[str, str]] = {
+    "machines.nics.existing": ("nothing of a hypervisor's own can be joined by a network card", "remove it"),
+    "networks.existing": (
+        "a stack makes its own networks on a hypervisor, since their filters and addresses belong together",
+        "remove it, or take the network over: write it as it is, and `pulumi import` it",
+    ),
     "images.sources.named": ("libvirt has no catalogue of images", "write 'kind: file' with a path"),
     "images.sources.ssm": ("SSM parameters are Amazon's", "write 'kind: file' with a path"),
     "images.sources.search": ("libvirt has no catalogue of images", "write 'kind: file' with a path"),

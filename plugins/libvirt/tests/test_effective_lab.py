@@ -3,6 +3,7 @@
 import fcntl
 import os
 import tempfile
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,9 +17,11 @@ from provision_libvirt.hostview import host_view
 from provision_libvirt.ownership import in_stack
 from provision_libvirt.provider import LibvirtProvider
 from provision_libvirt.resources import Domain, Pool, Seed, Volume, encryption, xml_domain
+from provision_libvirt.resources.guest import console_text
 from provision_libvirt.session import Session
 from provision_libvirt.translate.hostpart import HostParts
 from resource_bench import STACK, Bench
+from signed_disk import signed_disk
 
 from provision.diagnostics import DiagnosticSink
 from provision.errors import ForeignObject, PlatformError, PolicyRefused, StackFileError
@@ -221,22 +224,35 @@ def test_what_this_host_cannot_do_is_refused_with_its_reason(hypervisor):
         assert "without CAP_SYS_RESOURCE" in refusal(hypervisor, stack(**locked))
 
 
-def test_secure_boot_is_what_the_emulator_was_told(hypervisor, guest):
+def test_with_secure_boot_a_signed_system_comes_up_and_a_changed_kernel_does_not(hypervisor, guest, tmp_path):
     signed = {"policies": {"s": {"kind": "secure_boot", "machines": ["machine.web"]}}}
     images = {"own": {"sources": {"libvirt": {"kind": "file", "path": "own.img"}}}}
-    made = stack(images=images, machines={"web": {"image": "own", "memory": "128MiB"}}, **signed)
+    made = stack(images=images, machines={"web": {"image": "own", "memory": "512MiB"}}, **signed)
+    disk = guest.bench.make(
+        Volume, "signed-disk", pool=POOL, name="signed.root", format="raw", source=signed_disk(tmp_path)
+    )
     booted = guest.bench.make(
-        Domain, "signed", pool=POOL, name="shop-dev-signed", memory_mib=128, accelerator="qemu", console_log=False,
-        **part(hypervisor, made),
+        Domain, "signed", pool=POOL, name="shop-dev-signed", memory_mib=512, accelerator="qemu",
+        disks=[{"path": disk.outputs.path, "format": "raw"}], **part(hypervisor, made),
     )  # fmt: skip
     try:
-        found = effective(hypervisor.view, "shop-dev-signed")
         assert booted.drift() == set()
+        said = printed(hypervisor, "shop-dev-signed", "GUEST is up")
+        changed, _, rest = said.partition("GRUB tries the changed kernel")[2].partition("GRUB tries the signed kernel")
+        assert "bad shim signature" in changed
+        assert "bad shim signature" not in rest
+        assert "GUEST SecureBoot 06 00 00 00 01" in rest
+        assert "GUEST SetupMode 06 00 00 00 00" in rest
+        assert "GUEST lockdown none [integrity]" in rest
+        found = effective(hypervisor.view, "shop-dev-signed")
         assert found is not None
         assert found.secure_firmware
+        assert found.secure_variables
         other = effective(hypervisor.view, "shop-dev-web")
         assert other is not None
         assert not other.secure_firmware
+        assert not other.secure_variables
+
         live = hypervisor.connection.lookupByUUIDString(booted.id)
         live.destroy()
         weaker = live.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE).replace("secure='yes'", "")
@@ -246,6 +262,16 @@ def test_secure_boot_is_what_the_emulator_was_told(hypervisor, guest):
         assert "secure_boot" in booted.drift()
     finally:
         booted.delete()
+        disk.delete()
+
+
+def printed(hypervisor, machine, awaited):
+    """What a machine prints on its console up to the awaited words."""
+    end = time.monotonic() + 400
+    while awaited not in (said := console_text(hypervisor.connection, POOL, machine)):
+        assert time.monotonic() < end, f"{machine} printed:\n{said[-2000:]}"
+        time.sleep(0.5)
+    return said
 
 
 def test_every_part_of_a_definition_is_in_libvirts_grammar(hypervisor):

@@ -7,6 +7,7 @@ import pytest
 from provision_libvirt.evidence import evidence
 from provision_libvirt.provider import LibvirtProvider
 from provision_libvirt.resources import Domain, Filter
+from provision_libvirt.resources.xml_tools import from_text
 from resource_bench import RULES, network
 from test_effective_lab import FULL, POOL, guest, hypervisor, part, stack
 
@@ -190,7 +191,7 @@ def test_a_file_that_asks_for_more_than_was_deployed_is_contradicted(hypervisor,
     assert (A, False, "memory not locked") in locked
     assert any(kind is E and holds is False and text.endswith("of 128 MiB cannot be swapped")
                for kind, holds, text in locked)  # fmt: skip
-    assert [holds for _, holds, _ in signed] == [False, False]
+    assert [holds for _, holds, _ in signed] == [False, False, False]
     assert [holds for _, holds, _ in hidden] == [False] * 4
 
 
@@ -214,8 +215,32 @@ def test_filters_are_followed_from_each_network_card(hypervisor, guest):
         hypervisor.connection.nwfilterDefineXML(live.XMLDesc().replace("10.0.0.0", "0.0.0.0"))
         (changed,) = shown(hypervisor, [box, own], spoofing, [shared])
         assert changed[0] == (A, False, f"the filter '{shared.outputs.name}' was changed by hand")
+        limits_of_cards_are_read_from_the_kernel(hypervisor, box)
     finally:
         box.delete()
+
+
+def limits_of_cards_are_read_from_the_kernel(hypervisor, box):
+    """Each half is made by hand where the kernel has what it needs; libvirt makes both or none."""
+    both = {"inbound": "1Mbit/s", "outbound": "2Mbit/s"}
+    share = Share.model_validate({"machines": ["machine.web"], "nic": both})
+    (none,) = shown(hypervisor, [box], [share])
+    assert none == [
+        (A, False, "inbound none instead of 125 kB/s"),
+        (E, False, "inbound none in its kernel instead of 1 Mbit/s"),
+        (A, False, "outbound none instead of 250 kB/s"),
+        (E, False, "outbound none in its kernel instead of 2 Mbit/s"),
+    ]
+    root = from_text(hypervisor.connection.lookupByUUIDString(box.id).XMLDesc(0))
+    device = root.find("devices/interface/target").get("dev")
+    if "htb" not in hypervisor.facts.facts["shaping_missing"]:
+        for command in (
+            f"qdisc replace dev {device} root handle 1: htb default 1",
+            f"class add dev {device} parent 1: classid 1:1 htb rate 125kbps",
+        ):
+            assert hypervisor.view.run("tc", *command.split()) is not None
+        (made,) = shown(hypervisor, [box], [share])
+        assert made[1] == (E, True, "inbound 1 Mbit/s in its kernel")
 
 
 def test_a_machine_that_does_not_run_shows_only_what_is_accepted_and_one_that_is_gone_nothing(hypervisor, guest, asked):

@@ -7,13 +7,15 @@ from types import SimpleNamespace
 
 import pytest
 from flood_bench import Edited, flood, flooded, flooding, port_of, process, segment
-from flood_states import OUTWARD, STATES, state, to_a
+from flood_states import OUTWARD, STATES, ports, state, to_a
 from provision_libvirt import lab
 from provision_libvirt.config import LibvirtConfig
 from provision_libvirt.provider import LibvirtProvider
 from provision_libvirt.resources import Filter
 from provision_libvirt.resources.filter_hold import old_rules_held
+from resource_bench import Bench, network
 from stack_requests import addresses, request
+from test_nwfilter_live import traffic
 
 from provision.packets.sets import PacketSpace
 from provision.spi import LiveRulesRequest, ReadRequest
@@ -94,6 +96,23 @@ def test_the_kernel_holds_what_the_file_says_after_each_edit_and_nothing_is_left
         ["nsenter", "-t", str(running.lab.pid), "-n", "iptables-save"], capture_output=True, text=True, check=True
     ).stdout
     assert "hold-" not in saved
+
+
+def test_a_network_of_another_stack_is_outside_with_all_that_is_on_it(running):
+    """Its gateway is an address of the hypervisor too, but no rule of this stack can know it before it is there."""
+    with_outside = state("to outside", ports(7000, 7000), out=traffic("machine.a", "outside", "tcp/80"))
+    running.edited.edit(with_outside.document)
+    bench = Bench(running.session)
+    try:
+        network(bench, stack="another stack", name="theirs-front", bridge="pv-theirs")
+        assert differing(running, with_outside.document) == []
+        kernel(running, "ip", "address", "add", "198.51.100.77/32", "dev", "lo")
+        found = differing(running, with_outside.document)
+        assert (Way.LEAK, "a", "host") in {(one.way, one.source, one.destination) for one in found}
+    finally:
+        kernel(running, "ip", "address", "flush", "dev", "lo", "to", "198.51.100.77/32")
+        bench.remove()
+    running.edited.edit(STATES[0].document)
 
 
 def test_a_kernel_rule_that_is_deleted_by_hand_is_found(running):

@@ -214,6 +214,36 @@ def test_another_address_that_a_machine_may_send_from_is_found():
 
 
 @pytest.mark.parametrize(
+    "without",
+    [" --arp-ip-src 10.60.1.10", " --arp-mac-src 02:00:00:00:00:0a", " -s 02:00:00:00:00:0a", " --arp-ip-src 10.60.1.10"
+     " --arp-mac-src 02:00:00:00:00:0a"],
+)  # fmt: skip
+def test_what_a_machine_may_claim_in_arp_is_found(without):
+    rule = next(line for line in dumps()[0].splitlines() if "-p ARP" in line and "10.60.1.10 " in line)
+    wrong, odd = found(edited(0, rule, rule.replace(without, "")))
+    assert odd == ()
+    assert {item.way for item in wrong} == {Way.CLAIM}
+    assert {item.source for item in wrong} == {"a"}
+
+
+def test_another_s_address_that_a_machine_may_claim_is_named():
+    wrong, _ = found(edited(0, "--arp-ip-src 10.60.1.10", "--arp-ip-src 10.60.1.11"))
+    assert [(item.way, item.source, item.destination) for item in wrong] == [(Way.CLAIM, "a", "b")]
+
+
+@pytest.mark.parametrize("family", [4, 6])
+def test_what_a_machine_hears_that_is_for_others_is_found(family):
+    device = HOST["ports"]["b"][0]
+    own = getattr(addresses(asked().stack)["b"][0], f"ipv{family}")
+    field = "--ip-dst" if family == 4 else "--ip6-dst"
+    protocol = "IPv4" if family == 4 else "IPv6"
+    wrong, _ = found(edited(0, f"-A libvirt-O-{device} -p {protocol} {field} ! {own} -j DROP\n", ""))
+    overheard = [item for item in wrong if item.way is Way.OVERHEARD]
+    assert overheard
+    assert {item.packet.family for item in overheard} == {family}
+
+
+@pytest.mark.parametrize(
     ("family", "before", "rule", "odd"),
     [
         (4, "-A FORWARD", "-A FORWARD -p tcp -m string --string x --algo bm -j ACCEPT", "-m string"),

@@ -102,6 +102,35 @@ def test_what_is_broken_is_found_and_each_example_is_a_packet_that_fares_so(draw
         assert not leaks(world), (node.name, how, rule)
 
 
+AWAY = {"kind": "no_internet", "machines": ["machine.web"]}
+NEVER = {"kind": "traffic", "from": ["outside"], "to": ["machine.web"], "deny": ["tcp/81"], "order": 1}
+
+
+@pytest.mark.parametrize(
+    ("peer", "others", "policy", "address"),
+    [
+        ("outside", {"never": NEVER}, "open", "198.51.100.1"),  # the hypervisor
+        ("internet", {"never": NEVER}, "open", "192.168.0.0"),  # not public
+        ("outside", {"never": NEVER, "away": AWAY}, "away", "8.0.0.0"),
+        ("outside", {"away": AWAY}, "away", "8.0.0.0"),
+    ],
+)
+def test_a_lone_answer_of_nobody_that_is_meant_is_found(peer, others, policy, address):
+    asked = document({"open": traffic(peer, "machine.web", "tcp/80"), **others})
+    graph = translate(request(asked))
+    assert proven(asked).holds
+    nodes = [one for one in graph.nodes if one.name.startswith(f"isolation/{policy}/") and one.inputs.get("rules")]
+    found = [
+        (node, rule) for node in nodes for rule in node.inputs["rules"]
+        if (rule["action"], rule["direction"], rule["protocol"]) == ("drop", "in", "ip")
+        and rule.get("attributes", {}).get("srcipaddr") == address
+    ]  # fmt: skip
+    assert found
+    for node, rule in found:
+        graph = changed(graph, node.name, [one for one in node.inputs["rules"] if one is not rule])
+    assert {one.way for one in proven(asked, graph).differences} == {Way.STRAY}
+
+
 def evaluated(packet) -> Packet:
     number = packet.protocol
     kind = packet.destination_port >> 8 if number in (1, 58) else 0

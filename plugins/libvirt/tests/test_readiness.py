@@ -154,7 +154,7 @@ def test_a_set_up_that_failed_is_shown_with_module_and_log(wait):
         "  it goes wrong",
         "  red",
         "cloud-init runs once in the life of a root disk: mend the stack file, then have the disk made anew: "
-        "pulumi up --replace '**::machines/web/root'",
+        "PROVISION_ALLOW_DESTROY=web pulumi up --replace '**::machines/web/root'",
     )
     assert "cloud-init-output.log" in domain.scripts[-1]
 

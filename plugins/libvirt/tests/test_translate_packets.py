@@ -4,7 +4,7 @@ from dataclasses import replace
 from ipaddress import ip_address, ip_network
 
 from filter_semantics import Nic, Packet, forward_passes, frame_passes, nic_of
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from provision_libvirt.translate import translate
 from provision_libvirt.translate.reach import Reaching
@@ -169,6 +169,23 @@ class World:
                         traffic.append((1001 if order is None else order, says))
         return min(traffic, default=(0, False))[1]
 
+    def lets_the_hypervisor_in(self):
+        """Whether a policy that allows something speaks of any address of the hypervisor's."""
+        peers = [
+            peer
+            for policy in self.stack.isolation.policies.values()
+            if policy.kind == "traffic" and policy.allow
+            for peer in (*policy.sources, *policy.destinations)
+        ]
+        return self.stack.isolation.default == "allow" or any(
+            str(peer) == "host" or ("/" in str(peer) and any(self.means(peer, one) for one in self.hosts))
+            for peer in peers
+        )
+
+    @property
+    def hosts(self):
+        return [*self.gateways, *FACTS["host_addresses"]]
+
     def route(self, source, target):
         """`bridge`, `routed` or None, as libvirt's networks alone would have it."""
         here, there = self.ends.get(source), self.ends.get(target)
@@ -245,8 +262,15 @@ def pairs(world):
                 yield family, other, source
 
 
+OPEN_BUT_FOR_ONE = {
+    "open": {"kind": "traffic", "from": ["outside"], "to": ["machine.web"], "allow": ["tcp/80"]},
+    "never": {"kind": "traffic", "from": ["outside"], "to": ["machine.web"], "deny": ["tcp/8000"], "order": 1},
+}
+
+
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.one_of(policies(), ordered_policies()))
+@example(OPEN_BUT_FOR_ONE)
 def test_every_probe_packet_fares_as_the_policies_say(drawn):
     world = World(drawn)
     for family, source, target in pairs(world):
@@ -259,9 +283,12 @@ def test_every_probe_packet_fares_as_the_policies_say(drawn):
             if not allowed:
                 assert not world.connects(packet), packet
                 # Answers that are routed in are told by address and port alone: of what may be answered, a lone TCP
-                # segment from beyond, or a lone packet of the hypervisor's, may get in, but no connection.
+                # segment from beyond, or a lone packet of the hypervisor's, may get in, but no connection; of the
+                # hypervisor's none where no policy speaks of it.
                 hypervisor = source in world.gateways or source in FACTS["host_addresses"]
                 beyond = source not in world.ends
+                if hypervisor and packet.protocol == 6 and not world.lets_the_hypervisor_in():
+                    assert not world.delivered(packet), packet
                 if not hypervisor and (packet.protocol == 17 or (packet.protocol == 6 and not beyond)):
                     assert not world.delivered(packet), packet
             elif reachable and not inbound_nat and not own_gateway:

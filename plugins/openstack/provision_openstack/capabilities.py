@@ -38,9 +38,11 @@ _NETWORK_LIMITS = {
 def ask(session: Session) -> Capabilities:
     """Ask everything that negotiation and translation need.
 
-    The facts are: `project`, `region`, `user`, `roles`; `services`, the types that there are; `microversions` by
-    service, the greatest ones; `extensions` of Neutron; `quotas` by name, as `[limit, used]` with -1 for no limit;
-    `flavors` and `images` that are visible; `zones` and `volume_zones`; `volume_types`; `external_networks`.
+    The facts are: `project`, `region`, `user`, `roles`; `host_prefixes`, as configured; `services`, the types that
+    there are; `microversions` by service, the greatest ones; `extensions` of Neutron; `quotas` by name, as
+    `[limit, used]` with -1 for no limit; `flavors` and `images` that are visible; `zones` and `volume_zones`;
+    `volume_types`; `encrypted_types`, those that encrypt (None: the cloud tells only administrators, and nobody
+    configured any); `external_networks`.
 
     Raises:
         provision.errors.ProvisionError: a service does not answer.
@@ -61,7 +63,7 @@ def ask(session: Session) -> Capabilities:
         questions["images"] = lambda: images(session)
     if "block-storage" in there:
         questions["volume_quotas"] = lambda: _limits(session, "block-storage", _VOLUME_LIMITS)
-        questions["volume_types"] = lambda: _names(session, "block-storage", "/types", "volume_types", "name")
+        questions["types"] = lambda: _types(session)
         questions["volume_zones"] = lambda: _zones(session, "block-storage")
     answers = dict(zip(questions, session.together(*questions.values()), strict=True))
     quotas = [answers.pop(name, {}) for name in ("compute_quotas", "volume_quotas", "network_quotas")]
@@ -70,10 +72,13 @@ def ask(session: Session) -> Capabilities:
         "region": session.region,
         "user": session.user_id,
         "roles": session.roles,
+        "host_prefixes": session.config.host_prefixes,
         "services": there,
         "images": [],
         "volume_types": [],
+        "encrypted_types": [],
         "volume_zones": [],
+        **answers.pop("types", {}),
         **answers,
         "quotas": {name: pair for group in quotas for name, pair in group.items()},
     }
@@ -162,6 +167,29 @@ def images(session: Session) -> list[dict[str, Any]]:
 def _zones(session: Session, service: str) -> list[str]:
     told = _asked(session, service, "/os-availability-zone").get("availabilityZoneInfo", ())
     return sorted(str(zone["zoneName"]) for zone in told if zone.get("zoneState", {}).get("available", True))
+
+
+def _types(session: Session) -> dict[str, Any]:
+    """Types of volumes, and those that encrypt as the cloud and the configuration say."""
+    types = _asked(session, "block-storage", "/types").get("volume_types", ())
+    encrypted: set[str] | None = set(session.config.encrypted_volume_types)
+    for one in types:
+        try:
+            found = session.service("block-storage").get(f"/types/{one['id']}/encryption")
+        except ApiError as error:
+            if error.status == 403:
+                encrypted = encrypted or None
+                break
+            if error.absent:
+                continue
+            with explained("asking block-storage which types encrypt"):
+                raise
+        if found.get("provider"):
+            encrypted = (encrypted or set()) | {str(one["name"])}
+    return {
+        "volume_types": sorted({str(one["name"]) for one in types}),
+        "encrypted_types": None if encrypted is None else sorted(encrypted),
+    }
 
 
 def _external(session: Session) -> list[dict[str, str]]:

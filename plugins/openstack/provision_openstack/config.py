@@ -5,11 +5,16 @@ There is no room for credentials: they are the ambient ones, as every tool of Op
 `secure.yaml`, the variables OS_*, application credentials), and are in no state.
 """
 
+import ipaddress
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from provision.spi import Properties
+
+
+def _prefix(text: str) -> str:
+    return str(ipaddress.ip_network(text))
 
 
 class OpenStackConfig(Properties):
@@ -38,6 +43,17 @@ class OpenStackConfig(Properties):
         ],
         Field(description="Where services answer, by their type, when it is not where the catalogue says."),
     ] = {}
+    encrypted_volume_types: Annotated[
+        list[str],
+        Field(description="Types of volumes that encrypt, where the cloud tells that only administrators."),
+    ] = []
+    host_prefixes: Annotated[
+        list[Annotated[str, AfterValidator(_prefix)]],
+        Field(
+            description="Where the cloud's own hosts have their addresses, as its operators tell: then they are not "
+            "`outside`, and `no_host_access` can be kept where machines reach addresses beyond the stack."
+        ),
+    ] = []
     project_ids: Annotated[
         list[str], Field(description="Projects that may be worked in; empty for any. Guards against a wrong cloud.")
     ] = []

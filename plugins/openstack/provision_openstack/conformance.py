@@ -87,7 +87,8 @@ def _image(made: Mapping[str, Made]) -> dict[str, Any]:
 
 
 def _floating(made: Mapping[str, Made]) -> dict[str, Any]:
-    return {"floating_network_id": _known["external"], "description": "kit"}
+    chosen = {"floating_ip_address": "198.51.100.77"}  # only administrators may choose, and clouds have few of them
+    return {"floating_network_id": _known["external"], "description": "kit", **chosen}
 
 
 _SAMPLES = (
@@ -105,6 +106,7 @@ _SAMPLES = (
         updates=[{"gateway_ip": "10.20.1.254"}, {"dns_nameservers": ["10.20.1.53"]}],
         replaces=[{"cidr": "10.20.2.0/24", "gateway_ip": "10.20.2.1"}],
         wrong=[{"cidr": "10.20.1.1/24"}, {"gateway_ip": "fd00::1"}],
+        foreign=hands.foreign_subnet,
     ),
     Sample(
         _ROUTER,
@@ -113,7 +115,7 @@ _SAMPLES = (
         wrong=[{"enable_snat": True}],
         foreign=hands.foreign_router,
     ),
-    Sample("network:RouterInterface", _interface, needs=[_ROUTER, _SUBNET]),
+    Sample("network:RouterInterface", _interface, needs=[_ROUTER, _SUBNET], foreign=hands.foreign_interface),
     Sample(
         _GROUP,
         {"name": "kit-web"},
@@ -156,7 +158,13 @@ _SAMPLES = (
         wrong=[{"mac_address": "no"}, {"port_security_enabled": False}],
         foreign=hands.foreign_port,
     ),
-    Sample("network:FloatingIp", _floating, updates=[{"description": "other"}]),
+    Sample(
+        "network:FloatingIp",
+        _floating,
+        updates=[{"description": "other"}],
+        foreign=hands.foreign_floating,
+        not_imported={"floating_ip_address": "one that Neutron chose looks alike"},
+    ),
     Sample(
         "compute:Keypair",
         {"name": "kit-key", "public_key": hands.KEY},
@@ -208,8 +216,14 @@ _SAMPLES = (
         replaces=[{"config_drive": False}],
         wrong=[{"image_id": None}, {"user_data": "%"}],
         volatile=["status", "hostId"],
+        foreign=hands.foreign_server,
     ),
-    Sample("compute:VolumeAttachment", _attachment, needs=[_NETWORK, _SUBNET, _GROUP, _PORT, _SERVER, _VOLUME]),
+    Sample(
+        "compute:VolumeAttachment",
+        _attachment,
+        needs=[_NETWORK, _SUBNET, _GROUP, _PORT, _SERVER, _VOLUME],
+        foreign=hands.foreign_attachment,
+    ),
 )
 
 

@@ -78,7 +78,9 @@ class Project:
         service, path, many = listing
         query = f"?project_id={self.project}" if service == "network" else ""
         query = f"?owner={self.project}" if service == "image" else query
-        return service, path, self.call(service, "GET", path + query)[many]
+        query = "/detail" if path == "/servers" else query
+        items = self.call(service, "GET", path + query)[many]
+        return service, path, [item for item in items if item.get("status") != "DELETED"]  # gone in a moment
 
     def clean(self) -> None:
         """Remove what `standing` shows and the kit made, whatever is in the way of what."""
@@ -184,8 +186,106 @@ foreign_server_group = alike(
 foreign_flavor = alike(
     "compute", "/flavors", "flavor", lambda inputs: {"name": inputs["name"], "ram": 64, "vcpus": 1, "disk": 0}
 )
-foreign_volume = alike("block_storage", "/volumes", "volume", lambda inputs: {"name": inputs["name"], "size": 1})
+foreign_subnet = alike(
+    "network", "/subnets", "subnet",
+    lambda inputs: {"network_id": inputs["networkId"], "name": "kit-other", "ip_version": 4, "cidr": inputs["cidr"]},
+)  # fmt: skip
+foreign_floating = alike(
+    "network", "/floatingips", "floatingip",
+    lambda inputs: {
+        "floating_network_id": inputs["floatingNetworkId"],
+        "floating_ip_address": inputs["floatingIpAddress"],
+    },
+)  # fmt: skip
 foreign_image = alike(
     "image", "/images", "",
     lambda inputs: {"name": inputs["name"], "disk_format": "raw", "container_format": "bare"},
 )  # fmt: skip
+
+
+def foreign_volume(project: Project, inputs: Mapping[str, Any]) -> Foreign:
+    """A volume of the same name, which is ready."""
+    return _volume(project, {"name": inputs["name"], "size": 1})
+
+
+def foreign_server(project: Project, inputs: Mapping[str, Any]) -> Foreign:
+    """A server of the same name, which runs."""
+    identity = _server(project, str(inputs["name"]))
+    where = f"/servers/{identity}"
+    # What Nova counts and when it looked say nothing of the server.
+    return Foreign(look=lambda: _shown(project, where), remove=lambda: _removed(project, where), id=identity)
+
+
+def foreign_interface(project: Project, inputs: Mapping[str, Any]) -> Foreign:
+    """Another router at the subnet's gateway address."""
+    body = {"router": {"name": "kit-other-router"}}
+    where = f"/routers/{project.call('network', 'POST', '/routers', body)['router']['id']}"
+    subnet = {"subnet_id": inputs["subnetId"]}
+    project.call("network", "PUT", f"{where}/add_router_interface", subnet)
+
+    def remove() -> None:
+        project.call("network", "PUT", f"{where}/remove_router_interface", subnet)
+        project.call("network", "DELETE", where)
+
+    return Foreign(look=lambda: project.look("network", f"/ports?device_id={where.rpartition('/')[2]}"), remove=remove)
+
+
+def foreign_attachment(project: Project, inputs: Mapping[str, Any]) -> Foreign:
+    """Another server has the volume."""
+    where = f"/servers/{_server(project, 'kit-other-server')}"
+    volume = str(inputs["volumeId"])
+    body = {"volumeAttachment": {"volumeId": volume}}
+    project.call("compute", "POST", f"{where}/os-volume_attachments", body)
+    _until(lambda: _volume_status(project, volume) == "in-use")
+
+    def remove() -> None:
+        project.call("compute", "DELETE", f"{where}/os-volume_attachments/{volume}")
+        _until(lambda: _volume_status(project, volume) == "available")
+        _removed(project, where)
+
+    return Foreign(look=lambda: project.look("compute", f"{where}/os-volume_attachments"), remove=remove)
+
+
+def _volume(project: Project, body: Mapping[str, Any]) -> Foreign:
+    identity = project.call("block_storage", "POST", "/volumes", {"volume": dict(body)})["volume"]["id"]
+    where = f"/volumes/{identity}"
+    _until(lambda: _volume_status(project, identity) == "available")
+    return Foreign(
+        look=lambda: project.look("block_storage", where),
+        remove=lambda: project.call("block_storage", "DELETE", where),
+        id=str(identity),
+    )
+
+
+def _volume_status(project: Project, identity: str) -> str:
+    return str(project.look("block_storage", f"/volumes/{identity}")["volume"]["status"])
+
+
+def _server(project: Project, name: str) -> str:
+    body = {"name": name, "flavorRef": project.flavors[0], "imageRef": project.image, "networks": "none"}
+    identity = str(project.call("compute", "POST", "/servers", {"server": body})["server"]["id"])
+    _until(lambda: project.look("compute", f"/servers/{identity}")["server"]["status"] == "ACTIVE")
+    return identity
+
+
+def _shown(project: Project, where: str) -> Any:
+    server = project.look("compute", where)
+    return server and {name: server["server"][name] for name in ("id", "name", "status", "metadata", "created")}
+
+
+def _removed(project: Project, where: str) -> None:
+    project.call("compute", "DELETE", where)
+    _until(lambda: project.look("compute", where) is None)
+
+
+def _until(holds: Callable[[], bool]) -> None:
+    """Wait for something that a cloud takes its time for.
+
+    Raises:
+        RuntimeError: it does not come to be.
+    """
+    deadline = time.monotonic() + _GOING_SECONDS
+    while not holds():
+        if time.monotonic() > deadline:
+            raise RuntimeError("the cloud did not do in time what the kit asked for by hand")
+        time.sleep(0.2)

@@ -7,6 +7,7 @@ from typing import Any
 
 from provision.errors import (
     EnvironmentProblem,
+    ForeignObject,
     NotFound,
     PlatformError,
     ProvisionError,
@@ -147,6 +148,14 @@ def _conflict(message: str, error: ApiError) -> ProvisionError:
     if _TAKEN.search(error.code) or _TAKEN.search(error.text):
         return PlatformError(message, "remove what is in the way, or write something else in the stack file")
     return RetriableError(message, "run again once nothing uses it any more", retry_after=error.retry_after)
+
+
+def taken(called: str, why: str) -> ForeignObject:
+    """The name is somebody else's."""
+    return ForeignObject(
+        f"there is a {called} already, which this resource did not make; it was not touched ({why})",
+        "give it another name in the stack file, or remove that one by hand",
+    )
 
 
 # --- servers in the state ERROR

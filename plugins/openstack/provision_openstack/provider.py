@@ -6,14 +6,24 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from provision.spi import (
     Capabilities,
+    DeployedMachine,
+    EvidenceRequest,
     FeatureUse,
     Finding,
+    LiveRulesRequest,
+    LogPiece,
+    MachineStatus,
     Objection,
+    PowerRequest,
     Properties,
     Provider,
     RateLimit,
+    Readout,
     ResourceGraph,
     ResourceType,
+    RulesRequest,
+    SettingsRequest,
+    Shown,
     Support,
     TranslationRequest,
 )
@@ -109,6 +119,16 @@ class OpenStackProvider(Provider[OpenStackConfig, Session]):
 
         return objections(stack, capabilities)
 
+    def existing(self, session: Session, stack: "Stack") -> Mapping[str, Any]:
+        """Networks and groups that a stack refers to.
+
+        Raises:
+            provision.errors.PlatformError: Neutron does not answer.
+        """
+        from provision_openstack.existing import look
+
+        return look(session, stack)
+
     def builtin_images(self) -> Sequence[str]:
         """Images that a file need not describe; the cloud must have some that are called so."""
         from provision_openstack.translate.images import BUILTIN
@@ -120,6 +140,68 @@ class OpenStackProvider(Provider[OpenStackConfig, Session]):
         from provision_openstack.translate import translate
 
         return translate(request)
+
+    def read_rules(self, request: RulesRequest) -> Readout:
+        """What a graph's ports, groups and routers let pass."""
+        from provision_openstack.readers import read_rules
+
+        return read_rules(request)
+
+    def read_settings(self, request: SettingsRequest) -> Sequence[Sequence[Shown]]:
+        """What a graph's servers, groups and volumes say of policies."""
+        from provision_openstack.readers import read_settings
+
+        return read_settings(request)
+
+    def read_live_rules(self, session: Session, request: LiveRulesRequest) -> Readout | str:
+        """What Neutron lets pass now, as its API tells it.
+
+        Raises:
+            provision.errors.PlatformError: a machine is not there, or Neutron does not answer.
+        """
+        from provision_openstack.readers import read_live_rules
+
+        return read_live_rules(session, request)
+
+    def evidence(self, session: Session, request: EvidenceRequest) -> Sequence[Sequence[Shown]]:
+        """What OpenStack tells of a machine.
+
+        Raises:
+            provision.errors.PlatformError: the machine is not there, or OpenStack does not answer.
+        """
+        from provision_openstack.evidence import evidence
+
+        return evidence(session, request)
+
+    def machine_status(self, session: Session, machines: Sequence[DeployedMachine]) -> Mapping[str, MachineStatus]:
+        """How machines are."""
+        from provision_openstack import daytwo
+
+        return daytwo.machine_status(session, machines)
+
+    def switch_power(self, session: Session, machine: DeployedMachine, request: PowerRequest) -> bool:
+        """Switch a machine."""
+        from provision_openstack import daytwo
+
+        return daytwo.switch_power(session, machine, request)
+
+    def read_log(self, session: Session, machine: DeployedMachine, position: Any = None) -> LogPiece:
+        """What a machine printed."""
+        from provision_openstack import daytwo
+
+        return daytwo.read_log(session, machine, position)
+
+    def console(self, session: Session, machine: DeployedMachine) -> None:
+        """Say where a machine's screen is."""
+        from provision_openstack import daytwo
+
+        daytwo.console(session, machine)
+
+    def console_log(self, session: Session, machine: DeployedMachine) -> str:
+        """What a machine has printed so far."""
+        from provision_openstack import daytwo
+
+        return daytwo.console_log(session, machine)
 
     def diagnose(self, config: OpenStackConfig) -> Sequence[Finding]:
         """Credentials, services and permissions."""

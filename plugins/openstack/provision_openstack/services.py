@@ -24,7 +24,7 @@ _UPLOAD_TIMES = (10, 900)
 _CHUNK = 1 << 20
 _VERSIONED = frozenset({"compute", "block-storage", "placement"})
 """Services with microversions, among those that are used."""
-_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|[0-9a-f]{32}")
+ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|[0-9a-f]{32}")
 
 
 class Service:
@@ -156,7 +156,7 @@ class Service:
         from requests.exceptions import RequestException
 
         try:
-            made: T = self._run(f"{self.name}.{method} {_ID.sub('ID', path)}", call)
+            made: T = self._run(f"{self.name}.{method} {ID.sub('ID', path)}", call)
             return made
         except HttpError as error:  # of the login
             response = getattr(error, "response", None)

@@ -1,21 +1,15 @@
 """The way to one project of one cloud."""
 
 import logging
-import threading
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Any, TypeVar
-from uuid import uuid4
+from contextlib import AbstractContextManager
+from typing import Any
 
 from provision.errors import EnvironmentProblem
+from provision.spi.cloud import CloudSession
 from provision_openstack.config import OpenStackConfig
-from provision_openstack.errors import ApiError, explain
+from provision_openstack.errors import ApiError, explain, explained, is_absent
 from provision_openstack.reading import Reader
 from provision_openstack.services import Run, Service
-
-T = TypeVar("T")
 
 _MOST_CONNECTIONS = 256
 _LOG_IN = (
@@ -24,20 +18,7 @@ _LOG_IN = (
 )
 
 
-@dataclass
-class Attempt:
-    """One attempt to make an object, of which it is not known yet how it ended.
-
-    Attributes:
-        token: random; the incarnation, for types that have one.
-        begun: whether a call was made that may have had its effect.
-    """
-
-    token: str = field(default_factory=lambda: uuid4().hex)
-    begun: bool = False
-
-
-class Session:
+class Session(CloudSession):
     """The services of one project, and what this process knows to have made there; used by several threads.
 
     Attributes:
@@ -46,9 +27,9 @@ class Session:
         project_id: the project.
         user_id: who is logged in.
         roles: names of the user's roles in the project, sorted.
-        cache: answers that do not change while a process lives, by a key of the asker's choice.
-        reader: looks at objects.
     """
+
+    reader: Reader
 
     def __init__(self, config: OpenStackConfig) -> None:
         """Log in.
@@ -56,14 +37,11 @@ class Session:
         Raises:
             EnvironmentProblem: there are no credentials, they are refused, or the cloud does not answer.
         """
+        super().__init__()
         self.config = config
-        self.cache: dict[Any, Any] = {}
-        self._lock = threading.RLock()
         self._services: dict[str, Service] = {}
+        self._new: set[str] = set()
         self._run: Run = lambda name, call: call()
-        self._attempts: dict[str, Attempt] = {}
-        self._touched: set[str] = set()
-        self._stacks: dict[str, str] = {}
         self._cloud = _found(config)
         self.region = str(self._cloud.get_region_name() or "")
         self.project_id, self.user_id, self.roles = self._logged_in()
@@ -114,64 +92,33 @@ class Session:
         """Have every call made by `run`, which gets its name and what makes it: for tests of what goes wrong."""
         self._run = run
 
-    def once(self, key: Any, ask: Callable[[], T]) -> T:
-        """An answer from the cache, or a new one."""
-        with self._lock:
-            if key in self.cache:
-                known: T = self.cache[key]
-                return known
-        answer = ask()
-        with self._lock:
-            first: T = self.cache.setdefault(key, answer)
-            return first
-
-    def together(self, *asks: Callable[[], T]) -> list[T]:
-        """Answers, in order, of questions that are asked in parallel; the first failure is raised."""
-        if not asks:
-            return []
-        with ThreadPoolExecutor(min(16, len(asks))) as pool:
-            return [future.result() for future in [pool.submit(ask) for ask in asks]]
-
     def close(self) -> None:
         """Let go of all connections."""
         with self._lock:
             self._services = {}
         self._cloud.get_session().session.close()
 
-    # --- what this process has done
+    # --- what this process has made
 
-    @contextmanager
-    def attempt(self, urn: str) -> Iterator[Attempt]:
-        """The attempt to make the object of `urn`; one that did not end well is gone on with, token and all."""
+    def made(self, identity: str) -> None:
+        """This process has just made the object: it did not find it."""
         with self._lock:
-            current = self._attempts.setdefault(urn, Attempt())
-        yield current
-        self.forget_attempt(urn)
+            self._new.add(identity)
 
-    def forget_attempt(self, urn: str) -> None:
-        """The next attempt is another one."""
+    def is_new(self, identity: str) -> bool:
+        """Whether nothing that an earlier process made can be inside of the object."""
         with self._lock:
-            self._attempts[urn] = Attempt(begun=True)
+            return identity in self._new
 
-    def touched(self, *ids: str) -> None:
-        """These objects were made or changed just now: what was seen of them before says nothing any more."""
-        with self._lock:
-            self._touched.update(ids)
+    # --- errors
 
-    def is_touched(self, identity: str) -> bool:
-        """Whether this process ever made or changed the object."""
-        with self._lock:
-            return identity in self._touched
+    def explained(self, doing: str) -> AbstractContextManager[None]:
+        """As `errors.explained`."""
+        return explained(doing)
 
-    def belongs(self, identity: str, stack_id: str) -> None:
-        """Remember whose an object is: that never changes."""
-        with self._lock:
-            self._stacks[identity] = stack_id
-
-    def stack_of(self, identity: str) -> str | None:
-        """Whose an object is; None when this process does not know."""
-        with self._lock:
-            return self._stacks.get(identity)
+    def is_absent(self, error: Exception) -> bool:
+        """By the status of the answer."""
+        return is_absent(error)
 
     # --- the SDK
 

@@ -5,7 +5,11 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from provision.spi import Properties
+from provision.spi import Isolates, Properties
+
+_LARGE_KIB = 2048
+_TRUE = ("1", "t", "on", "y", "yes")
+"""Further spellings that Nova takes (oslo.utils, `bool_from_string`)."""
 
 Flavor = Mapping[str, Any]
 """A flavor as the capabilities have it."""
@@ -18,7 +22,9 @@ class FlavorRequirements(Properties):
     cpus: Annotated[int, Field(description="Virtual CPUs, at least.", ge=1)] = 1
     memory_mib: Annotated[int, Field(description="Memory in MiB, at least.", ge=1)] = 1
     disk_gib: Annotated[int, Field(description="Root disk in GiB, at least.", ge=0)] = 0
-    extra_specs: Annotated[dict[str, str], Field(description="Extra specs that it must have.")] = {}  # noqa: RUF012 - pydantic copies it
+    extra_specs: Annotated[
+        dict[str, str], Field(description="Extra specs that it must have."), Isolates(setting=True)
+    ] = {}  # noqa: RUF012 - pydantic copies it
 
 
 def smallest(flavors: Iterable[Flavor], wanted: FlavorRequirements) -> Flavor | None:
@@ -72,7 +78,11 @@ def _without(specs: Mapping[str, str], wanted: FlavorRequirements) -> list[str]:
 
 def _has(specs: Mapping[str, str], key: str, value: str) -> bool:
     there = specs.get(key)
-    return there is not None and there.lower() == value.lower()
+    if there is None:
+        return False
+    if value == "large" and there.isdecimal():  # KiB: any page that is larger than the usual ones
+        return int(there) >= _LARGE_KIB
+    return there.lower() == value.lower() or (value == "true" and there.lower() in _TRUE)
 
 
 def _size(flavor: Flavor) -> tuple[int, int, int, str]:

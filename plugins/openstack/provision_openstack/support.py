@@ -4,7 +4,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from provision.models import MetadataPolicy, Revoke, Topology
-from provision.spi import ENFORCED, Capabilities, FeatureUse, Support, unsupported
+from provision.spi import ENFORCED, Capabilities, Evidence, FeatureUse, Support, unsupported
+from provision_openstack.translate.referring import MODELS, problem
+
+_SHOWN = Support(True, evidence=frozenset({Evidence.TRANSLATED, Evidence.ACCEPTED}))
 
 BEST: Mapping[str, Any] = {
     "roles": ["admin"],
@@ -16,7 +19,9 @@ BEST: Mapping[str, Any] = {
     "flavors": [],
     "images": [],
     "zones": ["nova"],
-    "volume_types": ["__DEFAULT__"],
+    "volume_types": ["__DEFAULT__", "LUKS"],
+    "encrypted_types": ["LUKS"],
+    "host_prefixes": [],
 }
 """Facts of a cloud that lacks nothing."""
 
@@ -42,23 +47,25 @@ _ENFORCED = frozenset({
     "isolation.policies.pack.machines",
     "isolation.policies.spread.machines",
     "isolation.policies.traffic.allow",
+    "isolation.policies.traffic.deny",
     "isolation.policies.traffic.destinations",
+    "isolation.policies.traffic.order",
     "isolation.policies.traffic.sources",
-    "isolation.policies.dedicated_cpus",
     "isolation.policies.dedicated_cpus.emulator",
     "isolation.policies.dedicated_cpus.machines",
     "isolation.policies.dedicated_cpus.numa",
     "isolation.policies.dedicated_cpus.smt",
-    "isolation.policies.memory_encryption",
     "isolation.policies.memory_encryption.machines",
-    "isolation.policies.metadata",
-    "isolation.policies.secure_boot",
     "isolation.policies.secure_boot.machines",
     "isolation.policies.secure_boot.vtpm",
-    "isolation.policies.no_host_access",
-    "isolation.policies.no_internet",
-    "isolation.policies.pack",
-    "isolation.policies.spread",
+    "isolation.default",
+    "isolation.policies.disk_encryption.machines",
+    "isolation.policies.hide_hypervisor.machines",
+    "isolation.policies.hide_hypervisor.nested",
+    "isolation.policies.memory.huge_pages",
+    "isolation.policies.memory.locked",
+    "isolation.policies.memory.machines",
+    "isolation.policies.memory.shared_pages",
     "isolation.services.dhcp",
     "machines.cloud_init",
     "machines.cpus",
@@ -85,6 +92,9 @@ _ENFORCED = frozenset({
     "networks.gateway6",
     "networks.internet",
     "networks.mtu",
+    "sharing.shares.cpu.cap",
+    "sharing.shares.disk.iops",
+    "sharing.shares.disk.throughput",
     "sharing.shares.machines",
 })  # fmt: skip
 
@@ -95,7 +105,6 @@ _EXACTLY: Mapping[str, tuple[Any, str, str]] = {
         "an image is looked up by name once, and kept",
         "remove it; another name or an id takes another image",
     ),
-    "isolation.default": ("deny", _LATER, "write what is allowed as traffic policies"),
     "isolation.services.dns": (False, _LATER, "allow udp/53 to the name server's address by a traffic policy"),
     "isolation.services.metadata": (
         False,
@@ -109,8 +118,6 @@ _EXACTLY: Mapping[str, tuple[Any, str, str]] = {
         f"whether servers start with their host is set for all of them: {_OPERATORS}",
         "remove it",
     ),
-    "machines.disks.encrypted": (False, _LATER, "write a 'type' of volumes that encrypts"),
-    "machines.root.encrypted": (False, _LATER, "write a 'type' of volumes that encrypts"),
 }
 """Fields that are refused unless they have a value: which, and else reason and fix."""
 
@@ -119,16 +126,12 @@ _REFUSED: Mapping[str, tuple[str, str]] = {
     "images.sources.ssm": ("SSM parameters are Amazon's", "write 'kind: named' with the image's name"),
     "images.sources.url": (_LATER, "download it and write 'kind: file', or upload it and write 'kind: named'"),
     "isolation.policies.confinement": (f"how a host confines its emulators: {_OPERATORS}", "remove it"),
-    "isolation.policies.disk_encryption": (_LATER, "write a 'type' of volumes that encrypts"),
-    "isolation.policies.hide_hypervisor": (_LATER, "write a flavor that has 'hide_hypervisor_id=true' as 'size'"),
-    "isolation.policies.memory": (_LATER, "write a flavor that has 'hw:mem_page_size' or 'hw:locked_memory' as 'size'"),
+    "isolation.policies.disk_encryption.key": ("Cinder makes a key for each volume by itself", "remove 'key'"),
     "isolation.policies.peer_isolation": (
-        "Neutron has no ports that are kept from each other on one segment",
-        "put the machines on networks of their own",
+        "security groups stop packets, and machines of one network see each other's address resolution all the same",
+        "put the machines on networks of their own, or deny 'any' between them by a traffic policy",
     ),
     "isolation.policies.single_tenancy": (f"which hosts a project's servers share: {_OPERATORS}", "remove it"),
-    "isolation.policies.traffic.deny": ("security groups only allow", "write what is allowed instead"),
-    "isolation.policies.traffic.order": ("security groups have no order, and only allow", "remove it"),
     "machines.disks.image": (_LATER, "remove 'image'"),
     "machines.disks.iops": ("Cinder sets performance by types of volumes", "write a 'type' that has it"),
     "machines.disks.overrides": (f"native fields: {_LATER}", "remove the overrides for openstack"),
@@ -141,8 +144,7 @@ _REFUSED: Mapping[str, tuple[str, str]] = {
     "networks.domain": (_LATER, "remove it"),
     "networks.overrides": (f"native fields: {_LATER}", "remove the overrides for openstack"),
     "sharing.pools": (f"how far hosts are overcommitted: {_OPERATORS}", "remove it"),
-    "sharing.shares.cpu": (_LATER, "write a flavor that has 'quota:cpu_…' as 'size'"),
-    "sharing.shares.disk": (_LATER, "write a flavor that has 'quota:disk_…' as 'size'"),
+    "sharing.shares.cpu.weight": ("what a weight comes to depends on the hosts' own control groups", "write 'cap'"),
     "sharing.shares.memory": ("Nova gives servers the memory of their flavor, no more and no less", "remove it"),
 }
 """Refused whatever the value, with all that lies below: reason and fix."""
@@ -169,7 +171,7 @@ def supports(use: FeatureUse, capabilities: Capabilities) -> Support:
 def _needs(extension: str, what: str) -> Callable[[FeatureUse, Capabilities], Support]:
     def answer(use: FeatureUse, capabilities: Capabilities) -> Support:
         if extension in capabilities.facts.get("extensions", ()):
-            return ENFORCED
+            return _SHOWN
         return unsupported(f"the cloud's Neutron has no {what} (extension '{extension}')", "ask the cloud's operators")
 
     return answer
@@ -185,6 +187,32 @@ def _metadata_hops(use: FeatureUse, capabilities: Capabilities) -> Support:
     if use.value == MetadataPolicy.model_fields["hop_limit"].default:
         return ENFORCED
     return unsupported("answers of Nova's metadata service are not counted by hops", "remove 'hop_limit'")
+
+
+def _shown(use: FeatureUse, capabilities: Capabilities) -> Support:
+    return _SHOWN
+
+
+def _encrypted_disks(use: FeatureUse, capabilities: Capabilities) -> Support:
+    types = capabilities.facts.get("encrypted_types")
+    if types:
+        return _SHOWN
+    if types is None:
+        return unsupported(
+            "the cloud tells only administrators which types of volumes encrypt",
+            "ask its operators, and set 'provision-openstack:encryptedVolumeTypes'",
+        )
+    return unsupported("the cloud has no type of volumes that encrypts", "ask its operators for one")
+
+
+def _encrypted_disk(use: FeatureUse, capabilities: Capabilities) -> Support:
+    types = capabilities.facts.get("encrypted_types") or ()
+    written = getattr(use.owner, "type", None)
+    if use.value is not True:
+        return ENFORCED
+    if types and written is not None and written not in types:
+        return unsupported(f"volumes of the type '{written}' are not encrypted", f"write one of: {', '.join(types)}")
+    return _encrypted_disks(use, capabilities)
 
 
 def _encryption(use: FeatureUse, capabilities: Capabilities) -> Support:
@@ -228,8 +256,28 @@ def _volume_type(use: FeatureUse, capabilities: Capabilities) -> Support:
     return unsupported(f"the cloud has no type of volumes '{use.value}'", f"write one of: {', '.join(types) or 'none'}")
 
 
+def _existing(use: FeatureUse, capabilities: Capabilities) -> Support:
+    owner: Any = type(use.owner)
+    model = MODELS.get(owner)
+    wrong = problem(model, use.value) if model is not None else "not known"
+    if not wrong:
+        return ENFORCED
+    return unsupported(wrong, f"what can be referred to: {', '.join(model.model_fields) if model is not None else ''}")
+
+
 _SPECIAL: Mapping[str, Callable[[FeatureUse, Capabilities], Support]] = {
     "isolation.policies.anti_spoofing": _needs("port-security", "port security"),
+    "isolation.policies.dedicated_cpus": _shown,
+    "isolation.policies.disk_encryption": _encrypted_disks,
+    "isolation.policies.hide_hypervisor": _shown,
+    "isolation.policies.memory": _shown,
+    "isolation.policies.memory_encryption": _shown,
+    "isolation.policies.metadata": _shown,
+    "isolation.policies.no_host_access": _shown,
+    "isolation.policies.no_internet": _shown,
+    "isolation.policies.pack": _shown,
+    "isolation.policies.secure_boot": _shown,
+    "isolation.policies.spread": _shown,
     "isolation.policies.memory_encryption.technology": _encryption,
     "isolation.policies.metadata.access": _metadata_access,
     "isolation.policies.metadata.hop_limit": _metadata_hops,
@@ -238,10 +286,14 @@ _SPECIAL: Mapping[str, Callable[[FeatureUse, Capabilities], Support]] = {
     "isolation.policies.spread.over": _over_hosts,
     "isolation.policies.traffic": _needs("security-group", "security groups"),
     "isolation.policies.traffic.revoke": _revoke,
+    "machines.disks.encrypted": _encrypted_disk,
     "machines.disks.size": _volumes,
     "machines.disks.type": _volume_type,
+    "machines.root.encrypted": _encrypted_disk,
     "machines.root.size": _volumes,
     "machines.root.type": _volume_type,
+    "machines.nics.existing": _existing,
+    "networks.existing": _existing,
     "sharing.shares.nic.inbound": _needs("qos", "limits of bandwidth"),
     "sharing.shares.nic.outbound": _needs("qos", "limits of bandwidth"),
 }

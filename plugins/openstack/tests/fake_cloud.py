@@ -1,6 +1,7 @@
 """The smallest cloud that openstacksdk logs in to: a token, a catalogue, and answers that a test lays in it."""
 
 import json
+import ssl
 import threading
 from collections import Counter, deque
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -17,14 +18,20 @@ class FakeCloud:
         queries: of the calls, in order.
     """
 
-    def __init__(self):
+    def __init__(self, certificate=None):
+        """With the path of a certificate, and its key, over TLS."""
         self.asked = Counter()
         self.queries = []
         self.tokens = 0
         self._answers = {}
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self._server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        if certificate is not None:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate)
+            self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
+        scheme = "http" if certificate is None else "https"
+        self.url = f"{scheme}://127.0.0.1:{self._server.server_port}"
 
     def __enter__(self):
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()

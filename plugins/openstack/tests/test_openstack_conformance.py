@@ -27,6 +27,28 @@ _CHECKS = (
     "compute:Server-update-2",
     "compute:Server-update-4",
     "compute:VolumeAttachment-delete",
+    # what stands in the way, what is found, and what is refused
+    "network:Subnet-foreign",
+    "network:RouterInterface-foreign",
+    "network:FloatingIp-foreign",
+    "compute:VolumeAttachment-foreign",
+    "compute:VolumeAttachment-list",
+    "compute:Server-other-stack",
+    "compute:Server-list-error",
+    # calls that fail, are lost or are not answered; runs that are cancelled, and processes that are killed
+    "network:Network-create-error",
+    "network:Network-create-throttled",
+    "network:Network-create-cancelled",
+    "network:Network-update-killed",
+    "network:Network-delete-lost-after",
+    "network:Subnet-create-killed",
+    "network:SecurityGroupRule-create-lost-after",
+    "network:Port-create-killed",
+    "network:Port-update-lost-after",
+    "volume:Volume-create-lost-after",
+    "volume:Volume-delete-cancelled",
+    "compute:Server-create-lost-after",
+    "compute:Server-secrets",
 )
 
 

@@ -1,10 +1,6 @@
-"""Looking at objects: calls grow with pages, not with objects, and nothing stale is believed."""
+"""Looking at objects: how the services are asked, and that calls grow with pages, not with objects."""
 
-import itertools
-import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
-from types import SimpleNamespace
 
 import pytest
 from provision_openstack import kinds
@@ -78,52 +74,21 @@ def test_the_calls_of_a_refresh_are_few_also_when_it_asks_for_one_after_the_othe
     assert len(service.calls) <= 3
 
 
-@pytest.fixture
-def together(monkeypatch):
-    """Looks of thirty threads, of which the first waits for all others, however slowly they begin."""
-    begun, everyone = itertools.count(1), threading.Event()
-    clock = SimpleNamespace(monotonic=time.monotonic, sleep=lambda seconds: everyone.wait(60))
-    monkeypatch.setattr("provision_openstack.reading.time", clock)
+def test_neutron_is_asked_for_several_objects_by_their_ids_and_others_are_listed():
+    for kind, path in ((kinds.NETWORK, "/networks?"), (kinds.SERVER, "/servers/detail?")):
+        reader, service, _ = made(kind)
 
-    def run(look):
-        def one(identity):
-            if next(begun) == 30:
-                everyone.set()
-            return look(identity)
+        found = reader.shown(kind, [f"id-{number}" for number in range(10)])
 
-        return all_at_once(one)
-
-    return run
+        assert set(found) >= {f"id-{number}" for number in range(10)}
+        assert service.calls == [path]
 
 
-def test_neutron_is_asked_for_several_objects_by_their_ids(together):
-    reader, service, _ = made(kinds.NETWORK)
-
-    found = together(lambda identity: reader.look(kinds.NETWORK, identity))
-
-    assert len(found) == 30
-    assert len(service.calls) <= 15  # some have begun and not yet asked
-
-
-def test_a_survey_answers_reads_for_a_while():
+def test_one_object_is_asked_for_by_itself():
     reader, service, _ = made(kinds.SERVER)
-    reader.survey(kinds.SERVER, "stack")
-    before = len(service.calls)
 
-    all_at_once(lambda identity: reader.look(kinds.SERVER, identity, "stack"))
-
-    assert len(service.calls) == before
-
-
-def test_a_survey_is_not_believed_of_what_this_process_has_changed():
-    reader, service, session = made(kinds.SERVER)
-    reader.survey(kinds.SERVER, "stack")
-    service.objects["id-3"]["status"] = "SHUTOFF"
-    session.changed.add("id-3")
-
-    live = reader.look(kinds.SERVER, "id-3", "stack")
-
-    assert live["status"] == "SHUTOFF"
+    assert set(reader.shown(kinds.SERVER, ["id-1", "nothing"])) == {"id-1"}
+    assert service.calls == ["/servers/id-1", "/servers/nothing"]
 
 
 def test_what_is_not_there_is_none_and_what_is_deleted_too():
@@ -144,30 +109,3 @@ def test_an_object_of_another_project_is_asked_for_by_itself():
     found = all_at_once(lambda identity: reader.look(kinds.FLAVOR, identity), 5)
 
     assert found[4]["id"] == "id-4"
-
-
-def test_those_who_wait_share_what_they_see(together):
-    reader, service, _ = made(kinds.SERVER)
-
-    def wait(identity):
-        with reader.watching(kinds.SERVER, identity):
-            return [reader.watch(kinds.SERVER, identity)["id"] for _ in range(2)]
-
-    together(wait)
-
-    assert len(service.calls) <= 30  # alone each would look twice
-
-
-def test_a_failure_reaches_everybody_who_asked():
-    reader, service, _ = made(kinds.NETWORK)
-
-    def fail(*asked, **more):
-        raise ApiError("network", "GET", "/networks", 503, "down")
-
-    service.pages = service.get = fail
-
-    def look(identity):
-        with pytest.raises(Exception, match="down"):
-            reader.look(kinds.NETWORK, identity)
-
-    all_at_once(look, 5)

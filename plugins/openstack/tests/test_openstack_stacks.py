@@ -1,43 +1,15 @@
 """A stack file of this repository on a real OpenStack, through the real engine."""
 
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-import yaml
+from openstack_engine import Deployed, configure, engine_environment
 from provision_openstack.ownership import stack_of
-
-from provision.host.engine import find_engine
-from provision.host.setup import install_shims, plugin_executables
 
 pytestmark = [pytest.mark.lab, pytest.mark.engine]
 
 STACKS = Path(__file__).resolve().parents[3] / "stacks"
-COMMAND = Path(sys.executable).with_name("provision")
-
-
-class Deployed:
-    """A stack in a folder of its own, run by the command."""
-
-    def __init__(self, folder, env):
-        self.folder = folder
-        self.env = env
-
-    def run(self, *words):
-        made = subprocess.run(
-            [*words], cwd=self.folder, env=self.env, text=True, stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=540,
-        )  # fmt: skip
-        assert "Traceback" not in made.stdout, made.stdout
-        return made
-
-    def fine(self, *words):
-        made = self.run(COMMAND, *words)
-        assert made.returncode == 0, made.stdout
-        return made.stdout
 
 
 @pytest.fixture(scope="module")
@@ -55,24 +27,10 @@ def admin(cloud):
 @pytest.fixture
 def stack(admin, cloud, tmp_path):
     """02-web as it stands, with another platform configured."""
-    engine = find_engine()
-    assert engine is not None, "no Pulumi engine on this machine: run scripts/test, or `provision setup`"
-    folder, state = tmp_path / "web", tmp_path / "state"
+    folder = tmp_path / "web"
     shutil.copytree(STACKS / "02-web", folder, ignore=shutil.ignore_patterns("Pulumi.*.yaml"))
-    (folder / "Pulumi.dev.yaml").write_text(
-        yaml.safe_dump({"config": {"provision:platform": "openstack", "provision-openstack:cloud": "lab-admin"}})
-    )
-    state.mkdir()
-    install_shims(tmp_path / "home", plugin_executables())
-    env = {key: value for key, value in os.environ.items() if not key.startswith(("PULUMI_", "OS_"))}
-    env |= {
-        **cloud.environment,
-        "PULUMI_HOME": str(tmp_path / "home"),
-        "PULUMI_BACKEND_URL": f"file://{state}",
-        "PULUMI_CONFIG_PASSPHRASE": "correct horse",
-        "PATH": f"{engine.path.parent}{os.pathsep}{os.environ['PATH']}",
-    }
-    return Deployed(folder, env)
+    configure(folder, **{"provision-openstack:cloud": "lab-admin"})
+    return Deployed(folder, engine_environment(tmp_path, cloud))
 
 
 def ports(admin):
@@ -118,12 +76,23 @@ def test_three_tiers_live_in_a_cloud(stack, admin):
         assert all(stack_of("description", {"description": rule.description}) for rule in ours)
         assert not [rule for rule in ours if rule.protocol is None], "nothing that Neutron lets out by itself is left"
 
+        planned = stack.report("--static", "--self-test")
+        assert (planned["proven"], planned["self_test"]["missed"]) == (True, [])
+        assert planned["self_test"]["total"] > 300
+        report = stack.report()
+        assert report["accepted"]["proven"], report["accepted"]
+        assert {one["name"]: one["holds"]["accepted"] for one in report["policies"]} == dict.fromkeys(
+            ("world-to-web", "web-to-app", "app-to-db"), True
+        )
+
         web = next(port for name, port in ports(admin).items() if "web-0" in name)
         foreign = admin.network.create_security_group_rule(
             security_group_id=web.security_group_ids[0], direction="ingress", ether_type="IPv4", protocol="tcp",
             port_range_min=22, port_range_max=22,
         )  # fmt: skip
         admin.network.update_port(web, security_groups=[*web.security_group_ids, default.id])
+        differences = stack.report()["accepted"]["differences"]
+        assert any("tcp/22" in one["text"] and "made by somebody else" in one["rules"] for one in differences)
         refreshed = stack.run("pulumi", "refresh", "-y", "--stack", "dev", "--non-interactive")
         assert refreshed.returncode == 0, refreshed.stdout
         changed = stack.fine("up", "-y")

@@ -8,7 +8,7 @@ from cloud_requests import FACTS
 from provision_openstack.provider import OpenStackProvider
 from provision_openstack.support import BEST, supports
 
-from provision.models import Stack
+from provision.models import Revoke, Stack
 from provision.spi import Capabilities, FeatureUse
 from provision.translate.features import features
 from provision.translate.grammar import answers, refusals
@@ -36,7 +36,12 @@ def test_no_field_of_the_grammar_is_unknown():
         ("isolation.policies.metadata.access", "token", {}),
         ("isolation.services.nd", False, {}),
         ("isolation.policies.peer_isolation", None, {}),
-        ("isolation.policies.traffic.deny", None, {}),
+        ("isolation.policies.traffic.revoke", Revoke.CUT, {}),
+        ("isolation.policies.disk_encryption", None, {"encrypted_types": None}),
+        ("isolation.policies.disk_encryption", None, {"encrypted_types": []}),
+        ("isolation.policies.disk_encryption.key", "mine", {}),
+        ("machines.disks.encrypted", True, {"encrypted_types": []}),
+        ("sharing.shares.cpu.weight", 50, {}),
         ("machines.something.new", 1, {}),
     ],
 )

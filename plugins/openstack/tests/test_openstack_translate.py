@@ -259,12 +259,21 @@ def test_a_cloud_that_lacks_something_is_told_from_the_start(facts, path, words)
         translate(request(THREE_TIERS, **facts))
 
 
+@pytest.mark.parametrize("role", ["member", "manager"])
+def test_limits_of_bandwidth_are_made_by_managers(role):
+    shares = {"slow": {"machines": ["machine.web"], "nic": {"outbound": "10Mbit/s"}}}
+    machine = {"web": {"image": "micro", "memory": "64MiB", "nics": [{"network": "lan"}]}}
+    document = {"networks": {"lan": {"cidr": "10.0.0.0/24"}}, "machines": machine, "sharing": {"shares": shares}}
+    found = said(document, roles=[role])
+    assert [*found] == ([] if role == "manager" else ["sharing.shares.slow.nic"])
+
+
 @pytest.mark.parametrize(
     ("quota", "words"),
     [
         ({"instances": [3, 0]}, "needs 4 instances, and the project may have 3"),
         ({"cores": [4, 4]}, "needs 5 cores, and the project may have 4"),
-        ({"security_groups": [5, 1]}, "needs 6 security groups, and the project may have 5"),
+        ({"security_groups": [2, 1]}, "needs 3 security groups, and the project may have 2"),
         ({"ports": [3, 0]}, "needs 4 ports, and the project may have 3"),
     ],
 )
@@ -281,8 +290,21 @@ def test_what_a_stack_has_already_does_not_count_twice():
 @pytest.mark.parametrize(
     ("policies", "name"),
     [
-        ({"sealed": {"kind": "no_internet", "machines": ["machine.app"]}}, "sealed"),
         ({"sealed": {"kind": "no_host_access", "machines": ["machine.web"]}}, "sealed"),
+        ({"near": {"kind": "traffic", "from": ["machine.*"], "to": ["host"], "allow": ["tcp/53"]}}, "near.to"),
+        (
+            {"told": {"kind": "traffic", "from": ["machine.*"], "to": ["169.254.169.254/32"], "allow": ["tcp/80"]}},
+            "told.to",
+        ),
+        ({"pages": {"kind": "memory", "machines": ["machine.*"], "locked": True}}, "pages"),
+        ({"unseen": {"kind": "hide_hypervisor", "machines": ["machine.*"]}}, "unseen"),
+        (
+            {
+                "rest": {"kind": "traffic", "from": ["outside"], "to": ["machine.web"], "deny": ["icmp/8"], "order": 1},
+                "all": {"kind": "traffic", "from": ["outside"], "to": ["machine.web"], "allow": ["icmp"]},
+            },
+            "rest",
+        ),
         (
             {
                 "apart": {"kind": "spread", "machines": ["machine.web"]},
@@ -357,6 +379,63 @@ def test_nova_knows_all_extra_specs_that_policies_ask_for(policy):
     asked = specs(stack.isolation.policies["special"])
     assert asked
     assert list(problems(asked)) == []
+
+
+def test_a_flavor_with_extra_specs_that_nova_ignores_is_told_and_taken():
+    slip = flavor("slip", 4, 4096, 20, hw__hide_hypervisor_id="true", hw__cpu_thread_policy="isolate")
+    hidden = {"kind": "hide_hypervisor", "machines": ["machine.db"], "nested": True}
+    document = THREE_TIERS | {"isolation": {"policies": {"unseen": hidden}}}
+    flavors = [*FACTS["flavors"], slip]
+    assert "does nothing without 'hw:cpu_policy'" in said(document, flavors=flavors)["machines.db"]
+    inputs = translate(request(document, flavors=flavors)).node("machines/db/server").inputs
+    assert inputs["requirements"]["extra_specs"] == {"hw:hide_hypervisor_id": "true"}
+
+
+@pytest.mark.parametrize(
+    ("written", "pages", "fits"),
+    [("large", "large", True), ("2048", "large", True), ("4", "large", False), ("small", "large", False)],
+)
+def test_any_page_that_is_larger_than_usual_is_a_huge_one(written, pages, fits):
+    wanted = FlavorRequirements(extra_specs={"hw:mem_page_size": pages})
+    assert (smallest([flavor("one", 1, 512, 1, hw__mem_page_size=written)], wanted) is not None) is fits
+
+
+def test_all_disks_of_a_sealed_machine_are_volumes_that_encrypt():
+    sealed = {"kind": "disk_encryption", "machines": ["machine.db"]}
+    machines = THREE_TIERS["machines"] | {"db": THREE_TIERS["machines"]["db"] | {"disks": {"data": {"size": "1GiB"}}}}
+    document = THREE_TIERS | {"isolation": {"policies": {"sealed": sealed}}, "machines": machines}
+    graph = translate(request(document, encrypted_types=["luks", "fast"]))
+    assert graph.node("machines/db/disk-data").inputs["volume_type"] == "fast"
+    assert graph.node("machines/db/server").inputs["root_volume"] == {"size_gib": 1, "volume_type": "fast"}
+    assert "root_volume" not in graph.node("machines/app/server").inputs
+    machines["db"]["disks"]["data"]["type"] = "slow"
+    assert (
+        "of the type 'slow', which does not encrypt"
+        in (said(document | {"machines": machines}, encrypted_types=["luks"])["isolation.policies.sealed"])
+    )
+
+
+def test_what_denies_is_taken_out_of_what_is_allowed():
+    policies = {
+        "world": {"kind": "traffic", "from": ["outside"], "to": ["machine.web"], "allow": ["tcp/8000-8010"]},
+        "not-that": {"kind": "traffic", "from": ["outside"], "to": ["machine.*"], "deny": ["tcp/8005"], "order": 1},
+    }
+    graph = translate(request(THREE_TIERS | {"isolation": {"policies": policies}}))
+    ports = {
+        (node.inputs["port_range_min"], node.inputs["port_range_max"])
+        for node in graph.nodes
+        if node.type is SecurityGroupRule
+    }
+    assert ports == {(8000, 8004), (8006, 8010)}
+
+
+def test_groups_are_called_as_their_peers_and_kept_when_policies_go(graph):
+    fewer = {name: one for name, one in THREE_TIERS["isolation"]["policies"].items() if name != "world-to-web"}
+    names = [
+        {node.name for node in found.nodes if node.type is SecurityGroup}
+        for found in (graph, translate(request(THREE_TIERS | {"isolation": {"policies": fewer}})))
+    ]
+    assert names[0] == names[1] == {"groups/machine.web", "groups/machine.app", "groups/machine.db"}
 
 
 def test_the_smallest_plain_flavor_is_taken():

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-REPORTS = ("event", "run", "validate", "verify", "verify-static")
+REPORTS = ("event", "run", "state-locks", "state-pending", "validate", "verify", "verify-static")
 """Documents that commands print."""
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:  # imported when the command runs
 
 @click.command()
 @options.run_options
+@options.lock_timeout
 @options.allow_destroy
 @options.rules
 @click.option(
@@ -32,6 +33,7 @@ def command(
     parallel: int | None,
     detailed_exitcode: bool,
     events: Path | None,
+    lock_timeout: float,
     allow_destroy: tuple[str, ...],
     rules: tuple[Path, ...],
     plan_file: Path | None,
@@ -42,6 +44,7 @@ def command(
     With --plan nothing is done when the files, the configuration, the state or the platform have moved since the plan
     was saved; what has is named.
     """
+    from provision.cli.mending import mend_left
     from provision.cli.run import Session
     from provision.host.automation import open_workspace
 
@@ -51,7 +54,8 @@ def command(
             "look at `provision preview`, then add --yes",
         )
     workspace = open_workspace(directory.resolve(), stack, create=True, allow_destroy=allow_destroy, rules=rules)
-    session = Session(workspace, output, parallel, events=events)
+    mend_left(workspace, directory)
+    session = Session(workspace, output, parallel, events=events, wait=lock_timeout)
     if plan_file is not None:
         return _as_planned(session, directory, plan_file, rules, yes, detailed_exitcode)
     if not yes:

@@ -20,7 +20,14 @@ _KINDS = ("translated", "accepted", "effective", "probed")
 @click.option(
     "--self-test",
     is_flag=True,
-    help="With --static: break every native rule and setting, one at a time, and count what is noticed.",
+    help="Break native rules and settings, one at a time, and count what is noticed: with --static as they would be "
+    "made, else a few of the live ones, each for a moment.",
+)
+@click.option(
+    "--breaks",
+    type=click.IntRange(1, 10_000),
+    metavar="N",
+    help="With --self-test: how many to break at most (default: 12 live ones, 2000 with --static).",
 )
 @click.option(
     "--require",
@@ -40,6 +47,7 @@ def command(
     static: bool,
     required: tuple[str, ...],
     self_test: bool,
+    breaks: int | None,
     rules: tuple[Path, ...],
 ) -> int:
     """Send real packets between the machines of the stack in DIRECTORY and compare with its policies.
@@ -59,6 +67,9 @@ def command(
     Of policies that are no packet rules, and of shares, --static holds native settings against the file.
 
     With --self-test it is shown besides what that is worth: how many broken rules and settings would be noticed.
+    Without --static they are really broken, on the live platform, one at a time: each layer looks, and at once all is
+    mended. What is broken is noted before, and if this process is killed another one mends it; `verify`, `up` and
+    `refresh` do that too. Isolation is weaker for those seconds: give it a stack on which that may be.
 
     Rules of the organisation are held against the file as by `validate`.
 
@@ -69,11 +80,13 @@ def command(
         raise click.UsageError("--static gives evidence of the kind 'translated' alone; leave it out to have others")
     if static and output == "junit":
         raise click.UsageError("--static is one proof, and no list of tests; choose another --format")
-    if self_test and not static:
-        raise click.UsageError("--self-test breaks rules before they are made: give --static too")
+    if breaks is not None and not self_test:
+        raise click.UsageError("--breaks says how many rules --self-test is to break: give that too")
+    if self_test and not static and output == "junit":
+        raise click.UsageError("a self-test is one score, and no list of tests; choose another --format")
     if static:
-        return _prove(directory, stack, output, self_test, rules)
-    return _probe(directory, stack, output, required, rules)
+        return _prove(directory, stack, output, self_test, breaks, rules)
+    return _probe(directory, stack, output, required, self_test, breaks, rules)
 
 
 def _kinds(written: str | None) -> tuple[str, ...]:
@@ -84,19 +97,31 @@ def _kinds(written: str | None) -> tuple[str, ...]:
     return found
 
 
-def _probe(directory: Path, stack: str | None, output: str, required: tuple[str, ...], rules: tuple[Path, ...]) -> int:
+def _probe(
+    directory: Path,
+    stack: str | None,
+    output: str,
+    required: tuple[str, ...],
+    self_test: bool,
+    breaks: int | None,
+    rules: tuple[Path, ...],
+) -> int:
     from dataclasses import replace
 
     from rich.console import Console
 
     from provision.cli.deployed import open_deployed
     from provision.cli.guardrails import kept
+    from provision.cli.mending import guarded, journal_of, mend
     from provision.cli.planned import configuration, load_configured, named_rules
     from provision.spi import Evidence
-    from provision.verify import as_json, human, junit, markdown, verify
+    from provision.verify import as_data, human, junit, markdown, selftest, verify
 
     with open_deployed(directory, stack, partly=True) as deployed:
         workspace, made = deployed.workspace, deployed.stack
+        mend(deployed, directory)
+        if self_test and deployed.away:
+            raise next(iter(deployed.away.values()))
         config = configuration(workspace)
         loaded = load_configured(directory, workspace, config, made.platform if made.has_default else None)
         checked = kept(loaded, rules, named_rules(config), made.recorded)
@@ -116,19 +141,34 @@ def _probe(directory: Path, stack: str | None, output: str, required: tuple[str,
                 away={location: error.summary for location, error in deployed.away.items()},
                 required=kinds,
             )
+            score = None
+            if self_test:
+                places = deployed.reached or {"": (deployed.provider, deployed.session)}
+                journal, most = journal_of(workspace, directory), breaks or selftest.BREAKS
+                with guarded(workspace, directory):
+                    score = selftest.self_test(loaded, made, places, report, journal, progress, breaks=most)
     report = replace(report, rules=checked)
     if output == "json":
-        click.echo(as_json(report))
+        more = {"self_test": selftest.live_data(score)} if score else {}
+        click.echo(json.dumps({**as_data(report), **more}, indent=2))
     elif output == "markdown":
         click.echo(markdown(report))
+        for line in [selftest.live_summary(score), *selftest.live_lines(score)] if score else []:
+            click.echo(f"- {line}")
     elif output == "junit":
         click.echo(junit(report), nl=False)
     else:
         Console(soft_wrap=not sys.stdout.isatty()).print(human(report))
+        for line in selftest.live_lines(score) if score else []:
+            click.secho(line, fg="yellow")
+        if score:
+            click.echo(selftest.live_summary(score))
     return report.exit_code
 
 
-def _prove(directory: Path, stack: str | None, output: str, self_test: bool, rules: tuple[Path, ...]) -> int:
+def _prove(
+    directory: Path, stack: str | None, output: str, self_test: bool, breaks: int | None, rules: tuple[Path, ...]
+) -> int:
     from provision.cli.guardrails import kept
     from provision.cli.planned import named_rules, planned_configured
     from provision.verify import selftest
@@ -142,7 +182,8 @@ def _prove(directory: Path, stack: str | None, output: str, self_test: bool, rul
     checked, parts = kept(made.loaded, rules, named_rules(made.config), made.recorded), made.parts
     proof = joined([part.prove() for part in parts])
     settings = read_settings(parts, OF_PACKETS)
-    score = reduce(add, map(selftest.score, parts)) if self_test else None
+    most = breaks or selftest.MOST
+    score = reduce(add, [selftest.score(part, most) for part in parts]) if self_test else None
     if output == "json":
         more = {"self_test": selftest.as_data(score)} if score else {}
         click.echo(

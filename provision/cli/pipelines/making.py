@@ -6,20 +6,9 @@ from typing import Any
 
 from provision.cli.filling import filled
 from provision.errors import EnvironmentProblem, UserError
-from provision.spi import CanProbe, CanReadLiveRules, CanReadRules, Provider
+from provision.spi import CanProbe, CanReadLiveRules, CanReadRules, PipelineStep, Provider, SignsInPipelines
 
-_AWS = {
-    "github": """\
-      - uses: aws-actions/configure-aws-credentials@v4  # a role that trusts this repository; no key is kept anywhere
-        with: {role-to-assume: "${{ vars.AWS_ROLE }}", aws-region: "${{ vars.AWS_REGION }}"}
-""",
-    "gitlab": """\
-  id_tokens: {AWS_TOKEN: {aud: https://gitlab.com}}  # AWS_ROLE_ARN is a role that trusts this project; no key is kept
-""",
-}
-_AWS_GITLAB = (
-    '    - export AWS_WEB_IDENTITY_TOKEN_FILE=$(mktemp) && echo "$AWS_TOKEN" > "$AWS_WEB_IDENTITY_TOKEN_FILE"\n'
-)
+_BEFORE = "  before_script:\n"
 _APPLY = """
 apply-{stack}:
   stage: {stack}
@@ -29,7 +18,9 @@ apply-{stack}:
   environment: {stack}
   variables: {{STACK: {stack}}}
   script:
-    - provision up "$DIRECTORY" --stack "$STACK" --yes
+    - plan=$(mktemp -d)/plan
+    - provision preview "$DIRECTORY" --stack "$STACK" --save-plan "$plan" --format markdown
+    - provision up "$DIRECTORY" --stack "$STACK" --yes --plan "$plan" --lock-timeout 600
     - provision {verify} "$DIRECTORY" --stack "$STACK"
   after_script:
     - test "$CI_JOB_STATUS" = success || echo "To go back, revert this commit and merge that."
@@ -54,6 +45,7 @@ def pipeline(
     shown = isinstance(provider, CanProbe | CanReadLiveRules)
     # Of a platform that shows nothing of its isolation, what it has is compared with what was made, at least.
     verify = "verify" if shown else "verify --static" if readable else "drift --detailed-exitcode"
+    step = provider.pipeline_step(forge) if isinstance(provider, SignsInPipelines) else PipelineStep()
     words = {
         "project": project,
         "directory": folder,
@@ -63,20 +55,12 @@ def pipeline(
         "packages": f"provision provision-{platform}",
         "check": "verify --static" if readable else "validate",
         "verify": verify,
-        "credentials": _AWS.get(forge, "") if platform == "aws" else "",
+        "credentials": step.job,
         "applies": "".join(
             _APPLY.format(stack=stack, project=project, branch=branch, verify=verify) for stack in stacks
         ),
     }
-    return [
-        (path, _with_token(text) if forge == "gitlab" and platform == "aws" else text)
-        for path, text in filled(f"ci/{forge}", words)
-    ]
-
-
-def _with_token(text: str) -> str:
-    """A pipeline of GitLab that hands its token to AWS."""
-    return text.replace("  before_script:\n", f"  before_script:\n{_AWS_GITLAB}", 1)
+    return [(path, text.replace(_BEFORE, _BEFORE + step.before, 1)) for path, text in filled(f"ci/{forge}", words)]
 
 
 def write(root: Path, files: Sequence[tuple[Path, str]]) -> None:

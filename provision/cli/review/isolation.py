@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from provision.cli.configured import configured
 from provision.host.automation import Workspace
 from provision.loader import Loaded, load, reference_stacks
-from provision.translate import Scope, address_inputs, allocate, nic_addresses, recall, record
+from provision.translate import recall, record
+from provision.verify.foreseen import foreseen
 
 if TYPE_CHECKING:  # verification is loaded when something changes
     from provision.verify.reach.difference import Crossing
@@ -55,8 +56,8 @@ def isolation(workspace: Workspace, directory: Path, downgraded: Collection[str]
     before = None if nothing else recall(deployed.isolation)
     if not nothing and before is None:
         return Isolation(unknown="what the state says of it cannot be read by this version")
-    assigned, _ = allocate(address_inputs(loaded.stack, Scope("", "")), deployed.recorded)
-    after = View(loaded.stack, nic_addresses(loaded.stack, assigned), frozenset(downgraded))
+    addresses = foreseen(loaded.stack, loaded.source_map, deployed.recorded)
+    after = View(loaded.stack, addresses, frozenset(downgraded))
     then = None if before is None else View(before, deployed.addresses(before), without)
     return Isolation(tuple(difference(then, after)), first=nothing)
 

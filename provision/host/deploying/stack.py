@@ -42,6 +42,7 @@ from provision.translate import (
     agreements,
     allocate,
     at_once,
+    capabilities_of,
     place,
 )
 
@@ -323,7 +324,7 @@ def ask(placed: PlacedStack, config: ProviderConfig) -> tuple[PlacedStack, Provi
     try:
         session = provider.connect(config.model)
         try:
-            capabilities = provider.capabilities(session)
+            capabilities = capabilities_of(provider, session, placed.stack)
         finally:
             provider.disconnect(session)
     except ProvisionError as error:

@@ -17,18 +17,10 @@ def main() -> int:
     """Serve until the engine says Cancel or is gone."""
     import asyncio
 
-    from provision.host.language.server import serve
-
-    positional = [argument for argument in sys.argv[1:] if not argument.startswith("-")]
-    flags = iter(sys.argv[1:])
-    for flag in flags:
-        if flag in ("--tracing", "-tracing", "--root", "-root"):  # the flags whose value is a word of its own
-            value = next(flags, "")
-            if value in positional:
-                positional.remove(value)
+    from provision.host.language.server import engine_address, serve
 
     async def until_the_end() -> None:
-        await serve(positional[-1] if positional else "")
+        await serve(engine_address(sys.argv[1:]))
         # A run that was cancelled is abandoned here; ending the loop would print what became of it.
         sys.stdout.flush()
         os._exit(0)

@@ -248,7 +248,7 @@ def _partial_value(value: Any, shape: Shape) -> Any:
 def _default(model: type[BaseModel], name: str) -> Any:
     value = model.model_fields[name].get_default(call_default_factory=True, validated_data={})
     carrier = model.model_construct(None, **{name: value})
-    return carrier.model_dump(mode="python", include={name}, warnings=False).get(name)
+    return next(iter(carrier.model_dump(mode="python", by_alias=True, include={name}, warnings=False).values()), None)
 
 
 def _one(model: type[BaseModel], name: str, wire: str, value: Any) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from provision.errors import UserError
-from provision.host.permission import DATA, Permission, once, subject
+from provision.host.permission import DATA, Permission, Subject, once, subject
 from provision.host.plugin.change_classes import told
 from provision.host.plugin.diffing import Difference
 from provision.host.plugin.wire import public, read_stored
@@ -61,12 +61,59 @@ def refuse_loss(
     if not losing or permission.covers(*about.names):
         return
     the = "the " if about.machine else ""
-    # Of a program's own resources the configuration of the stack says nothing: a plugin is only told its own.
-    allowing = permission.commands(about.names[:1]) if about.machine else once(about.names[0])
     raise UserError(
         f"this would replace {the}{about.words} and destroy its data ({_reasons(losing)})",
-        f"undo the change, or allow it: {allowing}",
+        f"undo the change, or allow it: {_allowing(about, permission)}",
     )
+
+
+class Forced:
+    """Tells objects that are replaced because somebody asked for it (`--replace`, a tainted resource) from others.
+
+    The engine then checks the inputs as if there were no object, asks for no difference, and has the old one deleted.
+    A preview looks like that of a new object; only the update can tell.
+    """
+
+    def __init__(self) -> None:
+        """Nothing was checked yet."""
+        self._known: set[str] = set()
+        self._new: set[str] = set()
+
+    def checked(self, urn: str, olds: Mapping[str, Any]) -> None:
+        """Inputs were checked, with or without those of an object that is there."""
+        if olds:
+            self._known.add(urn)
+        elif urn not in self._known:
+            self._new.add(urn)
+
+    def made(self, urn: str) -> None:
+        """The object is being made, so what is deleted later is this one."""
+        self._new.discard(urn)
+
+    def refuse_loss(
+        self, implementation: ResourceType[Any, Any, Any], urn: str, inputs: Mapping[str, Any], permission: Permission
+    ) -> None:
+        """Let an object be deleted unless it holds data and goes only to be made again.
+
+        Raises:
+            UserError: data would be lost.
+        """
+        if urn not in self._new or not marks(implementation, inputs):
+            return
+        about = subject(urn.rpartition("::")[2])
+        if permission.covers(*about.names):
+            return
+        the = "the " if about.machine else ""
+        raise UserError(
+            f"this would replace {the}{about.words} and destroy its data (its replacement was asked for)",
+            "leave out --replace or --target-replace (pulumi state untaint, if it was tainted), "
+            f"or allow it: {_allowing(about, permission)}",
+        )
+
+
+def _allowing(about: Subject, permission: Permission) -> str:
+    """Of a program's own resources the configuration of the stack says nothing: a plugin is only told its own."""
+    return permission.commands(about.names[:1]) if about.machine else once(about.names[0])
 
 
 def _reasons(losing: Sequence[Difference]) -> str:

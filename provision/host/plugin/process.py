@@ -5,7 +5,7 @@ import gc
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -15,10 +15,12 @@ from provision.errors import ProvisionError
 from provision.host import guarding
 from provision.host.plugin.servicer import PluginServicer
 from provision.host.protocol import CHANNEL_OPTIONS
+from provision.host.standby.waiting import Caller, Standby
 from provision.spi import registry
 from provision.spi.provider import Provider
 
 GRACE_S = 4.0
+KILLED_S = 5.0
 """The engine kills a plugin five seconds after it asked it to end."""
 
 ORPHAN_GRACE_S = 30.0
@@ -41,18 +43,28 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     serve(provider, engine_address(rest), parent)
 
 
-def serve(provider: Provider[Any, Any], engine: str = "", parent: int | None = None) -> NoReturn:
+def stand_by(provider: Provider[Any, Any], standby: Standby) -> NoReturn:
+    """Serve the engine that takes this process, which was started before it asked; never returns."""
+    framework_types()  # imported while there is time
+    caller = standby.wait()
+    serve(provider, engine_address(caller.arguments), caller=caller)
+
+
+def serve(
+    provider: Provider[Any, Any], engine: str = "", parent: int | None = None, caller: Caller | None = None
+) -> NoReturn:
     """Serve a provider until the engine is done.
 
     Args:
         provider: an instance, checked.
         engine: its address; empty when it attaches later.
         parent: process whose end means that the engine has died, by default the one that started this process.
+        caller: the engine, when this process was started early and it has taken it.
     """
     # The first line on stdout is the port and nothing else: what a plugin or its libraries print goes to stderr.
-    port_file = os.fdopen(os.dup(1), "w")
+    port_file = os.fdopen(os.dup(1) if caller is None else os.dup(caller.answer), "w")
     os.dup2(2, 1)
-    asyncio.Runner().run(_serve(provider, engine, port_file, os.getppid() if parent is None else parent))
+    asyncio.Runner().run(_serve(provider, engine, port_file, os.getppid() if parent is None else parent, caller))
     # The runner is not closed: that waits for threads, and those that wait for a platform may never end.
     sys.stderr.flush()
     os._exit(0)
@@ -78,7 +90,7 @@ def framework_types() -> list[Any]:
     return [AddressPlan]
 
 
-async def _serve(provider: Provider[Any, Any], engine: str, port_file: Any, parent: int) -> None:
+async def _serve(provider: Provider[Any, Any], engine: str, port_file: Any, parent: int, caller: Caller | None) -> None:
     servicer = PluginServicer(provider, framework_types)
     server = grpc.aio.server(options=CHANNEL_OPTIONS)
     guarding.serve(servicer, server)
@@ -96,21 +108,26 @@ async def _serve(provider: Provider[Any, Any], engine: str, port_file: Any, pare
 
     loop.add_signal_handler(signal.SIGINT, interrupted)
     loop.add_signal_handler(signal.SIGTERM, ended.set)
+    if caller is not None:
+        caller.when_gone(loop, ended)
     print(port, file=port_file, flush=True)
     port_file.close()
     gc.freeze()  # what is there now stays
     gc.enable()
-    watcher = loop.create_task(_watch(parent, ended, servicer)) if engine else None
+    lives = caller.lives if caller is not None else lambda: os.getppid() == parent
+    watcher = loop.create_task(_watch(lives, ended, servicer)) if engine else None
     await ended.wait()
     orphan = watcher is not None and watcher.done()
+    if caller is not None and not orphan:  # the engine can kill the shim alone
+        loop.call_later(KILLED_S, os._exit, 1)
     await server.stop(ORPHAN_GRACE_S if orphan else GRACE_S)
     await servicer.close()
 
 
-async def _watch(parent: int, ended: asyncio.Event, servicer: PluginServicer) -> None:
+async def _watch(lives: Callable[[], bool], ended: asyncio.Event, servicer: PluginServicer) -> None:
     """End when the engine is gone."""
     # Asked, not told: a death signal from the kernel follows the engine's thread, not its process.
-    while os.getppid() == parent:
+    while lives():
         await asyncio.sleep(1)
     servicer.calls.cancel()
     ended.set()

@@ -12,7 +12,7 @@ from provision.host.plugin.change_classes import told
 from provision.host.plugin.checking import Failure, explain
 from provision.host.plugin.diffing import Difference, compare
 from provision.host.plugin.examining import Circumstances, Examination
-from provision.host.plugin.losing import loss_of, marks, refuse_loss
+from provision.host.plugin.losing import Forced, loss_of, marks, refuse_loss
 from provision.host.plugin.running import with_retries
 from provision.host.plugin.settling import STACK_ID, settled
 from provision.host.plugin.shapes import Record, record_of, to_wire_names
@@ -55,6 +55,8 @@ class Resource:
         self._vault = Vault()
         self._examination = Examination(self._implementation, plugin, self._vault)
         self._checked: set[str] = set()
+        self.forced = Forced()
+        """Which objects are replaced because somebody asked for it."""
         self.platform_identity = ""
         """Of the platform that is connected; empty when it has none."""
 
@@ -83,6 +85,7 @@ class Resource:
     ) -> tuple[dict[str, Any], list[Failure]]:
         """Checked inputs, and what is wrong with them."""
         self._checked.add(urn)
+        self.forced.checked(urn, olds)
         return self._examination.run(urn, news, olds, about or Circumstances())
 
     def opened(self, inputs: Wire) -> dict[str, Any]:
@@ -154,6 +157,7 @@ class Resource:
             Unhealthy: it exists, but did not become healthy.
         """
         self._checked.discard(running.urn)
+        self.forced.made(running.urn)
         request = CreateRequest(running, self._model(self.kind.Inputs, inputs))
 
         def make() -> State:

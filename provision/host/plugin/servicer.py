@@ -259,6 +259,7 @@ class PluginServicer(Questions, provider_pb2_grpc.ResourceProviderServicer):
         mask = self._masker((inputs or {}, resource.inputs), (outputs, resource.outputs))
 
         def work() -> empty_pb2.Empty:
+            resource.forced.refuse_loss(resource.implementation, request.urn, inputs or {}, self.permission)
             resource.delete(running, request.id, inputs, outputs)
             return empty_pb2.Empty()
 

@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from provision.loader import Loaded
-from provision.translate import AssignedAddress, Scope, address_inputs, allocate, nic_addresses
+from provision.translate import AssignedAddress
+from provision.verify.foreseen import foreseen
 from provision.verify.guardrails.check import Checked, check
 from provision.verify.guardrails.installed import installed_rules
 from provision.verify.guardrails.read import read_rules
@@ -26,6 +27,6 @@ def check_files(loaded: Loaded, files: Sequence[Path], recorded: Mapping[str, As
     books, code = [read_rules(path) for path in files], installed_rules()
     if not books and not code:
         return Checked(source_map=loaded.source_map)
-    # Addresses that cannot be given are told elsewhere; what has none reaches nobody. Only MACs hang on the scope.
-    assigned, _ = allocate(address_inputs(loaded.stack, Scope("", "")), recorded)
-    return check(loaded.stack, loaded.source_map, nic_addresses(loaded.stack, assigned), books, code)
+    # What has no address reaches nobody.
+    addresses = foreseen(loaded.stack, loaded.source_map, recorded)
+    return check(loaded.stack, loaded.source_map, addresses, books, code)

@@ -37,7 +37,7 @@ def prove_applied(
     Raises:
         ProvisionError: a machine is not there, or the platform does not answer.
     """
-    space, addresses = PacketSpace(), deployed.addresses(stack)
+    space, addresses = PacketSpace(len(deployed.machines)), deployed.addresses(stack)
     machines = [deployed.machines[name] for name in addresses]
     readout = reader.read_live_rules(session, LiveRulesRequest(space, machines, addresses))
     if isinstance(readout, str):

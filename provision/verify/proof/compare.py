@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
+from provision.loader.collector import collector_paused
 from provision.models import Stack
 from provision.packets.sets import Field, Packet, PacketSet, PacketSpace
 from provision.spi import CanReadRules, Capabilities, Evidence, NicAddress, Readout, ResourceGraph, RulesRequest
@@ -107,11 +108,12 @@ def prove(
         everywhere: of a stack in several locations, the NICs of all machines that `stack` has.
         here: and the networks of the location that the graph is made for.
     """
-    space = PacketSpace()
-    readout = reader.read_rules(RulesRequest(space, graph, addresses, capabilities))
-    ends = Ends(stack, everywhere or addresses, readout.host_addresses, here)
-    found = differences(IntentSet(space, ends, without), readout)
-    return Proof(tuple(islice(found, most)), readout.unmodelled, len(addresses), len(stack.isolation.policies))
+    with collector_paused():
+        space = PacketSpace(len(addresses))
+        readout = reader.read_rules(RulesRequest(space, graph, addresses, capabilities))
+        ends = Ends(stack, everywhere or addresses, readout.host_addresses, here)
+        found = differences(IntentSet(space, ends, without), readout)
+        return Proof(tuple(islice(found, most)), readout.unmodelled, len(addresses), len(stack.isolation.policies))
 
 
 def differences(intent: IntentSet, readout: Readout, lone: Lone | None = None) -> Iterator[Difference]:

@@ -7,7 +7,7 @@ or one ICMP type from another. What is held against the file here is as strict a
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from provision.models import Internet, NoHostAccessPolicy, NoInternetPolicy, Posture, TrafficPolicy
+from provision.models import Internet, NoHostAccessPolicy, Posture, TrafficPolicy
 from provision.packets import Protocol
 from provision.packets.sets import Field, PacketSet
 from provision.translate.instances import selected
@@ -44,17 +44,15 @@ class Lone:
         """Those that may come: of allowed connections, answers to such, and what peers and routers tell in ICMP.
 
         A `deny` is of connections: where a policy has one, whatever some policy allows from beyond the machines may
-        come alone, by whomever. So is the absence of the internet, which is no short list of prefixes.
+        come alone, from any of the addresses there that some policy means.
         """
         space, stack = self.intent.space, self.intent.ends.stack
         found = space.none if self._denies else self.intent.allowed
-        if self._indoors and not self._denies:
-            found = self.intent.allowed_without(self.intent.without | self._indoors)
         closed = space.none
         for rule in rules(stack, self.intent.without):
             if rule.allow:
                 found |= self._around(rule)
-            elif not isinstance(stack.isolation.policies.get(rule.why), TrafficPolicy | NoInternetPolicy):
+            elif not isinstance(stack.isolation.policies.get(rule.why), TrafficPolicy):
                 closed |= self._pairs(rule.sources, rule.destinations)
         found = (found - closed) | self._errors
         return found if stack.isolation.services.nd else found & space.family(4)
@@ -67,9 +65,19 @@ class Lone:
         )
 
     @cached_property
-    def _indoors(self) -> frozenset[str]:
-        policies = self.intent.ends.stack.isolation.policies.items()
-        return frozenset(name for name, policy in policies if isinstance(policy, NoInternetPolicy))
+    def _meant(self) -> Side:
+        """All that is no machine and that some policy which allows something names."""
+        policies = self.intent.ends.stack.isolation.policies
+        named = [
+            side
+            for rule in rules(self.intent.ends.stack, self.intent.without)
+            if rule.allow and isinstance(policies.get(rule.why), TrafficPolicy)
+            for side in (rule.sources, rule.destinations)
+        ]
+        written = tuple(dict.fromkeys(one for side in named for one in side.prefixes))
+        hosts = self.intent.ends.hosts
+        spoken = any(one.host for one in named) or any(host.overlaps(one) for host in hosts for one in written)
+        return Side(prefixes=written, host=spoken, outside=any(one.outside for one in named), internet=True)
 
     def _around(self, rule: Rule) -> PacketSet:
         """What comes of connections of a rule beside their first packets."""
@@ -89,9 +97,16 @@ class Lone:
         return found
 
     def _whole(self, side: Side) -> Side:
-        """All that is no machine, where a policy denies and another allows what is beyond."""
+        """All that is no machine and is meant by some policy, where one denies and another allows what is beyond."""
         if self._denies and (side.outside or side.internet):
-            return replace(side, host=True, outside=True, internet=True)
+            meant = self._meant
+            return replace(
+                side,
+                host=side.host or meant.host,
+                outside=side.outside or meant.outside,
+                internet=True,
+                prefixes=(*side.prefixes, *meant.prefixes),
+            )
         return side
 
     def _pairs(self, sources: Side, destinations: Side) -> PacketSet:
@@ -111,10 +126,13 @@ class Lone:
             for name, network in stack.networks.items()
             if network.internet is not Internet.NONE
         ]
+        led = [name for name, network in stack.networks.items()
+               if network.internet is not Internet.NONE or ends.gateways[name]]  # fmt: skip
+        near = space.prefixes(Field.DESTINATION, ends.of_machines(led))
         for name, policy in stack.isolation.policies.items():
             if isinstance(policy, NoHostAccessPolicy) and name not in self.intent.without:  # needed all the same
                 chosen = Side(selected(stack, policy.machines))
-                routers.append((ends.hosts, self.intent.side(chosen, Field.DESTINATION)))
+                routers.append((ends.hosts, self.intent.side(chosen, Field.DESTINATION) & near))
         return self._icmp(4) & space.union(
             space.prefixes(Field.SOURCE, addresses) & machines for addresses, machines in routers
         )

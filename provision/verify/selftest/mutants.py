@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from annotated_types import Ge, Le
 from pydantic import BaseModel
 
-from provision.spi import Isolates, Node, Output, ResourceGraph
+from provision.spi import Change, Isolates, Node, OnChange, Output, ResourceGraph
 
 Path = tuple[str | int, ...]
 _MOST_OTHERS = 3
@@ -29,6 +29,7 @@ class Mutant:
         graph: the whole, broken.
         setting: whether it is a setting that a policy or a share asks for, and no packet rule.
         choice: of a setting, whether it has another value now, and the file leaves it open which.
+        change: what the plugin does to a live object for such a change.
     """
 
     node: str
@@ -37,6 +38,7 @@ class Mutant:
     graph: ResourceGraph
     setting: bool = False
     choice: bool = False
+    change: Change = Change.IN_PLACE
 
     def __str__(self) -> str:
         """In one line."""
@@ -64,7 +66,7 @@ def mutants(graph: ResourceGraph) -> Iterator[Mutant]:
             nodes = (*graph.nodes[:index], replace(node, inputs=inputs), *graph.nodes[index + 1 :])
             mark = place.mark
             choice = mark.choice and not (value is _GONE or value is None or value in ([], {}))
-            yield Mutant(node.name, place.path, text, replace(graph, nodes=nodes), mark.setting, choice)
+            yield Mutant(node.name, place.path, text, replace(graph, nodes=nodes), mark.setting, choice, place.change)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,14 +79,17 @@ class _Place:
     marks: Sequence[Any] = ()
     without: Any = _GONE
     mark: Isolates = _NONE
+    change: Change = Change.IN_PLACE
 
 
 def _places(node: Node) -> Iterator[_Place]:
     """Values that carry isolation, and everything inside of them."""
-    yield from _inside((), node.inputs, node.type.Inputs, None)
+    yield from _inside((), node.inputs, node.type.Inputs, None, Change.IN_PLACE)
 
 
-def _inside(path: Path, value: Any, model: type[BaseModel], carried: Isolates | None) -> Iterator[_Place]:
+def _inside(
+    path: Path, value: Any, model: type[BaseModel], carried: Isolates | None, change: Change
+) -> Iterator[_Place]:
     if not isinstance(value, Mapping):
         return
     for name, field in model.model_fields.items():
@@ -92,7 +97,10 @@ def _inside(path: Path, value: Any, model: type[BaseModel], carried: Isolates | 
             continue
         marked = next((mark for mark in field.metadata if isinstance(mark, Isolates)), carried)
         default = value[name] if field.is_required() else field.get_default(call_default_factory=True)
-        yield from _walk(_Place((*path, name), value[name], field.annotation, field.metadata, default), marked)
+        own = next((mark.change for mark in field.metadata if isinstance(mark, OnChange)), Change.IN_PLACE)
+        worst = max(change, own, key=list(Change).index)
+        place = _Place((*path, name), value[name], field.annotation, field.metadata, default, change=worst)
+        yield from _walk(place, marked)
 
 
 def _walk(place: _Place, carried: Isolates | None) -> Iterator[_Place]:
@@ -102,13 +110,13 @@ def _walk(place: _Place, carried: Isolates | None) -> Iterator[_Place]:
         yield place
     value, inner = place.value, get_args(annotation)
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        yield from _inside(place.path, value, annotation, carried)
+        yield from _inside(place.path, value, annotation, carried, place.change)
     elif isinstance(value, list | tuple) and inner:
         for index, item in enumerate(value):
-            yield from _walk(_Place((*place.path, index), item, inner[0]), carried)
+            yield from _walk(_Place((*place.path, index), item, inner[0], change=place.change), carried)
     elif isinstance(value, Mapping) and len(inner) == 2:
         for key, item in value.items():
-            yield from _walk(_Place((*place.path, key), item, inner[1]), carried)
+            yield from _walk(_Place((*place.path, key), item, inner[1], change=place.change), carried)
 
 
 def _bare(annotation: Any) -> tuple[Any, tuple[Any, ...]]:

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from provision.verify.selftest.live import LiveScore
+from provision.verify.selftest.looking import Look
 from provision.verify.selftest.score import Score
 
 _SHOWN = 10
@@ -40,4 +42,48 @@ def as_data(score: Score) -> dict[str, Any]:
         "without_effect": list(score.without_effect),
         "tried": score.tried,
         "possible": score.possible,
+    }
+
+
+def live_summary(score: LiveScore) -> str:
+    """The score of live machines in one line."""
+    layers = ", ".join(
+        f"{look.value} {score.noticed.get(look, 0)} of {score.looked[look]}" for look in Look if look in score.looked
+    )
+    more = "".join(
+        f"; {len(items)} {what}"
+        for items, what in ((score.refused, "the platform refused"), (score.late, "could not be looked at in time"))
+        if items
+    )
+    return (
+        f"self-test: {score.caught} of {score.total} rules and settings broken on the live platform were noticed, of "
+        f"{score.possible} possible breaks{f' (each layer: {layers})' if layers else ''}, with {score.probes} "
+        f"probes{more}; all are mended"
+    )
+
+
+def live_lines(score: LiveScore) -> list[str]:
+    """What was not noticed."""
+    return [
+        *(f"not noticed: {text}" for text in score.missed),
+        *(f"not looked at in time: {text}" for text in score.late),
+    ]
+
+
+def live_data(score: LiveScore) -> dict[str, Any]:
+    """The score as plain data, in a schema that stays."""
+    return {
+        "total": score.total,
+        "caught": score.caught,
+        "by_layer": dict(score.first),
+        "layers": {
+            look.value: {"looked": score.looked[look], "noticed": score.noticed.get(look, 0)}
+            for look in Look
+            if look in score.looked
+        },
+        "missed": list(score.missed),
+        "refused": list(score.refused),
+        "late": list(score.late),
+        "possible": score.possible,
+        "probes": score.probes,
     }

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from provision.packets.sets import PacketSet, PacketSpace
+from provision.packets.sets import Packet, PacketSet, PacketSpace
 from provision.spi import Readout, ResourceGraph, RulesRequest
 from provision.verify.proof.compare import ways
 from provision.verify.proof.ends import Ends
@@ -121,7 +121,7 @@ class Bench:
     def __init__(self, part: Part) -> None:
         """Prepare what they are held against."""
         self._part = part
-        self._space = PacketSpace()
+        self._space = PacketSpace(len(part.addresses))
         self._right = self._read(part.graph)
         ends = Ends(part.stack, part.everywhere or part.addresses, self._right.host_addresses, part.here)
         self._intent = IntentSet(self._space, ends, part.without)
@@ -143,6 +143,15 @@ class Bench:
         if more is None:
             return Fate.NARROWER
         return Fate.MISSED if more & (self._intent.judged | self._lone.told) else Fate.BEYOND
+
+    def changed(self, mutant: Mutant) -> PacketSet:
+        """Connections that pass with a break and do not without, or the other way round."""
+        now = self._read(mutant.graph)
+        return now.connected ^ self._right.connected
+
+    def packet(self, packet: Packet) -> PacketSet:
+        """The set of one packet."""
+        return self._space.only(packet)
 
     def _read(self, graph: ResourceGraph) -> Readout:
         part = self._part

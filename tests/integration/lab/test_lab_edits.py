@@ -195,6 +195,9 @@ def test_more_machines_and_fewer(deploy):
     assert many.running.keys() == first.keys()
     assert many.changes() == {}
     before = many.running, many.uuids
+    refused = many.refused("pulumi", "up", "--replace", "**::machines/box-0/root")
+    assert "and destroy its data (its replacement was asked for)" in " ".join(refused.text.split())
+    assert (many.running, many.uuids) == before
     many.configure("provision:platform", "memory")
     refused = many.refused("provision", "up")
     assert "machines 'box-0', 'box-1' would go from platform 'libvirt' to 'memory'" in " ".join(refused.text.split())

@@ -1,16 +1,50 @@
 """Three tiers with policies: shown with packets, edited in place, weakened by hand, healed."""
 
 import json
+import os
 import re
+import signal
 
 import pytest
-from lab_bench import filter_that_accepts_all
+from lab_bench import STACK, filter_that_accepts_all, until
+
+from provision.cli.broken import BrokenNote
 
 pytestmark = [pytest.mark.lab, pytest.mark.engine]
 
 
 def rows(done):
     return json.loads(done.out)["rows"]
+
+
+def broken_on_purpose(web):
+    """Rules broken on the live platform are noticed by every layer, and mended, whoever is killed meanwhile."""
+    tested = json.loads(web.fine("provision", "verify", "--self-test", "--breaks", "3", "--format", "json").out)
+    score = tested["self_test"]
+    assert (score["total"], score["caught"], score["refused"], score["late"]) == (3, 3, [], [])
+    assert {layer: found["looked"] for layer, found in score["layers"].items() if layer != "probed"} == {
+        "static": 3, "accepted": 3, "effective": 3,
+    }  # fmt: skip
+    assert score["layers"]["probed"]["noticed"] >= 1
+    note = BrokenNote.of(web.folder, STACK, web.env)
+    assert not note
+
+    running = web.begin("provision", "verify", "--self-test", "--breaks", "3")
+    until(lambda: bool(note), "a broken rule")
+    os.killpg(running.pid, signal.SIGKILL)
+    running.communicate()
+    until(lambda: not note, "the guardian to mend it")
+    assert web.changes("refresh") == {}
+
+    (name,) = [name for name in web.objects["filter"] if name.startswith("web-dev-db-nic-0-")]
+    virsh = web.hypervisor.virsh
+    virsh("nwfilter-define", text=filter_that_accepts_all(virsh("nwfilter-dumpxml", name)))
+    note.write(["machines/db/nic-0/filter"])  # as after a power failure, when no guardian was left either
+    healed = web.provision("up")
+    assert healed.code == 0
+    assert "'machines/db/nic-0/filter' was left broken by a self-test" in healed.text
+    assert not note
+    assert web.changes("refresh") == {}
 
 
 def test_isolation_is_shown_edited_in_place_weakened_by_hand_and_healed(deploy):
@@ -31,6 +65,8 @@ def test_isolation_is_shown_edited_in_place_weakened_by_hand_and_healed(deploy):
     assert asked["app", "db", "tcp/5432"] is True
     assert asked["outside", "db", "tcp/5432"] is False
     assert asked["web-0", "db", "tcp/5432"] is False
+
+    broken_on_purpose(web)
 
     # An edit of the policy changes filters alone; no machine notices.
     web.edit("allow: [tcp/8080]", "allow: [tcp/8080, tcp/9100]")

@@ -20,6 +20,7 @@ from provision.models import (
     TrafficPolicy,
 )
 from provision.spi import DeployedMachine, EvidenceRequest, Shown
+from provision.spi.evidence import shown_by
 from provision_aws.evidence.hardware import (
     dedicated_cpus,
     disk_encryption,
@@ -63,12 +64,4 @@ def evidence(session: Session, request: EvidenceRequest) -> Sequence[Sequence[Sh
     Raises:
         provision.errors.PlatformError: the machine is not there, or EC2 does not answer.
     """
-    look = Look.at(session, request.machine, request.shared)
-    found: list[list[Shown]] = []
-    for position, asked in enumerate(request.asked):
-        compared, answer = _TOGETHER.get(type(asked)), _ANSWERS.get(type(asked))
-        if compared is not None:
-            found.append(list(compared(look, asked, request.members[position] if request.members else ())))
-        else:
-            found.append([] if answer is None else list(answer(look, asked)))
-    return found
+    return shown_by(Look.at(session, request.machine, request.shared), request, _ANSWERS, _TOGETHER)

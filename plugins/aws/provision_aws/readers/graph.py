@@ -7,8 +7,19 @@ from ipaddress import IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Any
 
 from provision.packets.sets import Prefix
-from provision.spi import NicAddress, Node, Output, Readout, RulesRequest
-from provision_aws.readers.model import Card, Network, NotUnderstood, Own, Rule, Surroundings, Target, Traffic, Way
+from provision.spi import EXISTING, NicAddress, Node, Output, Readout, RulesRequest
+from provision_aws.readers.model import (
+    AclEntry,
+    Card,
+    Network,
+    NotUnderstood,
+    Own,
+    Rule,
+    Surroundings,
+    Target,
+    Traffic,
+    Way,
+)
 from provision_aws.readers.sets import Filter
 
 _MACHINES = "machines/"
@@ -141,7 +152,9 @@ class Graph:
 
     def _is_public(self, subnet: Any) -> bool:
         node = self._node(subnet, "ec2:Subnet")
-        return node is not None and bool(node.inputs.get("map_public_ip_on_launch"))
+        if node is None:
+            return bool(self._there.get("subnets", {}).get(str(subnet), {}).get("public"))
+        return bool(node.inputs.get("map_public_ip_on_launch"))
 
     def _has_elastic_ip(self, machine: Node, position: int, separate: Any) -> bool:
         interface = None if separate is None else self._node(separate, "ec2:NetworkInterface")
@@ -156,7 +169,10 @@ class Graph:
     # --- groups
 
     def _known_group(self, group: str) -> None:
-        if self._nodes.get(group) is None:
+        told = self._there.get("groups", {}).get(group)
+        if self._nodes.get(group) is None and told is not None and not told["rules"]:
+            self.found.rules.setdefault(group, [])
+        elif self._nodes.get(group) is None:
             self.found.odd(f"the security group {group} is not the stack's: its rules can be read live only")
 
     def _rule(self, node: Node) -> None:
@@ -242,17 +258,46 @@ class Graph:
         if name in self.found.subnets:
             return name
         if node is None:
-            self.found.odd(f"the subnet {name} is not the stack's: its routes and network ACL can be read live only")
-            self.found.subnets[name] = Surroundings(name)
+            self._referred(name)
             return name
         vpc = self._name(node.inputs.get("vpc_id"), "ec2:Vpc")
-        if vpc not in self._nodes:
+        if vpc not in self._nodes and not self._looked_at(vpc):
             self.found.odd(f"the VPC {vpc} is not the stack's: its routes and network ACL can be read live only")
         self.found.subnets[name] = Surroundings(vpc, tuple(self._ways(node)))
         cidr = node.inputs.get("cidr_block")
         if isinstance(cidr, str):
             self.found.reserve(ip_network(cidr))
         return name
+
+    @property
+    def _there(self) -> Mapping[str, Any]:
+        """What was looked at because the file refers to it."""
+        return self.request.capabilities.facts.get(EXISTING) or {}
+
+    def _looked_at(self, vpc: str) -> bool:
+        """Whether the VPC is known, though it is not the stack's; its ranges are then."""
+        told = self._there.get("vpcs", {}).get(vpc)
+        if told is not None:
+            blocks = [ip_network(one) for one in (*told["ranges"], *told["ranges6"])]
+            self.found.ranges = {**self.found.ranges, vpc: tuple(blocks)}
+        return told is not None
+
+    def _referred(self, name: str) -> None:
+        """A subnet that is not the stack's."""
+        told = self._there.get("subnets", {}).get(name)
+        if told is None or not self._looked_at(told["vpc"]):
+            self.found.odd(f"the subnet {name} is not the stack's: its routes and network ACL can be read live only")
+            self.found.subnets[name] = Surroundings(name)
+            return
+        for text in told["unclear"]:
+            self.found.odd(f"{name}: {text}")
+        ways = tuple(Way(tuple(map(ip_network, to)), Target[target]) for to, target in told["ways"])
+        acl = tuple(
+            AclEntry(number, egress, allow, Traffic(protocol, first, last), ip_network(prefix))
+            for number, egress, allow, protocol, first, last, prefix in told["acl"]
+        )
+        self.found.subnets[name] = Surroundings(told["vpc"], ways, acl)
+        self.found.reserve(ip_network(told["cidr"]))
 
     def _ways(self, subnet: Node) -> Iterator[Way]:
         """The routes of a subnet; one that is in no table of its own has the main one, which leads nowhere else."""

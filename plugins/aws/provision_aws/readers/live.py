@@ -1,22 +1,17 @@
 """Reading the live account: what its groups, routes and network ACLs let pass now, whoever made them."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from ipaddress import IPv6Network, ip_address, ip_network
-from typing import Any
 
 from provision.errors import PlatformError
 from provision.packets.sets import Prefix
 from provision.spi import Evidence, LiveRulesRequest, NicAddress, Readout
-from provision_aws.errors import explained
 from provision_aws.kinds import (
     INSTANCE,
-    MOST_IN_A_FILTER,
-    NAT_GATEWAY,
     NETWORK_ACL,
     NETWORK_INTERFACE,
-    ROUTE_TABLE,
     RULES_OF_GROUP,
     SUBNET,
     VPC,
@@ -24,18 +19,16 @@ from provision_aws.kinds import (
 )
 from provision_aws.ownership import stack_of
 from provision_aws.readers.model import (
-    AclEntry,
     Card,
     Network,
     NotUnderstood,
     Own,
     Rule,
     Surroundings,
-    Target,
     Traffic,
-    Way,
 )
 from provision_aws.readers.sets import Filter
+from provision_aws.readers.tables import Tables, acl_entries, asked, ranges
 from provision_aws.reading import Live
 from provision_aws.session import Session
 
@@ -74,22 +67,15 @@ class Account:
         for machine in self.request.machines:
             self._machine(machine.name, self._instance(machine.name, self._ids.get(machine.name, "")))
         groups = sorted({group for card in self.found.cards for group in card.groups})
-        for rule in self._asked(RULES_OF_GROUP, "group-id", groups):
+        for rule in asked(self.session, RULES_OF_GROUP, "group-id", groups):
             self._rule(rule)
         named = {rule.group for listed in self.found.rules.values() for rule in listed if rule.group}
         self._strangers(sorted({*groups, *named}), frozenset(groups))
-        self.found.ranges = {str(vpc["VpcId"]): tuple(_ranges(vpc)) for vpc in self._vpcs}
+        self.found.ranges = {str(vpc["VpcId"]): tuple(ranges(vpc)) for vpc in self._vpcs}
         self._surroundings()
         return self.found
 
     # --- asking
-
-    def _asked(self, kind: Kind, name: str, values: Iterable[str]) -> Iterator[Live]:
-        """Objects that a filter finds, page by page."""
-        wanted = sorted(set(values))
-        for start in range(0, len(wanted), MOST_IN_A_FILTER):
-            part = wanted[start : start + MOST_IN_A_FILTER]
-            yield from self.session.reader.all(kind, [{"Name": name, "Values": part}])
 
     @cached_property
     def _ids(self) -> Mapping[str, str]:
@@ -98,7 +84,7 @@ class Account:
 
     @cached_property
     def _instances(self) -> Mapping[str, Live]:
-        found = self._asked(INSTANCE, "instance-id", self._ids.values())
+        found = asked(self.session, INSTANCE, "instance-id", self._ids.values())
         return {str(live["InstanceId"]): live for live in found if not INSTANCE.is_gone(live)}
 
     @cached_property
@@ -108,23 +94,19 @@ class Account:
 
     @cached_property
     def _subnets(self) -> Mapping[str, Live]:
-        asked = self._asked(SUBNET, "subnet-id", (card.subnet for card in self.found.cards))
-        return {str(live["SubnetId"]): live for live in asked}
+        found = asked(self.session, SUBNET, "subnet-id", (card.subnet for card in self.found.cards))
+        return {str(live["SubnetId"]): live for live in found}
 
     @cached_property
     def _vpcs(self) -> list[Live]:
-        return list(self._asked(VPC, "vpc-id", (str(live["VpcId"]) for live in self._subnets.values())))
+        return list(asked(self.session, VPC, "vpc-id", (str(live["VpcId"]) for live in self._subnets.values())))
 
     def _of_vpcs(self, kind: Kind) -> list[Live]:
-        return list(self._asked(kind, "vpc-id", (str(vpc["VpcId"]) for vpc in self._vpcs)))
+        return list(asked(self.session, kind, "vpc-id", (str(vpc["VpcId"]) for vpc in self._vpcs)))
 
     @cached_property
-    def _tables(self) -> list[Live]:
-        return self._of_vpcs(ROUTE_TABLE)
-
-    @cached_property
-    def _nat_gateways(self) -> Mapping[str, Live]:
-        return {str(live["NatGatewayId"]): live for live in self._of_vpcs(NAT_GATEWAY) if not NAT_GATEWAY.is_gone(live)}
+    def _tables(self) -> Tables:
+        return Tables(self.session, [str(vpc["VpcId"]) for vpc in self._vpcs], self.found.odd)
 
     # --- machines
 
@@ -199,26 +181,16 @@ class Account:
                 raise NotUnderstood("a group of another VPC")
             return (), str(reference["GroupId"])
         if live.get("PrefixListId"):
-            return self._listed(str(live["PrefixListId"])), ""
+            return self._tables.listed(str(live["PrefixListId"])), ""
         cidr = live.get("CidrIpv4") or live.get("CidrIpv6")
         if not cidr:
             raise NotUnderstood("a rule without a peer")
         return (ip_network(str(cidr), strict=False),), ""
 
-    def _listed(self, identity: str) -> tuple[Prefix, ...]:
-        """The ranges of a prefix list, asked for once."""
-        if identity not in self._lists:
-            self._lists[identity] = tuple(_entries(self.session, identity))
-        return self._lists[identity]
-
-    @cached_property
-    def _lists(self) -> dict[str, tuple[Prefix, ...]]:
-        return {}
-
     def _strangers(self, groups: list[str], ours: frozenset[str]) -> None:
         """Interfaces that are in the groups, and are no machine's of the stack."""
         mine = {card.name.partition(" ")[0] for card in self.found.cards}
-        for nic in self._asked(NETWORK_INTERFACE, "group-id", groups):
+        for nic in asked(self.session, NETWORK_INTERFACE, "group-id", groups):
             identity = str(nic["NetworkInterfaceId"])
             if identity in mine:
                 continue
@@ -237,7 +209,7 @@ class Account:
 
     def _surroundings(self) -> None:
         acls = {
-            str(association["SubnetId"]): tuple(self._acl(acl))
+            str(association["SubnetId"]): tuple(acl_entries(acl, self.found.odd))
             for acl in self._of_vpcs(NETWORK_ACL)
             for association in acl.get("Associations") or ()
         }
@@ -246,91 +218,4 @@ class Account:
             acl = acls.get(identity)
             if acl is None:
                 self.found.odd(f"the network ACL of the subnet {identity} is not told")
-            self.found.subnets[identity] = Surroundings(str(subnet["VpcId"]), tuple(self._ways(subnet)), acl)
-
-    def _acl(self, acl: Live) -> Iterator[AclEntry]:
-        for entry in acl.get("Entries") or ():
-            cidr = entry.get("CidrBlock") or entry.get("Ipv6CidrBlock")
-            if int(entry["RuleNumber"]) >= _LAST_ENTRY or not cidr:
-                continue
-            ports, icmp = entry.get("PortRange") or {}, entry.get("IcmpTypeCode") or {}
-            first, last = ports.get("From", icmp.get("Type")), ports.get("To", icmp.get("Code"))
-            try:
-                traffic = Traffic.of(str(entry["Protocol"]), first, last)
-            except NotUnderstood as reason:
-                self.found.odd(f"entry {entry['RuleNumber']} of {acl['NetworkAclId']}: {reason} is not understood")
-                continue
-            number, egress, allow = int(entry["RuleNumber"]), bool(entry["Egress"]), entry["RuleAction"] == "allow"
-            yield AclEntry(number, egress, allow, traffic, ip_network(str(cidr), strict=False))
-
-    def _ways(self, subnet: Live) -> Iterator[Way]:
-        for route in self._table(subnet).get("Routes") or ():
-            if route.get("GatewayId") == "local":
-                continue
-            cidr = next((str(route[name]) for name in _DESTINATIONS if route.get(name)), "")
-            listed = str(route.get("DestinationPrefixListId") or "")
-            prefixes = (ip_network(cidr, strict=False),) if cidr else self._listed(listed) if listed else ()
-            target = self._target(route, cidr or listed)
-            if target is not None and prefixes:
-                yield Way(prefixes, target)
-
-    def _table(self, subnet: Live) -> Live:
-        """The table of a subnet: its own, or the VPC's main one."""
-        main: Live = {}
-        for table in self._tables:
-            for association in table.get("Associations") or ():
-                if association.get("SubnetId") == subnet["SubnetId"]:
-                    return table
-                if association.get("Main") and table["VpcId"] == subnet["VpcId"]:
-                    main = table
-        return main
-
-    def _target(self, route: Live, destination: str) -> Target | None:
-        gateway, nat = str(route.get("GatewayId") or ""), str(route.get("NatGatewayId") or "")
-        if route.get("State") == "blackhole":
-            return Target.NOWHERE
-        if gateway.startswith("igw-"):
-            return Target.INTERNET
-        if gateway.startswith("vpce-") and route.get("DestinationPrefixListId"):
-            return Target.ENDPOINT
-        if route.get("EgressOnlyInternetGatewayId"):
-            return Target.EGRESS_ONLY
-        if nat:
-            return self._through(nat)
-        self.found.odd(f"where the route to {destination} leads is not known")
-        return None
-
-    def _through(self, identity: str) -> Target | None:
-        live = self._nat_gateways.get(identity)
-        if live is None or live.get("ConnectivityType", "public") != "public":
-            self.found.odd(f"where the NAT gateway {identity} leads is not known")
-            return None
-        subnet = {"SubnetId": live.get("SubnetId"), "VpcId": live.get("VpcId")}
-        routes = self._table(subnet).get("Routes") or ()
-        out = any(
-            str(route.get("GatewayId") or "").startswith("igw-") and route.get("State") != "blackhole"
-            for route in routes
-        )
-        return Target.NAT if out else Target.NOWHERE
-
-
-def _ranges(vpc: Live) -> Iterator[Prefix]:
-    blocks = [(one, "CidrBlock") for one in vpc.get("CidrBlockAssociationSet") or ()]
-    blocks += [(one, "Ipv6CidrBlock") for one in vpc.get("Ipv6CidrBlockAssociationSet") or ()]
-    if not blocks:
-        yield ip_network(str(vpc["CidrBlock"]))
-    for block, name in blocks:
-        state = (block.get(f"{name}State") or {}).get("State", "associated")
-        if state in ("associated", "associating"):
-            yield ip_network(str(block[name]))
-
-
-def _entries(session: Session, identity: str) -> Iterator[Prefix]:
-    more: dict[str, Any] = {}
-    while True:
-        with explained(f"reading the prefix list {identity}"):
-            answer = session.client().get_managed_prefix_list_entries(PrefixListId=identity, **more)
-        yield from (ip_network(str(entry["Cidr"])) for entry in answer.get("Entries") or ())
-        if not answer.get("NextToken"):
-            return
-        more = {"NextToken": answer["NextToken"]}
+            self.found.subnets[identity] = Surroundings(str(subnet["VpcId"]), tuple(self._tables.ways(subnet)), acl)

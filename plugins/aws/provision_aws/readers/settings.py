@@ -5,9 +5,7 @@ Written from what EC2's inputs mean (EC2 API Reference, RunInstances and CreateV
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 from provision.models import (
     AntiSpoofingPolicy,
@@ -20,7 +18,8 @@ from provision.models import (
     SpreadPolicy,
     Topology,
 )
-from provision.spi import Evidence, Node, Output, SettingsRequest, Shown
+from provision.spi import EXISTING, Node, Output, SettingsRequest, Shown
+from provision.spi.planned import PlannedMachine, said_by
 
 Said = Iterator[tuple[bool, str]]
 _BURSTABLE = ("t1.", "t2.", "t3.", "t3a.", "t4g.")
@@ -29,40 +28,13 @@ _BURSTABLE = ("t1.", "t2.", "t3.", "t3a.", "t4g.")
 
 def read_settings(request: SettingsRequest) -> Sequence[Sequence[Shown]]:
     """What the graph says of each policy that is asked about."""
-    plan = Plan(request)
-    found = []
-    for position, asked in enumerate(request.asked):
-        answer = _ANSWERS.get(type(asked))
-        members = request.members[position] if request.members else ()
-        said = () if answer is None or plan.own is None else answer(plan, asked, members)
-        found.append([Shown(Evidence.TRANSLATED, holds, text) for holds, text in said])
-    return found
+    return said_by(Plan(request), _ANSWERS)
 
 
-@dataclass(frozen=True)
-class Plan:
-    """One machine of a graph.
+class Plan(PlannedMachine):
+    """One machine of a graph."""
 
-    Attributes:
-        request: which machine of which graph.
-    """
-
-    request: SettingsRequest
-
-    @cached_property
-    def nodes(self) -> Mapping[str, Node]:
-        """The graph, by name."""
-        return {node.name: node for node in self.request.graph.nodes}
-
-    @cached_property
-    def machines(self) -> Mapping[str, Node]:
-        """Every machine of the graph."""
-        return {name.split("/")[1]: one for name, one in self.nodes.items() if one.type.token == "ec2:Instance"}
-
-    @property
-    def own(self) -> Node | None:
-        """The machine; None when the graph has none of that name."""
-        return self.machines.get(self.request.machine)
+    token: ClassVar[str] = "ec2:Instance"
 
     def part(self, name: str, machine: str = "") -> Mapping[str, Any]:
         """A structure of a machine's inputs, empty when there is none."""
@@ -191,6 +163,8 @@ def _zone(plan: Plan, machine: str) -> Any:
         separate = nic.get("network_interface_id")
         card = plan.nodes.get(separate.node) if isinstance(separate, Output) else None
         subnet = (nic if card is None else card.inputs).get("subnet_id")
+        if isinstance(subnet, str):  # one that is there already
+            return plan.request.capabilities.facts.get(EXISTING, {}).get("subnets", {}).get(subnet, {}).get("zone")
         found = plan.nodes.get(subnet.node) if isinstance(subnet, Output) else None
         return None if found is None else found.inputs.get("availability_zone")
     return None

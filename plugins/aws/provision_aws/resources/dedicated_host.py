@@ -3,10 +3,10 @@
 from typing import Any
 
 from provision.spi import Operation
+from provision_aws.errors import refuse_unsuccessful
 from provision_aws.kinds import DEDICATED_HOST
 from provision_aws.reading import Live
 from provision_aws.resources.base import Native
-from provision_aws.resources.describing import refuse_unsuccessful
 from provision_aws.resources.native_model import TaggedQuery
 from provision_aws.resources.placing_model import DedicatedHostInputs, DedicatedHostOutputs
 from provision_aws.session import Session

@@ -1,12 +1,14 @@
 """`ec2:InternetGateway`, `ec2:EgressOnlyGateway` and `ec2:NatGateway`: the ways out of a VPC."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from provision.spi import Operation
-from provision_aws.errors import explained, is_absent
+from provision_aws.errors import is_absent
 from provision_aws.kinds import EGRESS_ONLY_GATEWAY, INTERNET_GATEWAY, NAT_GATEWAY
 from provision_aws.reading import Live
 from provision_aws.resources.base import Native
+from provision_aws.resources.inside import Inside
 from provision_aws.resources.native_model import TaggedQuery
 from provision_aws.resources.routing_model import (
     EgressOnlyGatewayInputs,
@@ -68,7 +70,7 @@ class InternetGateway(Native[InternetGatewayInputs, InternetGatewayOutputs]):
         session.client().delete_internet_gateway(InternetGatewayId=identity)
 
 
-class EgressOnlyGateway(Native[EgressOnlyGatewayInputs, EgressOnlyGatewayOutputs]):
+class EgressOnlyGateway(Inside[EgressOnlyGatewayInputs, EgressOnlyGatewayOutputs]):
     """The way out for IPv6."""
 
     token = "ec2:EgressOnlyGateway"
@@ -76,6 +78,10 @@ class EgressOnlyGateway(Native[EgressOnlyGatewayInputs, EgressOnlyGatewayOutputs
     Outputs = EgressOnlyGatewayOutputs
     Query = TaggedQuery
     kind = EGRESS_ONLY_GATEWAY
+
+    def around(self, inputs: EgressOnlyGatewayInputs) -> Iterable[str]:
+        """Its VPC."""
+        return [inputs.vpc_id]
 
     def make(self, session: Session, inputs: EgressOnlyGatewayInputs, tags: list[dict[str, Any]], token: str) -> Live:
         """One call."""
@@ -101,7 +107,7 @@ class EgressOnlyGateway(Native[EgressOnlyGatewayInputs, EgressOnlyGatewayOutputs
         session.client().delete_egress_only_internet_gateway(EgressOnlyInternetGatewayId=identity)
 
 
-class NatGateway(Native[NatGatewayInputs, NatGatewayOutputs]):
+class NatGateway(Inside[NatGatewayInputs, NatGatewayOutputs]):
     """Connections from private addresses to elsewhere, under one address."""
 
     token = "ec2:NatGateway"
@@ -109,6 +115,10 @@ class NatGateway(Native[NatGatewayInputs, NatGatewayOutputs]):
     Outputs = NatGatewayOutputs
     kind = NAT_GATEWAY
     waits_until_gone = True
+
+    def around(self, inputs: NatGatewayInputs) -> Iterable[str]:
+        """Its subnet."""
+        return [inputs.subnet_id]
 
     def make(self, session: Session, inputs: NatGatewayInputs, tags: list[dict[str, Any]], token: str) -> Live:
         """One call."""
@@ -119,7 +129,7 @@ class NatGateway(Native[NatGatewayInputs, NatGatewayOutputs]):
             "PrivateIpAddress": inputs.private_ip_address,
         }
         given = {key: value for key, value in wanted.items() if value is not None}
-        with explained("making a NAT gateway", recent=session.recent()):
+        with session.explained("making a NAT gateway"):
             made: Live = session.client().create_nat_gateway(**given, TagSpecifications=tags, ClientToken=token)[
                 "NatGateway"
             ]

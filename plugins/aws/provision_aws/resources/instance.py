@@ -1,5 +1,6 @@
 """`ec2:Instance`: a machine."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from provision.errors import UserError
@@ -8,7 +9,7 @@ from provision_aws.errors import code_of
 from provision_aws.kinds import INSTANCE, VOLUME
 from provision_aws.reading import Live
 from provision_aws.resources import launching, machine_reading
-from provision_aws.resources.base import Native
+from provision_aws.resources.inside import Inside
 from provision_aws.resources.instance_changes import bring_in_line
 from provision_aws.resources.instance_model import ImageSearch, InstanceInputs, InstanceOutputs, InstanceRequirements
 from provision_aws.resources.network_interface import refuse_taken_address
@@ -17,7 +18,7 @@ from provision_aws.resources.volume import shrunk
 from provision_aws.session import Session
 
 
-class Instance(Native[InstanceInputs, InstanceOutputs]):
+class Instance(Inside[InstanceInputs, InstanceOutputs]):
     """A machine. It is ready when EC2 says that it runs; what is in it may take longer."""
 
     token = "ec2:Instance"
@@ -40,7 +41,7 @@ class Instance(Native[InstanceInputs, InstanceOutputs]):
         return DataLoss.REMOVED if disk is None or disk.delete_on_termination else DataLoss.REPLACED
 
     def choose(self, request: ChoiceRequest) -> str:
-        """The smallest type that has what is asked for, or the image that is searched for.
+        """The smallest type that has what is asked for, and why it is that, or the image that is searched for.
 
         Raises:
             UserError: there is none.
@@ -55,12 +56,20 @@ class Instance(Native[InstanceInputs, InstanceOutputs]):
                 raise UserError("neither an image nor a search for one is given", "give either")
             return find(session, ImageSearch.model_validate(image))
         wanted = request.inputs.get("requirements")
+        named = request.inputs.get("instance_type")
+        if request.field == "type_reason" and wanted is None:
+            return f"{named} is named"
         if wanted is None:
             raise UserError("neither a type nor requirements of one are given", "give either")
-        requirements = InstanceRequirements.model_validate(wanted)
-        chosen, why = choose(session, requirements)
+        chosen, why = choose(session, InstanceRequirements.model_validate(wanted))
+        if request.field == "type_reason":
+            return why if chosen == named else f"{named} is named"
         request.operation.report(why)
         return chosen
+
+    def around(self, inputs: InstanceInputs) -> Iterable[str]:
+        """Its interfaces, or their subnets."""
+        return [one for nic in inputs.nics for one in (nic.network_interface_id, nic.subnet_id) if one is not None]
 
     def make(self, session: Session, inputs: InstanceInputs, tags: list[dict[str, Any]], token: str) -> Live:
         """One call."""

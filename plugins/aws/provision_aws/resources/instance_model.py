@@ -243,6 +243,11 @@ class InstanceInputs(TaggedInputs):
         InstanceRequirements | None, Field(description="What its type must have, when none is given.")
     ] = None
     choose_type_anew: Annotated[bool, Field(description="Whether the type is looked for again.")] = False
+    type_reason: Annotated[
+        str | None,
+        Field(description="Why it has its type: told when the choice is made, and kept with it."),
+        Sticky(("requirements", "instance_type"), "choose_type_anew"),
+    ] = None
     nics: Annotated[
         list[InstanceNic],
         Field(

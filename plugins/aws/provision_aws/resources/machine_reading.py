@@ -27,6 +27,7 @@ def inputs(live: Live, volume: Live | None, recorded: InstanceInputs | None) -> 
         "instance_type": live["InstanceType"],
         "requirements": recorded.requirements if recorded is not None else None,
         "choose_type_anew": recorded.choose_type_anew if recorded is not None else False,
+        "type_reason": recorded.type_reason if recorded is not None else None,
         "nics": _nics(live, recorded.nics if recorded is not None else ()),
         "root_disk": _root_disk(live, volume, recorded),
         "key_name": live.get("KeyName") or None,

@@ -1,5 +1,6 @@
 """`ec2:NetworkInterface`: an interface that outlives machines."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from provision.errors import ForeignObject
@@ -8,19 +9,23 @@ from provision_aws.errors import code_of
 from provision_aws.kinds import NETWORK_INTERFACE
 from provision_aws.ownership import stack_of
 from provision_aws.reading import Live
-from provision_aws.resources.base import Native
+from provision_aws.resources.inside import Inside
 from provision_aws.resources.interface_model import NetworkInterfaceInputs, NetworkInterfaceOutputs
 from provision_aws.resources.spelling import within
 from provision_aws.session import Session
 
 
-class NetworkInterface(Native[NetworkInterfaceInputs, NetworkInterfaceOutputs]):
+class NetworkInterface(Inside[NetworkInterfaceInputs, NetworkInterfaceOutputs]):
     """A network interface."""
 
     token = "ec2:NetworkInterface"
     Inputs = NetworkInterfaceInputs
     Outputs = NetworkInterfaceOutputs
     kind = NETWORK_INTERFACE
+
+    def around(self, inputs: NetworkInterfaceInputs) -> Iterable[str]:
+        """Its subnet."""
+        return [inputs.subnet_id]
 
     def make(self, session: Session, inputs: NetworkInterfaceInputs, tags: list[dict[str, Any]], token: str) -> Live:
         """One call."""
@@ -42,6 +47,7 @@ class NetworkInterface(Native[NetworkInterfaceInputs, NetworkInterfaceOutputs]):
             if code_of(error) == "InvalidIPAddress.InUse":
                 refuse_taken_address(session, inputs.subnet_id, str(inputs.private_ip_address), inputs.stack_id)
             raise
+        self.stands(session, str(made["NetworkInterfaceId"]), inputs)
         return made
 
     def ready(self, live: Live) -> bool | str:

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from provision.errors import NotFound
-from provision.spi import DeleteRequest, Operation, Updated, UpdateRequest
-from provision_aws.errors import explained
+from provision.spi import Operation, Updated, UpdateRequest
+from provision.spi.cloud import is_adopted
 from provision_aws.kinds import ROUTE_TABLE
 from provision_aws.reading import Live
 from provision_aws.resources.belonging import Belonging
@@ -62,19 +62,16 @@ class Route(Belonging[RouteInputs, RouteOutputs]):
         operation, inputs = request.operation, request.inputs
         session: Session = operation.session
         session.touched(inputs.route_table_id)
-        found = self._found(session, request.id, "")
+        found = self.found(session, request.id, "", fresh=True)
         if found is None:
             raise NotFound(f"the route {request.id} is gone", "run again with `--refresh`: it is made anew")
-        live, part = found
-        old = DeleteRequest(operation, request.id, request.old_inputs, request.outputs)
-        if not self._is_wanted(live, part, inputs):
-            self._refuse_foreign(live, part, old)
-            with explained(f"changing the route {request.id}", recent=session.recent()):
+        if not self.is_wanted(found, inputs):
+            self.refuse_foreign(session, found, request.old_inputs, request.outputs)
+            with session.explained(f"changing the route {request.id}"):
                 session.client().replace_route(
                     RouteTableId=inputs.route_table_id, **_to(inputs.destination), **_target(inputs)
                 )
-        live, part = self._settled(operation, inputs)
-        return Updated(self.outputs(live, part, bool(getattr(request.outputs, "adopted", False))))
+        return Updated(self.outputs(self.settled(operation, inputs), adopted=is_adopted(request.outputs)))
 
     def remove(self, operation: Operation, live: Live, part: Live, inputs: RouteInputs | None) -> None:
         """One call."""

@@ -6,7 +6,7 @@ from typing import Any
 from provision.spi import Operation
 from provision_aws.kinds import ROUTE_TABLE
 from provision_aws.reading import Live
-from provision_aws.resources.belonging import Belonging
+from provision_aws.resources.belonging import Belonging, Found
 from provision_aws.resources.routing_model import RouteTableAssociationInputs, RouteTableAssociationOutputs
 from provision_aws.session import Session
 
@@ -44,8 +44,18 @@ class RouteTableAssociation(Belonging[RouteTableAssociationInputs, RouteTableAss
         return (part.get("AssociationState") or {}).get("State") in ("disassociating", "disassociated")
 
     def make(self, session: Session, inputs: RouteTableAssociationInputs) -> None:
-        """One call."""
-        session.client().associate_route_table(RouteTableId=inputs.route_table_id, SubnetId=inputs.subnet_id)
+        """One call, whose answer may tell all that there is to know."""
+        answer = session.client().associate_route_table(RouteTableId=inputs.route_table_id, SubnetId=inputs.subnet_id)
+        if (answer.get("AssociationState") or {}).get("State", "associated") == "associated":
+            part = {"RouteTableAssociationId": answer["AssociationId"], "SubnetId": inputs.subnet_id}
+            session.cache[_key(inputs)] = part
+
+    def settled(self, operation: Operation, inputs: RouteTableAssociationInputs) -> Found:
+        """As the call that made it told, else as EC2 shows it."""
+        part = operation.session.cache.pop(_key(inputs), None)
+        if part is not None:
+            return {"RouteTableId": inputs.route_table_id}, part
+        return super().settled(operation, inputs)
 
     def remove(self, operation: Operation, live: Live, part: Live, inputs: RouteTableAssociationInputs | None) -> None:
         """One call."""
@@ -58,3 +68,7 @@ class RouteTableAssociation(Belonging[RouteTableAssociationInputs, RouteTableAss
     def told(self, live: Live, part: Live) -> dict[str, Any]:
         """EC2's id."""
         return {"association_id": part["RouteTableAssociationId"]}
+
+
+def _key(inputs: RouteTableAssociationInputs) -> tuple[str, str, str]:
+    return ("association", inputs.route_table_id, inputs.subnet_id)

@@ -1,5 +1,6 @@
 """`ec2:SecurityGroupRule`: one rule of a security group."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from provision.errors import ForeignObject
@@ -7,8 +8,8 @@ from provision.spi import Operation
 from provision_aws.errors import code_of
 from provision_aws.kinds import SECURITY_GROUP_RULE
 from provision_aws.reading import Live
-from provision_aws.resources.base import Native
 from provision_aws.resources.group_model import SecurityGroupRuleInputs, SecurityGroupRuleOutputs
+from provision_aws.resources.inside import Inside
 from provision_aws.resources.native_model import TaggedQuery
 from provision_aws.session import Session
 
@@ -16,7 +17,7 @@ _WITH_PORTS = ("tcp", "udp", "icmp", "icmpv6")
 _CHANGING = ("ip_protocol", "from_port", "to_port", "description")
 
 
-class SecurityGroupRule(Native[SecurityGroupRuleInputs, SecurityGroupRuleOutputs]):
+class SecurityGroupRule(Inside[SecurityGroupRuleInputs, SecurityGroupRuleOutputs]):
     """A rule. What it let in before it was removed stays connected: EC2 tracks connections."""
 
     token = "ec2:SecurityGroupRule"
@@ -24,6 +25,10 @@ class SecurityGroupRule(Native[SecurityGroupRuleInputs, SecurityGroupRuleOutputs
     Outputs = SecurityGroupRuleOutputs
     Query = TaggedQuery
     kind = SECURITY_GROUP_RULE
+
+    def around(self, inputs: SecurityGroupRuleInputs) -> Iterable[str]:
+        """Its group."""
+        return [inputs.security_group_id]
 
     def make(self, session: Session, inputs: SecurityGroupRuleInputs, tags: list[dict[str, Any]], token: str) -> Live:
         """One call."""

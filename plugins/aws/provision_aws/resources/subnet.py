@@ -1,5 +1,6 @@
 """`ec2:Subnet`: a range of a VPC in one zone."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from provision.errors import ForeignObject
@@ -7,7 +8,7 @@ from provision.spi import Operation
 from provision_aws.errors import code_of
 from provision_aws.kinds import SUBNET
 from provision_aws.reading import Live
-from provision_aws.resources.base import Native
+from provision_aws.resources.inside import Inside
 from provision_aws.resources.spelling import nth_64
 from provision_aws.resources.vpc_model import SubnetInputs, SubnetOutputs
 from provision_aws.session import Session
@@ -18,13 +19,17 @@ _ATTRIBUTES = {
 }
 
 
-class Subnet(Native[SubnetInputs, SubnetOutputs]):
+class Subnet(Inside[SubnetInputs, SubnetOutputs]):
     """A subnet."""
 
     token = "ec2:Subnet"
     Inputs = SubnetInputs
     Outputs = SubnetOutputs
     kind = SUBNET
+
+    def around(self, inputs: SubnetInputs) -> Iterable[str]:
+        """Its VPC."""
+        return [inputs.vpc_id]
 
     def make(self, session: Session, inputs: SubnetInputs, tags: list[dict[str, Any]], token: str) -> Live:
         """One call."""
@@ -49,6 +54,7 @@ class Subnet(Native[SubnetInputs, SubnetOutputs]):
                     "give the network another range, or refer to the subnet that is there",
                 ) from None
             raise
+        self.stands(session, str(made["SubnetId"]), inputs)
         return made
 
     def change(self, operation: Operation, live: Live, inputs: SubnetInputs, *, fresh: bool) -> bool:

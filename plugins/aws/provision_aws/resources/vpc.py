@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from provision.spi import Operation
+from provision_aws import ground
 from provision_aws.errors import code_of, explained
 from provision_aws.kinds import SECURITY_GROUP, VPC
 from provision_aws.ownership import STACK_TAG, stack_of
@@ -30,6 +31,13 @@ class Vpc(Native[VpcInputs, VpcOutputs]):
     Query = TaggedQuery
     kind = VPC
 
+    def left(self, operation: Operation, inputs: VpcInputs, owner: Any, attempt: Any) -> Live | None:
+        """What an earlier run left; where it left nothing at all, the VPC will be new ground."""
+        found = super().left(operation, inputs, owner, attempt)
+        if found is None and not attempt.begun and ground.is_bare(operation.session, inputs.stack_id):
+            ground.add(operation.session, operation.urn)
+        return found
+
     def make(self, session: Session, inputs: VpcInputs, tags: list[dict[str, Any]], token: str) -> Live:
         """One call."""
         made: Live = session.client().create_vpc(
@@ -50,6 +58,8 @@ class Vpc(Native[VpcInputs, VpcOutputs]):
         session: Session = operation.session
         ec2, identity = session.client(), str(live["VpcId"])
         changed = False
+        if fresh and ground.is_new(session, [operation.urn]):
+            ground.add(session, identity)
         have = {canonical(block): association for block, association, _ in _blocks(live)}
         want = {canonical(block): block for block in (inputs.cidr_block, *inputs.secondary_cidr_blocks)}
         for block in sorted(want.keys() - have.keys()):
@@ -69,7 +79,7 @@ class Vpc(Native[VpcInputs, VpcOutputs]):
             now = usual if fresh else _attribute(session, identity, question, answer)
             if getattr(inputs, name) != now:
                 ec2.modify_vpc_attribute(VpcId=identity, **{answer: {"Value": getattr(inputs, name)}})
-                changed = True
+                changed = changed or not fresh  # it is so at once, and nothing that is told of it has changed
         return changed
 
     def seen(self, session: Session, live: Live, recorded: VpcInputs | None) -> dict[str, Any]:
@@ -91,6 +101,7 @@ class Vpc(Native[VpcInputs, VpcOutputs]):
     def told(self, session: Session, live: Live) -> dict[str, Any]:
         """Its IPv6 range."""
         block = next((block for block, _, _ in _ipv6(live)), None)
+        session.cache["IPv6 of", str(live["VpcId"])] = block is not None
         return {"ipv6_cidr_block": block, "owner_id": live.get("OwnerId") or session.account}
 
     def remove(self, session: Session, identity: str, live: Live) -> None:
@@ -103,6 +114,12 @@ class Vpc(Native[VpcInputs, VpcOutputs]):
             if code_of(error) != "DependencyViolation" or not _swept(session, identity, stack_of(live)):
                 raise
             session.client().delete_vpc(VpcId=identity)
+
+
+def has_ipv6(session: Session, vpc_id: str) -> bool | None:
+    """Whether a VPC has IPv6; None when this process has not seen it."""
+    known: bool | None = session.cache.get(("IPv6 of", vpc_id))
+    return known
 
 
 def _swept(session: Session, vpc_id: str, stack_id: str) -> bool:

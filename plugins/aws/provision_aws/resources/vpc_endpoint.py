@@ -1,15 +1,15 @@
 """`ec2:VpcEndpoint`: a way to one of Amazon's services, without the internet."""
 
 import json
+from collections.abc import Iterable
 from typing import Any
 
 from provision.spi import Operation
-from provision_aws.errors import explained
+from provision_aws.errors import explained, refuse_unsuccessful
 from provision_aws.kinds import PREFIX_LIST, VPC_ENDPOINT
 from provision_aws.reading import Live
-from provision_aws.resources.base import Native
-from provision_aws.resources.describing import refuse_unsuccessful
 from provision_aws.resources.endpoint_model import VpcEndpointInputs, VpcEndpointOutputs, compact
+from provision_aws.resources.inside import Inside
 from provision_aws.session import Session
 
 _SETS = {"route_table_ids": "RouteTableIds", "subnet_ids": "SubnetIds", "security_group_ids": "SecurityGroupIds"}
@@ -17,7 +17,7 @@ _EVERYTHING = {"Effect": "Allow", "Principal": "*", "Action": "*", "Resource": "
 """The statement that EC2 puts into an endpoint without a policy."""
 
 
-class VpcEndpoint(Native[VpcEndpointInputs, VpcEndpointOutputs]):
+class VpcEndpoint(Inside[VpcEndpointInputs, VpcEndpointOutputs]):
     """An endpoint."""
 
     token = "ec2:VpcEndpoint"
@@ -25,6 +25,10 @@ class VpcEndpoint(Native[VpcEndpointInputs, VpcEndpointOutputs]):
     Outputs = VpcEndpointOutputs
     kind = VPC_ENDPOINT
     waits_until_gone = True
+
+    def around(self, inputs: VpcEndpointInputs) -> Iterable[str]:
+        """Its VPC."""
+        return [inputs.vpc_id]
 
     def make(self, session: Session, inputs: VpcEndpointInputs, tags: list[dict[str, Any]], token: str) -> Live:
         """One call."""

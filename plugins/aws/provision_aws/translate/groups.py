@@ -10,6 +10,7 @@ from provision.spi import GraphBuilder, Node, Output
 from provision.spi.flows import End, Key
 from provision_aws.resources import PrefixList, SecurityGroup, SecurityGroupRule
 from provision_aws.translate.names import Names, plain, slug
+from provision_aws.translate.networks import Networks
 from provision_aws.translate.rules import CLOSED, PeerList, Planned, Rule, permission
 
 
@@ -21,14 +22,14 @@ class Groups:
         planned: which there are.
         names: of native objects.
         builder: where nodes go.
-        vpc: the node of the VPC.
+        networks: tell the VPC.
         policies: names of the policies that are components of the graph.
     """
 
     planned: Planned
     names: Names
     builder: GraphBuilder
-    vpc: Node
+    networks: Networks
     policies: Sequence[str]
     _groups: dict[str, list[Node]] = field(default_factory=dict)
     _lists: dict[PeerList, Node] = field(default_factory=dict)
@@ -64,7 +65,7 @@ class Groups:
             SecurityGroup,
             part,
             {
-                "vpc_id": self.vpc.output("id"),
+                "vpc_id": self.networks.vpc_id,
                 "name": native,
                 "group_name": plain(native),
                 "description": plain(f"members of {name}" if name != CLOSED else "machines that no policy speaks of"),
@@ -106,7 +107,7 @@ class Groups:
                 "entries": [{"cidr": str(one)} for one in peers.prefixes],
             }
             if peers.without_own:
-                inputs = {**inputs, "left_out": [self.vpc.output("ipv6_cidr_block")]}
+                inputs = {**inputs, "left_out": self.networks.ipv6_blocks}
             self._lists[peers] = self.builder.add(PrefixList, f"prefix-lists/{name}", inputs)
         return self._lists[peers]
 

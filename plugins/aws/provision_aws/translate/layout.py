@@ -1,17 +1,21 @@
 """Where the stack's networks lie: ranges of a VPC, zones, and which part of a network a machine is in."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import blake2s
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from typing import Any
 
 from provision.models import Internet, Network, Stack
 from provision.spi import Objection
-from provision_aws.translate.overrides import NetworkOverrides, of
+from provision_aws.translate.overrides import NetworkOverrides, of, referred
 
 NAT_RANGE = IPv4Network("100.64.0.0/24")
 """Where NAT gateways stand, beside the stack's networks: their addresses can be nobody else's."""
+
+ENDPOINT_RANGE = IPv4Network("100.64.1.0/24")
+"""Where endpoints of Amazon's services stand, for the same reason."""
 
 _BLOCK = 16  # the largest range of a VPC (VPC User Guide, "VPC CIDR blocks")
 _LEAST, _HOST_BITS6 = 28, 64
@@ -27,16 +31,42 @@ _UNIQUE_LOCAL = IPv6Network("fc00::/7")
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One subnet of a network."""
+    """One subnet of a network.
+
+    Attributes:
+        zone: where it is.
+        cidr: its range.
+        suffix: tells it from others of the network.
+        existing: id of the subnet that is there already; empty when it is made.
+        cidr6: of such a one, its range of IPv6; empty for none.
+    """
 
     zone: str
     cidr: IPv4Network
     suffix: str
+    existing: str = ""
+    cidr6: str = ""
 
 
-def parts(network: Network, zones: Sequence[str]) -> tuple[Part, ...]:
-    """The subnets of a network: one, or one for each zone that it names."""
+def parts(network: Network, zones: Sequence[str], facts: Mapping[str, Any]) -> tuple[Part, ...]:
+    """The subnets of a network: those that it refers to, else one, or one for each zone that it names.
+
+    Args:
+        network: which.
+        zones: of the region.
+        facts: what is known of subnets that are there; of one that is not among them nothing is, as when nobody asked.
+    """
     assert network.cidr is not None
+    said = referred(network)
+    if said is not None and said.subnets:
+        ranges = _divided(network, said.subnets)
+        found = []
+        for index, (identity, cidr) in enumerate(zip(said.subnets, ranges, strict=False)):
+            told = facts.get("subnets", {}).get(identity, {})
+            zone = str(told.get("zone") or zones[index % len(zones)])
+            suffix = f"-{index}" if len(said.subnets) > 1 else ""
+            found.append(Part(zone, cidr, suffix, identity, str(told.get("cidr6") or "")))
+        return tuple(found)
     chosen = of(NetworkOverrides, network.overrides).availability_zones or list(zones[:1])
     if len(chosen) == 1:
         return (Part(chosen[0], network.cidr, ""),)
@@ -45,7 +75,9 @@ def parts(network: Network, zones: Sequence[str]) -> tuple[Part, ...]:
 
 def reserved(network: Network) -> Iterator[str]:
     """Addresses of a network that EC2 lets no machine have."""
-    count = len(of(NetworkOverrides, network.overrides).availability_zones) or 1
+    said = referred(network)
+    count = len(said.subnets if said is not None else ())
+    count = count or len(of(NetworkOverrides, network.overrides).availability_zones) or 1
     if network.cidr is not None:
         placeholder = [f"zone-{index}" for index in range(count)]
         for part in _divided(network, placeholder):
@@ -73,6 +105,31 @@ class Layout:
 
     stack: Stack
     zones: Sequence[str]
+    existing: Mapping[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def vpc(self) -> str:
+        """Id of the VPC that networks refer to; empty when the stack makes its own, or nobody looked."""
+        for network in self.stack.networks.values():
+            said = referred(network)
+            if said is None:
+                continue
+            subnets = self.existing.get("subnets", {})
+            found = said.vpc or next((subnets[one]["vpc"] for one in said.subnets if one in subnets), "")
+            if found:
+                return str(found)
+        return ""
+
+    @property
+    def vpc_facts(self) -> Mapping[str, Any]:
+        """What is known of that VPC."""
+        found: Mapping[str, Any] = self.existing.get("vpcs", {}).get(self.vpc, {})
+        return found
+
+    @cached_property
+    def refers(self) -> bool:
+        """Whether any network refers to something that is there."""
+        return any(referred(network) is not None for network in self.stack.networks.values())
 
     @cached_property
     def blocks(self) -> tuple[IPv4Network, ...]:
@@ -83,7 +140,7 @@ class Layout:
     @cached_property
     def parts(self) -> Mapping[str, tuple[Part, ...]]:
         """The subnets of each network."""
-        return {name: parts(network, self.zones) for name, network in self.stack.networks.items()}
+        return {name: parts(network, self.zones, self.existing) for name, network in self.stack.networks.items()}
 
     def part(self, network: str, address: str) -> Part:
         """The subnet that an address of the network is in."""
@@ -96,20 +153,43 @@ class Layout:
         found = [
             part.zone
             for name, network in self.stack.networks.items()
-            if network.internet is Internet.NAT
+            if network.internet is Internet.NAT and referred(network) is None
             for part in self.parts[name]
         ]
         return tuple(dict.fromkeys(found))
 
+    def zones_of(self, networks: Sequence[str]) -> list[str]:
+        """The zones that networks are in."""
+        return list(dict.fromkeys(part.zone for name in networks for part in self.parts[name]))
+
+    @cached_property
+    def has_endpoints(self) -> bool:
+        """Whether there are endpoints with interfaces."""
+        said = (of(NetworkOverrides, network.overrides).endpoints for network in self.stack.networks.values())
+        return any(set(one) - {"s3", "dynamodb"} for one in said)
+
+    @property
+    def further(self) -> tuple[IPv4Network, ...]:
+        """Ranges of the VPC beside those of the networks."""
+        return (NAT_RANGE,) * bool(self.nat_zones) + (ENDPOINT_RANGE,) * self.has_endpoints
+
     def nat_range(self, zone: str) -> IPv4Network:
         """Where the NAT gateway of a zone stands."""
+        return self._within(NAT_RANGE, zone)
+
+    def endpoint_range(self, zone: str) -> IPv4Network:
+        """Where the endpoints' interfaces in a zone stand."""
+        return self._within(ENDPOINT_RANGE, zone)
+
+    def _within(self, range_: IPv4Network, zone: str) -> IPv4Network:
         place = self.zones.index(zone) if zone in self.zones else 15
-        return list(NAT_RANGE.subnets(new_prefix=_LEAST))[place % 16]
+        return list(range_.subnets(new_prefix=_LEAST))[place % 16]
 
     @cached_property
     def ipv6(self) -> bool:
-        """Whether any network has IPv6."""
-        return any(network.cidr6 is not None for network in self.stack.networks.values())
+        """Whether any network that is made has IPv6."""
+        made = (network for network in self.stack.networks.values() if referred(network) is None)
+        return any(network.cidr6 is not None for network in made)
 
     @cached_property
     def indexes(self) -> Mapping[tuple[str, str], int]:
@@ -131,6 +211,8 @@ class Layout:
             yield from _of_network(name, network, self.zones)
         if any(True for name, net in self.stack.networks.items() for _ in _of_network(name, net, self.zones)):
             return
+        if self.refers:
+            return  # `referring` says what is wrong with those
         kinds: dict[IPv4Network, str] = {}
         for name, network in self.stack.networks.items():
             assert network.cidr is not None
@@ -150,7 +232,7 @@ class Layout:
                 f"one VPC has no ranges of both {first} (network '{one}') and {second}",
                 f"take a range of {first}, or make the network in another stack",
             )
-        count = len(self.blocks) + bool(self.nat_zones)
+        count = len(self.blocks) + len(self.further)
         if count > _MOST_BLOCKS:
             yield Objection(
                 ("networks",),
@@ -185,7 +267,8 @@ def _of_network(name: str, network: Network, zones: Sequence[str]) -> Iterator[O
     if network.gateway is not None and network.gateway != cidr[1]:
         yield Objection((*path, "gateway"), f"a VPC's router is at the first address, {cidr[1]}", "remove 'gateway'")
     six = network.cidr6
-    if six is not None and not six.subnet_of(_UNIQUE_LOCAL):
+    said = referred(network)
+    if six is not None and not six.subnet_of(_UNIQUE_LOCAL) and not (said is not None and said.subnets):
         yield Objection(
             (*path, "cidr6"),
             f"Amazon gives the prefixes of IPv6, and {six} is not for you to choose",

@@ -2,15 +2,18 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from hashlib import blake2s
 from typing import Any
 
 from provision.models import Disk, Machine, PackPolicy, Stack
 from provision.spi import GraphBuilder, Node, TranslationRequest
 from provision.spi.flows import End
 from provision_aws.resources import (
+    DedicatedHost,
     ElasticIp,
     ElasticIpAssociation,
     Instance,
+    KeyPair,
     NetworkInterface,
     PlacementGroup,
     Volume,
@@ -21,7 +24,7 @@ from provision_aws.translate.images import image_inputs
 from provision_aws.translate.layout import host_part
 from provision_aws.translate.names import Names
 from provision_aws.translate.networks import Networks
-from provision_aws.translate.overrides import DiskOverrides, MachineOverrides, of
+from provision_aws.translate.overrides import DiskOverrides, MachineOverrides, joined, of
 from provision_aws.translate.parts import PARTITIONS, Parts
 from provision_aws.translate.userdata import packed
 
@@ -42,6 +45,8 @@ class Machines:
     groups: Groups
     parts: Parts
     _placement: dict[str, Node] = field(default_factory=dict)
+    _hosts: dict[str, Node] = field(default_factory=dict)
+    _keys: dict[str, Node] = field(default_factory=dict)
 
     @property
     def stack(self) -> Stack:
@@ -53,7 +58,7 @@ class Machines:
         parent = f"machines/{name}"
         said = of(MachineOverrides, machine.overrides)
         tags = {**machine.labels, **said.tags}
-        nics = [self._nic(parent, end, tags) for end in ends]
+        nics = [self._nic(parent, end, machine, tags) for end in ends]
         zone = self._zone(ends[0])
         instance = self._instance(parent, name, entry, machine, said, ends, nics, zone, tags)
         letters = _letters(machine.disks)
@@ -70,23 +75,23 @@ class Machines:
         self.builder.component("Machine", parent, outputs)
 
     def _zone(self, end: End) -> str:
-        return self.networks.subnet(end.network, str(end.address.ipv4))[1].zone
+        return self.networks.subnet(end.network, str(end.address.ipv4)).part.zone
 
-    def _nic(self, parent: str, end: End, tags: Mapping[str, str]) -> Node:
+    def _nic(self, parent: str, end: End, machine: Machine, tags: Mapping[str, str]) -> Node:
         self.builder.component("Machine", parent)
-        subnet, _ = self.networks.subnet(end.network, str(end.address.ipv4))
+        subnet = self.networks.subnet(end.network, str(end.address.ipv4))
         name = self.names.native(end.machine, f"nic-{end.index}")
         inputs: dict[str, Any] = {
             "name": name,
             "tags": dict(tags),
-            "subnet_id": subnet.output("id"),
+            "subnet_id": subnet.id,
             "private_ip_address": end.address.ipv4,
-            "security_group_ids": self.groups.of(end),
+            "security_group_ids": [*self.groups.of(end), *joined(machine.nics[end.index])],
             "source_dest_check": True,
         }
         if end.address.ipv6 is not None:
             inputs["ipv6_addresses"] = [host_part(end.address.ipv6)]
-            inputs["subnet_ipv6_cidr_block"] = subnet.output("ipv6_cidr_block")
+            inputs["subnet_ipv6_cidr_block"] = subnet.ipv6
         return self.builder.add(NetworkInterface, f"{parent}/nic-{end.index}", inputs, parent=parent)
 
     def _instance(
@@ -110,7 +115,7 @@ class Machines:
             "nics": [{"network_interface_id": nic.output("id")} for nic in nics],
             "root_disk": self._root(entry, machine),
             "metadata_options": self.parts.metadata(entry),
-            "placement": self._placed(name, entry),
+            "placement": self._placed(name, entry, zone),
             "power": machine.power.value,
             "termination_protection": machine.delete_protection,
             "detailed_monitoring": said.detailed_monitoring,
@@ -119,7 +124,9 @@ class Machines:
             key: value
             for key, value in {
                 "cpu_options": self.parts.cpu_options(entry),
-                "key_name": said.key_name,
+                "key_name": self._key(" ".join(machine.ssh_keys[0].split()[:2])).output("key_name")
+                if said.key_pair
+                else said.key_name,
                 "iam_instance_profile": said.iam_instance_profile,
                 "spot": said.spot.model_dump(exclude_none=True) if said.spot is not None else None,
             }.items()
@@ -131,8 +138,8 @@ class Machines:
             inputs["user_data_base64"] = packed(data)
             # What it reads at its first boot may need the network at once.
             for end in ends:
-                part = self.networks.subnet(end.network, str(end.address.ipv4))[1]
-                after += [*self.networks.ways[end.network, part.suffix], *self.groups.rules_of(end.key)]
+                place = self.networks.subnet(end.network, str(end.address.ipv4))
+                after += [*place.ways, *self.groups.rules_of(end.key)]
         return self.builder.add(
             Instance,
             f"{parent}/instance",
@@ -157,7 +164,8 @@ class Machines:
                 "ipv6": any(end.address.ipv6 is not None for end in ends),
                 "availability_zone": zone,
                 **self.parts.requirements(entry),
-            }
+            },
+            **({"choose_type_anew": True} if said.refresh_type else {}),
         }
 
     def _root(self, entry: str, machine: Machine) -> dict[str, Any]:
@@ -171,8 +179,10 @@ class Machines:
         key = self.parts.key(entry)
         return made if key is None else made | {"kms_key_id": key}
 
-    def _placed(self, name: str, entry: str) -> dict[str, Any]:
+    def _placed(self, name: str, entry: str, zone: str) -> dict[str, Any]:
         made: dict[str, Any] = {"tenancy": self.parts.tenancy(entry)}
+        if made["tenancy"] == "host":
+            made["host_id"] = self._host(name, entry, zone).output("id")
         found = self.parts.group(entry)
         if found is None:
             return made
@@ -181,6 +191,30 @@ class Machines:
         if not isinstance(policy, PackPolicy) and policy.max_per > 1:
             made["partition_number"] = self.parts.members(policy).index(name) // policy.max_per + 1
         return made
+
+    def _host(self, name: str, entry: str, zone: str) -> Node:
+        """The dedicated host of a machine: of its entry's in the zone the first with room."""
+        machine, said = self.stack.machines[entry], self.parts.host(entry)
+        most = said.machines if said is not None else None
+        place = 0 if most is None else machine.names(entry).index(name) // most
+        key = f"hosts/{entry}-{zone}" + (f"-{place}" if most is not None else "")
+        if key not in self._hosts:
+            native = self.names.native(key.removeprefix("hosts/"))
+            family = machine.size["aws"].partition(".")[0]
+            self._hosts[key] = self.builder.add(
+                DedicatedHost, key, {"name": native, "availability_zone": zone, "instance_family": family}
+            )
+        return self._hosts[key]
+
+    def _key(self, key: str) -> Node:
+        """The key pair of a key; all machines with the key have the same."""
+        digest = blake2s(key.encode()).hexdigest()[:8]
+        if digest not in self._keys:
+            native = self.names.native(f"key-{digest}")
+            self._keys[digest] = self.builder.add(
+                KeyPair, f"key-pairs/{digest}", {"name": native, "key_name": native, "public_key": key}
+            )
+        return self._keys[digest]
 
     def _group(self, policy_name: str) -> Node:
         if policy_name not in self._placement:
@@ -214,7 +248,7 @@ class Machines:
         said = of(DiskOverrides, disk.overrides)
         inputs: dict[str, Any] = {
             "name": self.names.native(name, disk_name),
-            "tags": dict(said.tags),
+            "tags": {**machine.labels, **said.tags},
             "availability_zone": zone,
             "size_gib": disk.size.gib,
             "encrypted": True,
@@ -249,16 +283,16 @@ class Machines:
 
     def _public(self, parent: str, end: End, nic: Node, instance: Node) -> Node:
         name = self.names.native(end.machine, f"nic-{end.index}")
-        gateway = self.networks.gateway().name
+        gateway = self.networks.after_gateway()
         address = self.builder.add(
-            ElasticIp, f"{parent}/nic-{end.index}/address", {"name": name}, parent=parent, depends_on=[gateway]
+            ElasticIp, f"{parent}/nic-{end.index}/address", {"name": name}, parent=parent, depends_on=gateway
         )
         self.builder.add(
             ElasticIpAssociation,
             f"{parent}/nic-{end.index}/association",
             {"allocation_id": address.output("id"), "network_interface_id": nic.output("id")},
             parent=parent,
-            depends_on=[gateway],
+            depends_on=gateway,
         )
         return address
 

@@ -10,6 +10,7 @@ from provision.models import (
     Internet,
     Machine,
     Network,
+    Nic,
     Peer,
     PeerKind,
     Power,
@@ -18,13 +19,15 @@ from provision.models import (
     Topology,
     TrafficPolicy,
 )
-from provision.spi import Capabilities, Decision, NicAddress, Objection
+from provision.spi import EXISTING, Capabilities, Decision, NicAddress, Objection
 from provision.spi.flows import End, ends, flows
 from provision_aws.labels import check_tags
 from provision_aws.resources.volume_model import check_performance
+from provision_aws.translate import endpoints, referring
 from provision_aws.translate.layout import Layout
 from provision_aws.translate.machines import DEVICES
-from provision_aws.translate.overrides import MODELS, MachineOverrides, of, problem
+from provision_aws.translate.overrides import EXISTING as REFERRED
+from provision_aws.translate.overrides import MODELS, MachineOverrides, joined, of, problem
 from provision_aws.translate.parts import Parts
 from provision_aws.translate.rules import Planned, plan
 
@@ -47,6 +50,7 @@ def found(
     addresses: Mapping[str, Sequence[NicAddress]],
     *,
     exact: bool = True,
+    scope: tuple[str, str] | None = None,
 ) -> Iterator[Objection]:
     """Everything of the stack that cannot be had together, with the addresses of its machines.
 
@@ -56,10 +60,16 @@ def found(
         decisions: what becomes of each policy.
         addresses: per machine instance, its cards in order.
         exact: whether these are the addresses that the machines get, or stand for them.
+        scope: Pulumi project and stack, whose addresses are nobody else's.
     """
-    layout = Layout(stack, capabilities.facts["zones"])
+    layout = layout_of(stack, capabilities)
     wrong = [*layout.objections(), *_cards(stack)]
     yield from wrong
+    yield from endpoints.objections(stack)
+    yield from _keys(stack)
+    referring_to = list(referring.objections(stack, layout, capabilities.facts))
+    yield from referring_to
+    wrong += (one for one in referring_to if not one.warns)
     yield from Parts(stack, decisions, capabilities.facts).objections()
     yield from _first_boot(stack, Parts(stack, decisions, capabilities.facts))
     yield from _disks(stack)
@@ -69,10 +79,42 @@ def found(
     yield from _hosts(stack, decisions)
     if wrong:
         return  # what follows needs to know where each card is
+    if scope is not None:
+        yield from referring.taken(stack, layout, addresses, scope)
     held = ends(stack, addresses)
     if exact or all(len(parts) == 1 for parts in layout.parts.values()):
         yield from _zones(layout, Parts(stack, decisions, capabilities.facts), held)
-    yield from planned(stack, capabilities, decisions, held).objections
+    made = planned(stack, capabilities, decisions, held)
+    yield from made.objections
+    yield from _joins(stack, made, held)
+
+
+def _joins(stack: Stack, made: Planned, held: Sequence[End]) -> Iterator[Objection]:
+    """Groups that a card joins count beside its own."""
+    most = made.limits["groups_per_interface"]
+    for end in held:
+        more = len(joined(stack.machines[end.entry].nics[end.index]))
+        count = max(1, made.count(end.key))
+        if more and count <= most < count + more:
+            yield Objection(
+                ("machines", end.entry, "nics", end.index, "existing"),
+                f"a network card of machine '{end.machine}' would be in {count} groups of the stack and {more} others, "
+                f"and the account allows {most}",
+                "name fewer, or select the machine by fewer different peers",
+            )
+
+
+def groups_of(stack: Stack, limits: Mapping[str, int]) -> Planned | None:
+    """Groups and rules of the stack within some quotas, as far as addresses matter likely ones; None when unsound."""
+    if _wrong_overrides(stack) or any(network.cidr is None for network in stack.networks.values()):
+        return None
+    held = ends(stack, {name: _likely(stack, machine) for name, _, machine in _instances(stack)})
+    return planned(stack, Capabilities("aws", {"limits": limits}), {}, held)
+
+
+def layout_of(stack: Stack, capabilities: Capabilities) -> Layout:
+    """Where the networks of a stack lie."""
+    return Layout(stack, capabilities.facts["zones"], capabilities.facts.get(EXISTING, {}))
 
 
 def planned(
@@ -113,7 +155,10 @@ def _likely(stack: Stack, machine: Machine) -> tuple[NicAddress, ...]:
 def _wrong_overrides(stack: Stack) -> bool:
     written: list[Machine | Network | Disk] = [*stack.machines.values(), *stack.networks.values()]
     written += [disk for machine in stack.machines.values() for disk in machine.disks.values()]
-    return any(problem(MODELS[type(one)], one.overrides.get("aws", {})) for one in written)
+    wrong = any(problem(MODELS[type(one)], one.overrides.get("aws", {})) for one in written)
+    named: list[Network | Nic] = [*stack.networks.values()]
+    named += [nic for machine in stack.machines.values() for nic in machine.nics]
+    return wrong or any(problem(REFERRED[type(one)], one.existing["aws"]) for one in named if "aws" in one.existing)
 
 
 def _cards(stack: Stack) -> Iterator[Objection]:
@@ -148,6 +193,26 @@ def _first_boot(stack: Stack, parts: Parts) -> Iterator[Objection]:
             )
 
 
+def _keys(stack: Stack) -> Iterator[Objection]:
+    """A machine of EC2 has one key pair, or none."""
+    for entry, machine in stack.machines.items():
+        said, path = of(MachineOverrides, machine.overrides), ("machines", entry, "overrides")
+        if not said.key_pair:
+            continue
+        if said.key_name is not None:
+            yield Objection(path, "a machine has one key pair", "remove 'key_name' or 'key_pair'")
+        if len(machine.ssh_keys) != 1:
+            yield Objection(
+                path,
+                f"a key pair is one key, and the machine has {len(machine.ssh_keys)}",
+                "write one under 'ssh_keys', or remove 'key_pair': keys are in the user data all the same",
+            )
+        elif machine.ssh_keys[0].split()[0] not in ("ssh-rsa", "ssh-ed25519"):
+            yield Objection(
+                path, "EC2 takes keys of the kinds ssh-ed25519 and ssh-rsa", "use one of these, or remove 'key_pair'"
+            )
+
+
 def _disks(stack: Stack) -> Iterator[Objection]:
     for entry, machine in stack.machines.items():
         if len(machine.disks) > len(DEVICES):
@@ -165,12 +230,14 @@ def _disks(stack: Stack) -> Iterator[Objection]:
 
 def _labels(stack: Stack) -> Iterator[Objection]:
     """Labels are tags."""
-    for entry, machine in stack.machines.items():
+    labelled = {("machines", name): one.labels for name, one in stack.machines.items()}
+    labelled |= {("networks", name): one.labels for name, one in stack.networks.items()}
+    for path, labels in labelled.items():
         try:
-            check_tags(machine.labels)
+            check_tags(labels)
         except (ValidationError, ValueError) as error:
             text = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
-            yield Objection(("machines", entry, "labels"), f"they become tags of EC2: {text}", "use other labels")
+            yield Objection((*path, "labels"), f"they become tags of EC2: {text}", "use other labels")
 
 
 def _public(stack: Stack) -> Iterator[Objection]:

@@ -1,6 +1,6 @@
 """What policies make of a machine: where it lies, how its CPUs, memory, disks and metadata are."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeVar
@@ -11,16 +11,16 @@ from provision.models import (
     MemoryEncryptionPolicy,
     MetadataPolicy,
     PackPolicy,
-    PeerKind,
     Policy,
     SecureBootPolicy,
-    Selector,
     SingleTenancyPolicy,
     SpreadPolicy,
     Stack,
     Topology,
 )
 from provision.spi import Decision, Objection, Verdict
+from provision.spi.peers import selects
+from provision_aws.translate.overrides import DedicatedHostOverride, MachineOverrides, of
 
 P = TypeVar("P")
 
@@ -29,15 +29,6 @@ MOST_SPREAD, PARTITIONS = 7, 7
 
 BURSTABLE = ("t1.", "t2.", "t3.", "t3a.", "t4g.")
 _SNP = ("m6a.", "c6a.", "r6a.")
-
-
-def selects(stack: Stack, selectors: Sequence[Selector], entry: str) -> bool:
-    """Whether any of them selects an entry of machines."""
-    labels = stack.machines[entry].labels
-    return any(
-        one.name in ("*", entry) if one.kind is PeerKind.MACHINE else labels.get(one.name) == one.value
-        for one in selectors
-    )
 
 
 @dataclass(frozen=True)
@@ -114,7 +105,13 @@ class Parts:
 
     def tenancy(self, entry: str) -> str:
         """Who else is on its host."""
-        return "dedicated" if self.about(SingleTenancyPolicy, entry) else "default"
+        if not self.about(SingleTenancyPolicy, entry):
+            return "default"
+        return "host" if self.host(entry) is not None else "dedicated"
+
+    def host(self, entry: str) -> DedicatedHostOverride | None:
+        """How it is on hosts of the stack's own; None when it is not."""
+        return of(MachineOverrides, self.stack.machines[entry].overrides).dedicated_host
 
     def group(self, entry: str) -> tuple[str, SpreadPolicy | PackPolicy] | None:
         """The policy whose placement group it is in."""
@@ -153,6 +150,7 @@ class Parts:
                     "let one policy select it",
                 )
             yield from self._size(entry)
+            yield from self._hosts(entry)
         yield from self._images()
 
     def _spread(self, name: str, policy: SpreadPolicy) -> Iterator[Objection]:
@@ -183,6 +181,27 @@ class Parts:
         if wanted.get("amd_sev_snp") and not size.startswith(_SNP):
             yield Objection(
                 path, f"the type {size} has no AMD SEV-SNP", "take one of m6a, c6a or r6a, or leave 'size' out"
+            )
+
+    def _hosts(self, entry: str) -> Iterator[Objection]:
+        if self.host(entry) is None:
+            return
+        machine, path = self.stack.machines[entry], ("machines", entry, "overrides")
+        if not self.about(SingleTenancyPolicy, entry):
+            yield Objection(
+                path,
+                "a host of its own is a matter of isolation, and no policy asks for it",
+                "add a policy of the kind 'single_tenancy' that selects it, or remove 'dedicated_host'",
+            )
+        if "aws" not in machine.size:
+            yield Objection(path, "a host is for one family of types, which must be known", "write 'size: {aws: TYPE}'")
+        if of(MachineOverrides, machine.overrides).spot is not None:
+            yield Objection(path, "spot machines are on no dedicated hosts", "remove 'spot' or 'dedicated_host'")
+        if any(True for _ in self._grouped(entry)):
+            yield Objection(
+                path,
+                "EC2 puts machines on dedicated hosts into no placement groups, and a policy wants that",
+                "remove 'dedicated_host', or have the policy select other machines",
             )
 
     def _images(self) -> Iterator[Objection]:

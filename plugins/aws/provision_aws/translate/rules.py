@@ -13,7 +13,7 @@ from ipaddress import IPv6Network, ip_network
 from provision.packets import Protocol, Service
 from provision.packets.prefixes import Prefix, without
 from provision.spi import Objection
-from provision.spi.flows import Compiled, End, Flow, Key, Side, families_of, overlap
+from provision.spi.flows import Compiled, End, Flow, Key, Parts, Side, families_of, overlap
 
 CLOSED = "closed"
 """The group of machines that no policy speaks of: it has no rules."""
@@ -206,11 +206,7 @@ class _Plan:
         self.ends = {end.key: end for end in nics}
         self.objections = list(compiled.objections)
         self.groups: dict[str, Group] = {}
-        self._by_entry: dict[str, set[Key]] = defaultdict(set)
-        self._by_machine: dict[str, set[Key]] = defaultdict(set)
-        for end in nics:
-            self._by_entry[end.entry].add(end.key)
-            self._by_machine[end.machine].add(end.key)
+        self.parts = Parts(nics)
 
     def made(self) -> Planned:
         for flow in self.flows:
@@ -228,25 +224,10 @@ class _Plan:
             return []
         if side.name.startswith(_NAMED) and side.name not in self.apart:
             return [self._group(side.name, side.nics)]
-        return [self._group(name, nics) for name, nics in self._decomposed(side.nics)]
+        return [self._group(name, nics) for name, nics in self.parts.of(side.nics)]
 
     def _group(self, name: str, nics: frozenset[Key]) -> Group:
         return self.groups.setdefault(name, Group(name, nics))
-
-    def _decomposed(self, nics: frozenset[Key]) -> Iterator[tuple[str, frozenset[Key]]]:
-        """The same interfaces as whole entries of the file, whole machines, and single interfaces."""
-        left = set(nics)
-        for entry, held in self._by_entry.items():
-            if held <= left:
-                left -= held
-                yield f"machine.{entry}", frozenset(held)
-        for machine in dict.fromkeys(name for name, _ in sorted(left)):
-            held = self._by_machine[machine]
-            if held <= left:
-                left -= held
-                yield f"machine.{machine}", frozenset(held)
-        for machine, index in sorted(left):
-            yield f"nic.{machine}.{index}", frozenset({(machine, index)})
 
     # --- rules
 

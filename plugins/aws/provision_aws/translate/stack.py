@@ -8,12 +8,12 @@ from provision.errors import PolicyRefused, StackFileError
 from provision.spi import GraphBuilder, ResourceGraph, TranslationRequest
 from provision.spi.flows import End, ends
 from provision_aws.resources.instance_model import MOST_USER_DATA
+from provision_aws.translate import endpoints
 from provision_aws.translate.groups import Groups
-from provision_aws.translate.layout import Layout
 from provision_aws.translate.machines import Machines
 from provision_aws.translate.names import Names
 from provision_aws.translate.networks import Networks
-from provision_aws.translate.objections import found, planned
+from provision_aws.translate.objections import found, layout_of, planned
 from provision_aws.translate.parts import Parts
 from provision_aws.translate.userdata import packed
 
@@ -30,12 +30,13 @@ def translate(request: TranslationRequest) -> ResourceGraph:
     if not stack.networks:
         return builder.build()
     held = ends(stack, request.addresses)
-    networks = Networks(stack, names, builder, Layout(stack, request.capabilities.facts["zones"]))
+    networks = Networks(stack, names, builder, layout_of(stack, request.capabilities))
     networks.add()
+    endpoints.add(networks, str(request.capabilities.facts["region"]))
     for name in stack.isolation.policies:
         builder.component("Policy", f"isolation/{name}")
     rules = planned(stack, request.capabilities, request.decisions, held, request.elsewhere)
-    groups = Groups(rules, names, builder, networks.vpc, tuple(stack.isolation.policies))
+    groups = Groups(rules, names, builder, networks, tuple(stack.isolation.policies))
     groups.add()
     parts = Parts(stack, request.decisions, request.capabilities.facts)
     machines = Machines(request, names, builder, networks, groups, parts)
@@ -57,7 +58,10 @@ def _refuse(request: TranslationRequest) -> None:
 
 
 def _objections(request: TranslationRequest) -> Iterator[Diagnostic]:
-    for objection in found(request.stack, request.capabilities, request.decisions, request.addresses):
+    scope = (request.project, request.stack_name)
+    for objection in found(request.stack, request.capabilities, request.decisions, request.addresses, scope=scope):
+        if objection.warns:
+            continue  # negotiation has told it
         where = ".".join(map(str, objection.path))
         summary = f"'{where}' cannot be enforced on 'aws': {objection.reason}"
         yield Diagnostic(Severity.ERROR, summary, objection.fix, objection.path)

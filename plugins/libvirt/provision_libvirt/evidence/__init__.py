@@ -23,6 +23,7 @@ from provision.models import (
     TrafficPolicy,
 )
 from provision.spi import DeployedMachine, EvidenceRequest, Shown
+from provision.spi.evidence import shown_by
 from provision_libvirt.evidence.cpus import dedicated
 from provision_libvirt.evidence.disks import disk_encryption
 from provision_libvirt.evidence.limits import limits
@@ -66,12 +67,4 @@ def evidence(session: Session, request: EvidenceRequest) -> Sequence[Sequence[Sh
     Raises:
         PlatformError: the machine is not there, or its description cannot be read.
     """
-    look = Look.at(session, request.machine, request.shared)
-    found: list[list[Shown]] = []
-    for position, asked in enumerate(request.asked):
-        compared, answer = _TOGETHER.get(type(asked)), _ANSWERS.get(type(asked))
-        if compared is not None:
-            found.append(list(compared(look, asked, request.members[position] if request.members else ())))
-        else:
-            found.append([] if answer is None else list(answer(look, asked)))
-    return found
+    return shown_by(Look.at(session, request.machine, request.shared), request, _ANSWERS, _TOGETHER)

@@ -8,6 +8,7 @@ from provision.models import Share
 from provision.spi import Evidence, Shown
 from provision_libvirt.evidence.look import NOT_RUNNING, Look, accepted, instead, or_none
 from provision_libvirt.evidence.protection import shared, unshared
+from provision_libvirt.evidence.shaping import held
 from provision_libvirt.session import explained
 from provision_libvirt.translate.hostpart import CAP_PERIOD_US, cpu_shares
 
@@ -55,13 +56,7 @@ def limits(look: Look, share: Share) -> Iterator[Shown]:
     if share.nic is not None:
         for way in ("inbound", "outbound"):
             if (rate := getattr(share.nic, way)) is not None:
-                seen = [getattr(nic, f"{way}_kilobytes_s") for nic in look.live["nics"]]
-                holds = all(one == int(rate // 8000) for one in seen)
-                yield accepted(
-                    holds, f"{way} {', '.join(or_none(one, ' kB/s') for one in seen)}"
-                    + instead(holds, f"{int(rate // 8000)} kB/s"),
-                )  # fmt: skip
-        yield Shown(Evidence.EFFECTIVE, None, "this release does not read the hypervisor's traffic control")
+                yield from held(look, way, int(rate // 8000))
 
 
 def _disk_limits(look: Look, share: Share) -> Iterator[Shown]:

@@ -24,15 +24,23 @@ def isolated(look: Look, policy: PeerIsolationPolicy) -> Iterator[Shown]:
     yield Shown(Evidence.EFFECTIVE, not wrong, f"{', '.join(wrong)} is not isolated on its bridge" if wrong else ports)
 
 
+def devices(look: Look) -> list[str]:
+    """The host's names of the cards of a running machine, in the order of its description.
+
+    Raises:
+        PlatformError: it cannot be read.
+    """
+    with explained(f"reading the machine '{look.machine.name}'"):
+        root = from_text(look.domain.XMLDesc(0))
+    return [attribute(card, "target", "dev") or "" for card in root.iterfind("devices/interface")]
+
+
 def _flags(look: Look) -> dict[str, str | None]:
     """What the kernel says of each port of the running machine; None when it cannot be seen."""
     if look.view is None or look.view.emulator(look.domain.name()) is None:
         return {}
-    with explained(f"reading the machine '{look.machine.name}'"):
-        root = from_text(look.domain.XMLDesc(0))
     found: dict[str, str | None] = {}
-    for card in root.iterfind("devices/interface"):
-        device = attribute(card, "target", "dev") or ""
+    for device in devices(look):
         try:
             found[device] = (look.view.root / "sys/class/net" / device / "brport/isolated").read_text().strip()
         except OSError:

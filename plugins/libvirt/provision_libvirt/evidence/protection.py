@@ -98,6 +98,14 @@ def secure_boot(look: Look, policy: SecureBootPolicy) -> Iterator[Shown]:
             else "its emulator does not keep firmware and keys out of the guest's reach",
         )
     )
+    yield look.applied(
+        lambda now: (
+            now.secure_variables,
+            "its firmware's variables hold keys, and secure boot is on"
+            if now.secure_variables
+            else "its firmware's variables do not say that secure boot is on",
+        )
+    )
     if policy.vtpm:
         tpm = look.live["tpm"] is True
         yield accepted(tpm, "a TPM of its own" if tpm else "no TPM")

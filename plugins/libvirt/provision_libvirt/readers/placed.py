@@ -36,7 +36,7 @@ def _neighbours(plan: Plan, policy: DedicatedCpusPolicy, own: frozenset[int]) ->
     kept = own if policy.smt == "share" else own.union(*of_cores)
     there = [
         name
-        for name, other in plan.machines.items()
+        for name, other in plan.domains.items()
         if name != plan.request.machine and (not _used(other) or _used(other) & kept)
     ]
     yield not there, f"{', '.join(there)} may run there too" if there else "no other machine may run there"
@@ -49,12 +49,12 @@ def _neighbours(plan: Plan, policy: DedicatedCpusPolicy, own: frozenset[int]) ->
 
 def apart(plan: Plan, policy: SpreadPolicy, members: Sequence[str]) -> Said:
     """Whether at most so many machines of the policy are to share a core, NUMA node or host."""
-    here = [name for name in members if name in plan.machines]
+    here = [name for name in members if name in plan.domains]
     if policy.over not in _PARTS:
         few = len(here) <= policy.max_per
         yield few, f"{len(here)} of its machines on one hypervisor, at most {policy.max_per} may be"
         return
-    places = {name: _place(plan, plan.machines[name], policy.over) for name in here}
+    places = {name: _place(plan, plan.domains[name], policy.over) for name in here}
     own = places.get(plan.request.machine, frozenset())
     near = [name for name, place in places.items() if place & own]
     others = ", ".join(name for name in near if name != plan.request.machine)
@@ -64,13 +64,13 @@ def apart(plan: Plan, policy: SpreadPolicy, members: Sequence[str]) -> Said:
 
 def together(plan: Plan, policy: PackPolicy, members: Sequence[str]) -> Said:
     """Whether all machines of the policy are to be on one hypervisor, NUMA node or set of cores."""
-    away = [name for name in members if name not in plan.machines]
+    away = [name for name in members if name not in plan.domains]
     if policy.over in _PARTS:
         own = _place(plan, plan.machine, policy.over)
         away += [
             name
             for name in members
-            if name in plan.machines and (not own or _place(plan, plan.machines[name], policy.over) != own)
+            if name in plan.domains and (not own or _place(plan, plan.domains[name], policy.over) != own)
         ]
     holds = not away and _consistent(plan, policy.over)
     yield holds, f"{', '.join(away)} elsewhere" if away else f"all {len(members)} machines of the policy together"

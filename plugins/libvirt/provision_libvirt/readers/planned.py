@@ -1,48 +1,32 @@
 """One machine of a translated graph, and the host that it is planned for."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
-from provision.spi import Node, Output, SettingsRequest
+from provision.spi import Output
+from provision.spi.planned import PlannedMachine
 
 
-@dataclass(frozen=True)
-class Plan:
-    """What is looked at.
+class Plan(PlannedMachine):
+    """What is looked at."""
 
-    Attributes:
-        request: which machine of which graph.
-    """
-
-    request: SettingsRequest
+    token: ClassVar[str] = "domain:Domain"
 
     @cached_property
-    def _nodes(self) -> Mapping[str, Node]:
-        return {node.name: node for node in self.request.graph.nodes}
-
-    @cached_property
-    def machines(self) -> Mapping[str, Mapping[str, Any]]:
+    def domains(self) -> Mapping[str, Mapping[str, Any]]:
         """Inputs of every machine of the graph, by its name."""
-        return {
-            name.split("/")[1]: node.inputs for name, node in self._nodes.items() if node.type.token == "domain:Domain"
-        }
-
-    @property
-    def own(self) -> Mapping[str, Any] | None:
-        """Inputs of the machine; None when the graph has none of that name."""
-        return self.machines.get(self.request.machine)
+        return {name: node.inputs for name, node in self.machines.items()}
 
     @property
     def machine(self) -> Mapping[str, Any]:
-        """The same, empty when there is none."""
-        return self.own or {}
+        """Inputs of the machine, empty when there is none."""
+        return {} if self.own is None else self.own.inputs
 
     def volume(self, disk: Mapping[str, Any]) -> Mapping[str, Any]:
         """Inputs of the volume of a disk."""
         path = disk.get("path")
-        node = self._nodes.get(path.node) if isinstance(path, Output) else None
+        node = self.nodes.get(path.node) if isinstance(path, Output) else None
         return {} if node is None else node.inputs
 
     @property

@@ -19,7 +19,8 @@ from provision.models import (
     Share,
     SpreadPolicy,
 )
-from provision.spi import Evidence, Output, SettingsRequest, Shown
+from provision.spi import Output, SettingsRequest, Shown
+from provision.spi.planned import said_by
 from provision_libvirt.readers.placed import apart, dedicated, together
 from provision_libvirt.readers.planned import Plan
 
@@ -30,14 +31,7 @@ Said = Iterator[tuple[bool, str]]
 
 def read_settings(request: SettingsRequest) -> Sequence[Sequence[Shown]]:
     """What the graph says of each policy or share that is asked about."""
-    plan = Plan(request)
-    found = []
-    for position, asked in enumerate(request.asked):
-        answer = _ANSWERS.get(type(asked))
-        members = request.members[position] if request.members else ()
-        said = () if answer is None or plan.own is None else answer(plan, asked, members)
-        found.append([Shown(Evidence.TRANSLATED, holds, text) for holds, text in said])
-    return found
+    return said_by(Plan(request), _ANSWERS)
 
 
 def _one(answer: Callable[[Plan, Any], Said]) -> Callable[[Plan, Any, Sequence[str]], Said]:

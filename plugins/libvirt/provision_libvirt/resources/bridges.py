@@ -4,6 +4,7 @@ It is killed between making the bridge and recording that the network runs; then
 never make the network again.
 """
 
+import contextlib
 import json
 import os
 import re
@@ -13,8 +14,23 @@ import libvirt
 
 from provision.errors import PlatformError
 from provision_libvirt.hostview import host_view
+from provision_libvirt.ownership import is_marked
 
 _OURS = re.compile(r"pv[0-9a-f]{10}")
+
+
+def made_by_stacks(connection: Any) -> frozenset[str]:
+    """Bridges of networks that stacks made, which come and go with them.
+
+    Raises:
+        libvirt.libvirtError: networks cannot be listed.
+    """
+    found = set()
+    for network in connection.listAllNetworks(0):
+        with contextlib.suppress(libvirt.libvirtError):  # one that went meanwhile; one without a bridge
+            if is_marked(network.UUIDString()):
+                found.add(network.bridgeName())
+    return frozenset(found)
 
 
 def start(network: Any, bridge: str, uri: str) -> None:

@@ -110,7 +110,7 @@ def wait_ready(
         reasons = [
             *map(clean, heard.failed),
             "cloud-init runs once in the life of a root disk: mend the stack file, then have the disk made anew: "
-            f"pulumi up --replace '**::{machine}/root'",
+            f"PROVISION_ALLOW_DESTROY={machine.rpartition('/')[2]} pulumi up --replace '**::{machine}/root'",
         ]
     raise CreatedButUnhealthy(
         f"the machine '{inputs.name}' is not ready after {waited}: {clean(heard.state)}",

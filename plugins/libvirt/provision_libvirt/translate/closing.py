@@ -1,22 +1,25 @@
 """Policies that close something for good: their rules decide before every rule that lets something pass."""
 
 from collections.abc import Iterator, Sequence
+from ipaddress import IPv4Network, IPv6Network
 
 from provision.models import (
     Internet,
     MetadataPolicy,
     NoHostAccessPolicy,
     NoInternetPolicy,
+    PeerKind,
     Policy,
     Posture,
     Stack,
     TrafficPolicy,
 )
+from provision.packets.prefixes import Prefix
+from provision.spi.flows import End
 from provision_libvirt.translate import priorities as at
 from provision_libvirt.translate.hostside import host_address
 from provision_libvirt.translate.prefixes import public, ranges
-from provision_libvirt.translate.services import Rule, connectionless, prefix_attributes, rule
-from provision_libvirt.translate.sides import NicPlace, way_out
+from provision_libvirt.translate.services import Rule, prefix_attributes, rule
 
 METADATA = "169.254.169.254"
 """Where machines look for a metadata service. No libvirt offers one, but a network beyond may."""
@@ -40,9 +43,9 @@ def inside(stack: Stack, family: int, further: Sequence[str], elsewhere: Sequenc
     return (*known, *own_addresses(stack, family, further))
 
 
-def has_anything_to_close(stack: Stack, policy: Policy, place: NicPlace) -> bool:
+def has_anything_to_close(stack: Stack, policy: Policy, place: End) -> bool:
     """Whether what the policy closes is within reach at all: beyond a network without a way out there is nothing."""
-    if way_out(stack, place.network) is not Internet.NONE:
+    if stack.networks[place.network].internet is not Internet.NONE:
         return True
     own = [host_address(stack, place.network, family) for family in (4, 6)]
     return isinstance(policy, NoHostAccessPolicy) and any(own)
@@ -68,7 +71,7 @@ def closing_rules(
                 prefixes = public(family, inside(stack, family, further, elsewhere))
                 for text in ranges(prefixes):
                     yield rule("drop", "out", at.CLOSED, _ALL[family], **prefix_attributes("dst", text))
-                if _lone_packets_pass(stack):
+                if _frames_pass(stack):
                     for prefix in prefixes:
                         yield rule("drop", "in", at.CLOSED, _IP[family], **prefix_attributes("src", prefix))
         case NoHostAccessPolicy():
@@ -84,14 +87,22 @@ def closing_rules(
                     yield from close(address, family)
 
 
-def _lone_packets_pass(stack: Stack) -> bool:
-    """Whether some policy lets in what does something without an answer; all else is closed by closing the answers."""
+def _frames_pass(stack: Stack) -> bool:
+    """Whether some policy lets in frames from beyond; all else is closed by closing the answers."""
+    networks = [one for network in stack.networks.values() for one in (network.cidr, network.cidr6) if one is not None]
     return stack.isolation.default is Posture.ALLOW or any(
-        connectionless(service)
+        peer.kind in (PeerKind.OUTSIDE, PeerKind.INTERNET)
+        or (peer.cidr is not None and not any(_within(peer.cidr, network) for network in networks))
         for policy in stack.isolation.policies.values()
-        if isinstance(policy, TrafficPolicy)
-        for service in policy.allow
+        if isinstance(policy, TrafficPolicy) and policy.allow
+        for peer in (*policy.sources, *policy.destinations)
     )
+
+
+def _within(prefix: Prefix, other: Prefix) -> bool:
+    if isinstance(prefix, IPv4Network):
+        return isinstance(other, IPv4Network) and prefix.subnet_of(other)
+    return isinstance(other, IPv6Network) and prefix.subnet_of(other)
 
 
 def close(prefix: str, family: int) -> Iterator[Rule]:

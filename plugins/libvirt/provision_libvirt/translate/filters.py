@@ -7,13 +7,15 @@ once in the policy's filter, never once per pair.
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from hashlib import sha256
 
 from provision.models import Internet, Policy, Posture, Stack, TrafficPolicy
 from provision.packets import Service
 from provision.spi import Decision, GraphBuilder, Node, Output, Verdict
+from provision.spi.flows import End
+from provision.spi.peers import PeerSet, peer_set
 from provision_libvirt.resources import Filter
 from provision_libvirt.translate import priorities as at
 from provision_libvirt.translate.basis import base6_rules, base_rules, leases, own_rules
@@ -24,8 +26,8 @@ from provision_libvirt.translate.lookup import Places, Policies, SidedPolicy
 from provision_libvirt.translate.names import Names
 from provision_libvirt.translate.ordered import allow_rules, deny_rules
 from provision_libvirt.translate.services import Rule, prefix_attributes, rule, stateful, stateless
-from provision_libvirt.translate.sides import NicPlace, Side, side, way_out
 from provision_libvirt.translate.steps import Steps
+from provision_libvirt.translate.unspoken import Unspoken
 
 _DNS = (Service.parse("udp/53"), Service.parse("tcp/53"))
 _TIME = (Service.parse("udp/123"),)
@@ -51,7 +53,7 @@ class Filters:
     stack: Stack
     names: Names
     builder: GraphBuilder
-    places: Sequence[NicPlace]
+    places: Sequence[End]
     decisions: Mapping[str, Decision]
     host_addresses: Sequence[str]
     pool: Node
@@ -70,13 +72,16 @@ class Filters:
         self._steps = Steps.of(traffic)
         self._policies = Policies(
             [
-                SidedPolicy(name, policy, side(self.stack, policy.sources), side(self.stack, policy.destinations))
+                SidedPolicy(
+                    name, policy, peer_set(self.stack, policy.sources), peer_set(self.stack, policy.destinations)
+                )
                 for name, policy in traffic
                 if self._steps.needed or not self._open
             ]
         )
+        self._unspoken = Unspoken(self.stack, self._policies.policies, self.host_addresses, self.elsewhere)
         self._closing = [
-            (name, policy, side(self.stack, policy.machines))
+            (name, policy, peer_set(self.stack, policy.machines))
             for name, policy in self._enforced()
             if isinstance(policy, CLOSING)
         ]
@@ -100,7 +105,7 @@ class Filters:
     def _families(self) -> tuple[int, ...]:
         return _FAMILIES if self.stack.isolation.services.nd else (4,)
 
-    def nic(self, place: NicPlace) -> Node:
+    def nic(self, place: End) -> Node:
         """The filter of one NIC."""
         found = [self._basis(4)]
         addresses = {family: place.ip(family) for family in self._families}
@@ -122,7 +127,7 @@ class Filters:
             parent=f"machines/{place.machine}",
         )
 
-    def _closed_for_good(self, place: NicPlace) -> Iterator[Node]:
+    def _closed_for_good(self, place: End) -> Iterator[Node]:
         for name, policy, machines in self._closing:
             if machines.named(place) and has_anything_to_close(self.stack, policy, place):
                 rules = partial(closing_rules, self.stack, policy, self._present, self.host_addresses, self.elsewhere)
@@ -161,12 +166,12 @@ class Filters:
                 yield from self._offered(host, family)
                 if self._open:
                     yield from self._closed(name, host, family)
-                if way_out(self.stack, name) is not Internet.NONE and family == 4:
+                if self.stack.networks[name].internet is not Internet.NONE and family == 4:
                     # Errors of the hypervisor's own routing ("fragmentation needed"); this layer knows no ICMP types.
                     yield rule("accept", "in", at.EXPLICIT, "ip", protocol="icmp", srcipaddr=host)
                 if not self._open:
                     yield rule("drop", "in", at.CLOSED_HOST, _IP[family], srcipaddr=host)
-            if way_out(self.stack, name) is not Internet.NONE and family == 6:
+            if self.stack.networks[name].internet is not Internet.NONE and family == 6:
                 # Errors (RFC 4443), from wherever on the way they come.
                 yield rule("accept", "in", at.NEEDED, "ipv6", protocol="icmpv6", type="1", typeend="4")
             if self._open:
@@ -199,13 +204,13 @@ class Filters:
         ):
             for protocol, port in () if wanted else ports:
                 yield rule("drop", "out", priority, f"{protocol}{suffix}", dstipaddr=host, dstportstart=port)
-        if family == 4 and not services.metadata and way_out(self.stack, name) is not Internet.NONE:
+        if family == 4 and not services.metadata and self.stack.networks[name].internet is not Internet.NONE:
             # No libvirt has one, but a hypervisor that is itself a machine of a cloud leads to the cloud's.
             yield rule("drop", "out", priority, "tcp", dstipaddr=METADATA, dstportstart="80", state="NEW")
 
     def _opened(self, name: str, family: int, prefix: str) -> Iterator[Rule]:
         """`default: allow`: everything passes, as far as the network's own way out goes."""
-        internet = way_out(self.stack, name)
+        internet = self.stack.networks[name].internet
         if self._steps.needed:
             yield rule("accept", "out", at.OPENED, _ALL[family])
         if internet is Internet.NONE:
@@ -216,13 +221,13 @@ class Filters:
         if internet is Internet.NAT:
             for other in self.stack.networks:
                 far = self._prefix(other, family)
-                if other != name and far is not None and way_out(self.stack, other) is not Internet.ROUTED:
+                if other != name and far is not None and self.stack.networks[other].internet is not Internet.ROUTED:
                     yield rule("drop", "in", at.CLOSED_HOST, _IP[family], **prefix_attributes("src", far))
         yield rule("accept", "in", at.INSIDE, _IP[family])
 
     def _spoken_to(self, name: str, family: int) -> list[str]:
         """Other networks from which packets are routed to this one because a policy speaks of both."""
-        here = way_out(self.stack, name)
+        here = self.stack.networks[name].internet
         if here is Internet.NONE:
             return []
         found: set[str] = set()
@@ -239,12 +244,12 @@ class Filters:
                     far
                     for far in self._lookup.networks
                     if far != name
-                    and way_out(self.stack, far) is Internet.ROUTED
+                    and self.stack.networks[far].internet is Internet.ROUTED
                     and self._lookup.on(other, far, family)
                 }
         return sorted(found)
 
-    def _groups_of(self, policy: SidedPolicy, place: NicPlace, addresses: Mapping[int, str | None]) -> Iterator[Node]:
+    def _groups_of(self, policy: SidedPolicy, place: End, addresses: Mapping[int, str | None]) -> Iterator[Node]:
         for direction in ("out", "in"):
             own = policy.own(direction)
             if not own.prefixes:
@@ -259,7 +264,7 @@ class Filters:
                 yield from (node for node in found if node is not None)
 
     def _reaches(self, network: str, direction: str) -> tuple[Reach, ...]:
-        here = way_out(self.stack, network)
+        here = self.stack.networks[network].internet
         if here is Internet.ROUTED:
             return (Reach(),)
         if here is Internet.NAT and direction == "out":
@@ -278,6 +283,8 @@ class Filters:
             if self._steps.needed:
                 priority = Steps.priority(self._steps.allow[policy.name], direction)
                 group = self._peers(policy, direction, family, reach, within)
+                if not self._open:
+                    group = replace(group, unspoken=self._unspoken.beside(peers, family))
                 yield from allow_rules(group, priority, self._on_networks(peers, family, reach))
             else:
                 members = [place for place in within if place.network not in peers.networks]
@@ -300,9 +307,7 @@ class Filters:
     def _version(self, families: tuple[int, ...]) -> str:
         return "" if families == self._present else str(families[0])
 
-    def _peers(
-        self, policy: SidedPolicy, direction: str, family: int, reach: Reach, members: Sequence[NicPlace]
-    ) -> Group:
+    def _peers(self, policy: SidedPolicy, direction: str, family: int, reach: Reach, members: Sequence[End]) -> Group:
         return Group(
             stack=self.stack,
             services=tuple(policy.policy.allow),
@@ -344,7 +349,7 @@ class Filters:
             made["content"] = sha256(json.dumps(rules, sort_keys=True).encode()).hexdigest()[:16]
         return made
 
-    def _places_of(self, peers: Side, family: int, reach: Reach | None) -> list[NicPlace]:
+    def _places_of(self, peers: PeerSet, family: int, reach: Reach | None) -> list[End]:
         """NICs of the machines that are meant by name, where `reach` gets to (None: all of them)."""
         return [
             place
@@ -352,12 +357,12 @@ class Filters:
             if place.ip(family) is not None and self._within(place, reach)
         ]  # fmt: skip
 
-    def _within(self, place: NicPlace, reach: Reach | None) -> bool:
+    def _within(self, place: End, reach: Reach | None) -> bool:
         if reach is None or place.network == reach.network:
             return True
-        return not reach.network and way_out(self.stack, place.network) is Internet.ROUTED
+        return not reach.network and self.stack.networks[place.network].internet is Internet.ROUTED
 
-    def _on_networks(self, peers: Side, family: int, reach: Reach | None) -> list[str]:
+    def _on_networks(self, peers: PeerSet, family: int, reach: Reach | None) -> list[str]:
         """Addresses of the machines that are meant by their network."""
         return [
             address

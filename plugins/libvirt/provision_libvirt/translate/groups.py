@@ -6,10 +6,10 @@ from ipaddress import ip_address, ip_network
 
 from provision.models import Internet, Stack
 from provision.packets import Service
+from provision.spi.peers import PeerSet
 from provision_libvirt.translate import priorities as at
 from provision_libvirt.translate.hostside import host_address
 from provision_libvirt.translate.services import Rule, exists_in, prefix_attributes, rule, stateful, stateless
-from provision_libvirt.translate.sides import Side, way_out
 from provision_libvirt.translate.special import NOT_PUBLIC
 
 _ALL = {4: "all", 6: "all-ipv6"}
@@ -37,17 +37,20 @@ class Group:
         members: addresses of machines among the peers, within that reach.
         host_addresses: addresses of the hypervisor beyond the stack's networks.
         elsewhere: prefixes of the stack's networks on other hypervisors.
+        unspoken: addresses that are neither outside nor, if the peers are that, public, and of which no policy speaks
+            that allows anything.
     """
 
     stack: Stack
     services: Sequence[Service]
-    peers: Side
+    peers: PeerSet
     direction: str
     family: int
     reach: Reach
     members: Sequence[str]
     host_addresses: Sequence[str] = ()
     elsewhere: Sequence[str] = ()
+    unspoken: Sequence[str] = ()
 
     def accept(self, prefix: str, priority: int, *, both_layers: bool) -> Iterator[Rule]:
         """Let the services pass; frames from networks of the stack are accepted by the network's filter already."""
@@ -78,7 +81,7 @@ def near(group: Group) -> list[str]:
     """Networks within reach."""
     if group.reach.network:
         return [group.reach.network]
-    return [name for name in group.stack.networks if way_out(group.stack, name) is Internet.ROUTED]
+    return [name for name in group.stack.networks if group.stack.networks[name].internet is Internet.ROUTED]
 
 
 def gateways(group: Group, networks: Sequence[str]) -> list[str]:

@@ -19,10 +19,10 @@ from provision.models import (
     TrafficPolicy,
 )
 from provision.spi import Capabilities, Decision, Verdict
+from provision.spi.peers import instances, peer_set
 from provision_libvirt.resources.xml_protection import MANDATORY
 from provision_libvirt.support_host import encryption_technology
 from provision_libvirt.translate.placing import Placing, place_machines
-from provision_libvirt.translate.sides import instances, side
 
 P = TypeVar("P")
 
@@ -136,7 +136,7 @@ class HostParts:
 
     @cached_property
     def _share_entries(self) -> dict[str, frozenset[str]]:
-        return {name: side(self.stack, share.machines).entries for name, share in self.stack.sharing.shares.items()}
+        return {name: peer_set(self.stack, share.machines).entries for name, share in self.stack.sharing.shares.items()}
 
     def _shares(self, entry: str) -> dict[str, Any]:
         made: dict[str, Any] = {}
@@ -202,7 +202,7 @@ class HostParts:
     def selected(self) -> dict[str, frozenset[str]]:
         """Machines that each policy other than those about traffic selects."""
         return {
-            name: side(self.stack, policy.machines).entries
+            name: peer_set(self.stack, policy.machines).entries
             for name, policy in self.stack.isolation.policies.items()
             if not isinstance(policy, TrafficPolicy)
         }

@@ -5,7 +5,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from provision.models import TrafficPolicy
-from provision_libvirt.translate.sides import NicPlace, Side
+from provision.spi.flows import End
+from provision.spi.peers import PeerSet
 
 
 @dataclass(frozen=True)
@@ -14,14 +15,14 @@ class SidedPolicy:
 
     name: str
     policy: TrafficPolicy
-    sources: Side
-    destinations: Side
+    sources: PeerSet
+    destinations: PeerSet
 
-    def own(self, direction: str) -> Side:
+    def own(self, direction: str) -> PeerSet:
         """The side of which a NIC is a member when the policy's filter for `direction` is on it."""
         return self.sources if direction == "out" else self.destinations
 
-    def peers(self, direction: str) -> Side:
+    def peers(self, direction: str) -> PeerSet:
         """The other side: whom the policy's filter for `direction` speaks of."""
         return self.destinations if direction == "out" else self.sources
 
@@ -29,10 +30,10 @@ class SidedPolicy:
 class Places:
     """Every NIC of the stack, by what policies name it by."""
 
-    def __init__(self, places: Iterable[NicPlace]) -> None:
+    def __init__(self, places: Iterable[End]) -> None:
         """Sort the NICs once."""
-        self._by_name: dict[str, list[tuple[int, NicPlace]]] = defaultdict(list)
-        self._by_network: dict[str, list[tuple[int, NicPlace]]] = defaultdict(list)
+        self._by_name: dict[str, list[tuple[int, End]]] = defaultdict(list)
+        self._by_network: dict[str, list[tuple[int, End]]] = defaultdict(list)
         self._networks_by_name: dict[str, set[str]] = defaultdict(set)
         for item in enumerate(places):
             place = item[1]
@@ -46,16 +47,16 @@ class Places:
         """Networks that have a NIC."""
         return self._by_network
 
-    def at(self, network: str) -> Iterator[NicPlace]:
+    def at(self, network: str) -> Iterator[End]:
         """NICs on a network, in the order of the file."""
         return (place for _, place in self._by_network.get(network, ()))
 
-    def named(self, side: Side) -> Iterator[NicPlace]:
+    def named(self, side: PeerSet) -> Iterator[End]:
         """NICs of the machines that `side` names, in the order of the file."""
         found = {position: place for name in side.entries for position, place in self._by_name.get(name, ())}
         return (found[position] for position in sorted(found))
 
-    def on(self, side: Side, network: str, family: int) -> bool:
+    def on(self, side: PeerSet, network: str, family: int) -> bool:
         """Whether `side` has a member on the network."""
         if network not in self._by_network:
             return False
@@ -84,7 +85,7 @@ class Policies:
                 if one.prefixes:
                     self._by_prefix.add(position)
 
-    def about(self, place: NicPlace) -> Iterator[SidedPolicy]:
+    def about(self, place: End) -> Iterator[SidedPolicy]:
         """Policies that may be about the NIC, in the order of the file."""
         nothing: set[int] = set()
         named = self._by_name.get(place.entry, nothing) | self._by_name.get(place.machine, nothing)

@@ -7,6 +7,7 @@ from typing import Any
 
 from provision.models import BuiltinImage, FileImage, Machine, Stack, UrlImage
 from provision.spi import GraphBuilder, NicAddress, Node, Output, TranslationRequest
+from provision.spi.flows import End
 from provision_libvirt import cloud, usermode
 from provision_libvirt.micro.image import CMDLINE
 from provision_libvirt.resources import Domain, Seed, Volume
@@ -17,7 +18,6 @@ from provision_libvirt.translate.hostpart import HostParts
 from provision_libvirt.translate.images import Images, has_agent, has_root, in_pool, source_of
 from provision_libvirt.translate.names import Names
 from provision_libvirt.translate.seed import meta_data, network_config
-from provision_libvirt.translate.sides import NicPlace
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Machines:
         """What the file says."""
         return self.request.stack
 
-    def add(self, name: str, entry: str, machine: Machine, places: Sequence[NicPlace]) -> None:
+    def add(self, name: str, entry: str, machine: Machine, places: Sequence[End]) -> None:
         """Add one machine instance, of `entry` in the file, with everything that is its own."""
         parent = f"machines/{name}"
         self.builder.component("Machine", parent)
@@ -76,7 +76,7 @@ class Machines:
     def _runs(self) -> bool:
         return has_guests(self.request.capabilities)
 
-    def _nic(self, place: NicPlace, machine: Machine) -> dict[str, Any]:
+    def _nic(self, place: End, machine: Machine) -> dict[str, Any]:
         if usermode.is_user(self.request.capabilities):
             made = usermode.card(place.machine, self.stack.networks[place.network], place.address)
             return made if machine.nics[place.index].connected else made | {"connected": False}

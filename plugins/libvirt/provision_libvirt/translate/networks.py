@@ -6,19 +6,19 @@ from typing import Any
 
 from provision.models import Internet, Network, Stack
 from provision.spi import GraphBuilder, Node
+from provision.spi.flows import End
 from provision_libvirt import resources
 from provision_libvirt.translate.hostside import gateway, has_host_address
 from provision_libvirt.translate.names import Names
-from provision_libvirt.translate.sides import NicPlace
 
 _MODES = {Internet.NONE: "isolated", Internet.NAT: "nat", Internet.ROUTED: "routed"}
 
 
 def add_networks(
-    stack: Stack, names: Names, places: Sequence[NicPlace], builder: GraphBuilder, pool: Node
+    stack: Stack, names: Names, places: Sequence[End], builder: GraphBuilder, pool: Node
 ) -> Mapping[str, Node]:
     """Add every network; gives the nodes by name."""
-    by_network: dict[str, list[NicPlace]] = defaultdict(list)
+    by_network: dict[str, list[End]] = defaultdict(list)
     for place in places:
         by_network[place.network].append(place)
     made = {}
@@ -33,7 +33,7 @@ def add_networks(
     return made
 
 
-def _inputs(stack: Stack, names: Names, name: str, network: Network, places: Sequence[NicPlace]) -> dict[str, Any]:
+def _inputs(stack: Stack, names: Names, name: str, network: Network, places: Sequence[End]) -> dict[str, Any]:
     present = has_host_address(stack, network)
     dns = present and bool(stack.isolation.services.dns or network.dns or network.domain)
     inputs: dict[str, Any] = {
@@ -63,7 +63,7 @@ def _inputs(stack: Stack, names: Names, name: str, network: Network, places: Seq
     return inputs
 
 
-def _names(network: Network, places: Sequence[NicPlace]) -> list[dict[str, Any]]:
+def _names(network: Network, places: Sequence[End]) -> list[dict[str, Any]]:
     """What the network's DNS answers: its machines, and the names that the file adds."""
     found: dict[str, list[str]] = {}
     for place in places:

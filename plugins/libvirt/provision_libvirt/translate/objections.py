@@ -27,13 +27,13 @@ from provision.models import (
     UserData,
 )
 from provision.spi import Capabilities, Decision, Objection
+from provision.spi.peers import instances
 from provision_libvirt import usermode
 from provision_libvirt.cloud import IMAGES, build_command
 from provision_libvirt.translate.hardware import EMULATOR_MIB
 from provision_libvirt.translate.hostpart import HostParts, huge_page_kib, huge_pages
 from provision_libvirt.translate.images import LEAST_MEMORY_MIB, has_root, source_of
 from provision_libvirt.translate.reach import Reaching
-from provision_libvirt.translate.sides import instances
 from provision_libvirt.translate.steps import MOST, Steps
 
 

@@ -10,10 +10,20 @@ from ipaddress import ip_address, ip_network
 from provision.packets import Service
 from provision_libvirt.translate.closing import inside, own_addresses
 from provision_libvirt.translate.groups import Group, gateways, near
-from provision_libvirt.translate.prefixes import beyond, public, ranges, without
-from provision_libvirt.translate.services import Rule, connectionless, denied, denied_frames, exists_in, stateless
+from provision_libvirt.translate.prefixes import PUBLIC6, beyond, public, ranges, without
+from provision_libvirt.translate.services import (
+    Rule,
+    connectionless,
+    denied,
+    denied_frames,
+    exists_in,
+    prefix_attributes,
+    rule,
+    stateless,
+)
 
 _EVERYTHING = {4: "0.0.0.0/0", 6: "::/0"}
+_IP = {4: "ip", 6: "ipv6"}
 
 
 def allow_rules(group: Group, priority: int, on_networks: Sequence[str]) -> Iterator[Rule]:
@@ -40,11 +50,25 @@ def allow_rules(group: Group, priority: int, on_networks: Sequence[str]) -> Iter
     if not group.reach.network:
         for text in ranges(_outside(group)):
             yield from group.accept(text, priority, both_layers=False)
-        for service in group.services if group.peers.outside or group.peers.internet else ():
-            # Of what needs an answer the other layer has the last word, so that here all prefixes are as good as some.
-            wide = _outside(group) if connectionless(service) else [_EVERYTHING[group.family]]
-            for text in wide if exists_in(service, group.family) else ():
-                yield from stateless(service, group.family, group.direction, text, priority)
+        yield from _frames_from_beyond(group, priority)
+
+
+def _frames_from_beyond(group: Group, priority: int) -> Iterator[Rule]:
+    """Frames from beyond the stack's networks.
+
+    Of what needs an answer the other layer has the last word, so that one wide prefix is as good as the many that
+    outside is made of, but for the few addresses that are not meant: these are stopped in the step before.
+    """
+    services = [service for service in group.services if exists_in(service, group.family)]
+    if not (group.peers.outside or group.peers.internet) or not services:
+        return
+    wide = str(PUBLIC6) if group.family == 6 and not group.peers.outside else _EVERYTHING[group.family]
+    if not all(map(connectionless, services)):
+        for text in group.unspoken:
+            yield rule("drop", "in", priority - 1, _IP[group.family], **prefix_attributes("src", text))
+    for service in services:
+        for text in _outside(group) if connectionless(service) else [wide]:
+            yield from stateless(service, group.family, group.direction, text, priority)
 
 
 def deny_rules(

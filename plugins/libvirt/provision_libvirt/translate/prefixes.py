@@ -2,12 +2,14 @@
 
 from collections.abc import Iterable
 from functools import cache
-from ipaddress import IPv4Address, IPv4Network, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Network, ip_network
 
 from provision.packets import prefixes
 from provision_libvirt.translate.special import NOT_PUBLIC
 
 _WHOLE = {4: "0.0.0.0/0", 6: "::/0"}
+PUBLIC6 = IPv6Network("2000::/3")
+"""What holds all public addresses of IPv6 (RFC 4291)."""
 
 
 def without(whole: str, gone: Iterable[str]) -> list[str]:
@@ -26,6 +28,13 @@ def beyond(family: int, inside: tuple[str, ...]) -> tuple[str, ...]:
 def public(family: int, inside: tuple[str, ...]) -> tuple[str, ...]:
     """Public addresses, but those `inside`."""
     return tuple(without(_WHOLE[family], (*NOT_PUBLIC[family], *inside)))
+
+
+@cache
+def not_public(family: int, known: tuple[str, ...]) -> tuple[str, ...]:
+    """Addresses that are not public, but those that are `known`; of IPv6 those of which only a part is public."""
+    whole = [ip_network(text) for text in NOT_PUBLIC[family] if family == 4 or IPv6Network(text).subnet_of(PUBLIC6)]
+    return tuple(str(one) for one in prefixes.without(whole, [ip_network(text, strict=False) for text in known]))
 
 
 def ranges(addresses: Iterable[str]) -> list[str]:

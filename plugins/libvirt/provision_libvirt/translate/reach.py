@@ -6,8 +6,8 @@ from functools import cached_property
 
 from provision.models import Internet, Peer, PeerKind, Stack, TrafficPolicy
 from provision.spi import Objection
+from provision.spi.peers import instances, peer_set
 from provision_libvirt.translate.hostside import gateway, has_host_address
-from provision_libvirt.translate.sides import instances, side, way_out
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class Reaching:
             inside = {name for name in self.stack.networks if self._overlaps(peer, name)}
             host = any(self._hosts(name) and self._holds_gateway(peer, name) for name in inside)
             return Whereabouts(frozenset(inside), host, beyond=not self._within(peer))
-        meant = side(self.stack, [peer])
+        meant = peer_set(self.stack, [peer])
         on = {network for name in meant.entries for network in self._attached.get(name, ())}
         return Whereabouts(frozenset(on) | meant.networks, meant.host, meant.outside or meant.internet)
 
@@ -82,8 +82,8 @@ class Reaching:
             any(self._between(one, other) for one in source.networks for other in target.networks)
             or (source.host and any(self._hosts(name) for name in target.networks))
             or (target.host and any(self._hosts(name) for name in source.networks))
-            or (target.beyond and any(way_out(self.stack, n) is not Internet.NONE for n in source.networks))
-            or (source.beyond and any(way_out(self.stack, n) is Internet.ROUTED for n in target.networks))
+            or (target.beyond and any(self.stack.networks[n].internet is not Internet.NONE for n in source.networks))
+            or (source.beyond and any(self.stack.networks[n].internet is Internet.ROUTED for n in target.networks))
         )
 
     def _hosts(self, network: str) -> bool:
@@ -92,9 +92,12 @@ class Reaching:
     def _between(self, here: str, there: str) -> bool:
         if here == there:
             return True
-        if way_out(self.stack, here) is Internet.NONE or way_out(self.stack, there) is not Internet.ROUTED:
+        if (
+            self.stack.networks[here].internet is Internet.NONE
+            or self.stack.networks[there].internet is not Internet.ROUTED
+        ):
             return False
-        return way_out(self.stack, here) is Internet.ROUTED or there in self._open_to_host
+        return self.stack.networks[here].internet is Internet.ROUTED or there in self._open_to_host
 
     @cached_property
     def _open_to_host(self) -> frozenset[str]:
@@ -136,9 +139,9 @@ class Reaching:
 
     def _why(self, source: Whereabouts, target: Whereabouts) -> tuple[str, str]:
         """Why there is no way, and what would make one."""
-        closed = sorted(name for name in target.networks if way_out(self.stack, name) is Internet.NONE)
-        hidden = sorted(name for name in target.networks if way_out(self.stack, name) is Internet.NAT)
-        shut = sorted(name for name in source.networks if way_out(self.stack, name) is Internet.NONE)
+        closed = sorted(name for name in target.networks if self.stack.networks[name].internet is Internet.NONE)
+        hidden = sorted(name for name in target.networks if self.stack.networks[name].internet is Internet.NAT)
+        shut = sorted(name for name in source.networks if self.stack.networks[name].internet is Internet.NONE)
         common = "or give the machines a network card on one network"
         if hidden:
             return (
@@ -155,7 +158,7 @@ class Reaching:
                 f"no way leads out of network '{shut[0]}' ('internet: none')",
                 f"write 'internet: nat' or 'routed' for network '{shut[0]}', {common}",
             )
-        behind = sorted(name for name in source.networks if way_out(self.stack, name) is Internet.NAT)
+        behind = sorted(name for name in source.networks if self.stack.networks[name].internet is Internet.NAT)
         there = sorted(target.networks)
         if behind and there:
             return (

@@ -1,6 +1,6 @@
 """What only the stack as a whole shows to be impossible: refused before anything is planned."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from provision.diagnostics import Diagnostic, Severity
@@ -17,6 +17,8 @@ from provision.models import (
     UrlImage,
 )
 from provision.spi import TranslationRequest, Verdict
+from provision.spi.flows import End
+from provision.spi.peers import PeerSet, peer_set
 from provision_libvirt.cloud.fetch import kept
 from provision_libvirt.cloud.header import virtual_size
 from provision_libvirt.filtering import filter_problem
@@ -24,10 +26,9 @@ from provision_libvirt.translate.images import has_root, source_of
 from provision_libvirt.translate.names import Names
 from provision_libvirt.translate.objections import objections
 from provision_libvirt.translate.services import connectionless
-from provision_libvirt.translate.sides import NicPlace, Side, side, way_out
 
 
-def refuse_impossible(request: TranslationRequest, places: list[NicPlace]) -> None:
+def refuse_impossible(request: TranslationRequest, places: Sequence[End]) -> None:
     """Check the whole stack.
 
     Raises:
@@ -46,7 +47,7 @@ def refuse_impossible(request: TranslationRequest, places: list[NicPlace]) -> No
         raise StackFileError(ignored)
 
 
-def _datagrams(request: TranslationRequest, places: list[NicPlace]) -> Iterator[Diagnostic]:
+def _datagrams(request: TranslationRequest, places: Sequence[End]) -> Iterator[Diagnostic]:
     """Datagrams to the outside from routed networks: libvirt does not follow connections in what is routed to a NIC.
 
     Answers can then only be told by address and port, so that whoever may be asked could also send unasked.
@@ -61,7 +62,7 @@ def _datagrams(request: TranslationRequest, places: list[NicPlace]) -> Iterator[
             continue
         if not loose:
             continue
-        sources, targets = side(request.stack, policy.sources), side(request.stack, policy.destinations)
+        sources, targets = peer_set(request.stack, policy.sources), peer_set(request.stack, policy.destinations)
         if not _beyond(request.stack, targets):
             continue
         network = next((place.network for place in places if _routed_member(request.stack, sources, place)), None)
@@ -77,11 +78,11 @@ def _datagrams(request: TranslationRequest, places: list[NicPlace]) -> Iterator[
 
 
 def _denied_datagrams(
-    request: TranslationRequest, places: list[NicPlace], name: str, policy: TrafficPolicy
+    request: TranslationRequest, places: Sequence[End], name: str, policy: TrafficPolicy
 ) -> Iterator[Diagnostic]:
     """Where everything passes by default, datagrams from beyond are answers or not: nobody can tell."""
     loose = [service for service in policy.deny if connectionless(service)]
-    sources, targets = side(request.stack, policy.sources), side(request.stack, policy.destinations)
+    sources, targets = peer_set(request.stack, policy.sources), peer_set(request.stack, policy.destinations)
     if not loose or not _beyond(request.stack, sources):
         return
     network = next((place.network for place in places if _routed_member(request.stack, targets, place)), None)
@@ -126,11 +127,13 @@ def _tenants(request: TranslationRequest) -> Iterator[Diagnostic]:
             )
 
 
-def _routed_member(stack: Stack, sources: Side, place: NicPlace) -> bool:
-    return way_out(stack, place.network) is Internet.ROUTED and any(sources.holds(place, family) for family in (4, 6))
+def _routed_member(stack: Stack, sources: PeerSet, place: End) -> bool:
+    return stack.networks[place.network].internet is Internet.ROUTED and any(
+        sources.holds(place, family) for family in (4, 6)
+    )
 
 
-def _beyond(stack: Stack, targets: Side) -> bool:
+def _beyond(stack: Stack, targets: PeerSet) -> bool:
     """Whether some address outside the stack's networks is meant."""
     if targets.outside or targets.internet:
         return True

@@ -3,6 +3,8 @@
 from collections import defaultdict
 
 from provision.spi import GraphBuilder, ResourceGraph, TranslationRequest
+from provision.spi.flows import End, ends
+from provision.spi.peers import instances
 from provision_libvirt.resources import Pool
 from provision_libvirt.translate.filters import Filters
 from provision_libvirt.translate.hostpart import HostParts
@@ -11,7 +13,6 @@ from provision_libvirt.translate.machines import Machines, disposable
 from provision_libvirt.translate.names import Names
 from provision_libvirt.translate.networks import add_networks
 from provision_libvirt.translate.refuse import refuse_impossible
-from provision_libvirt.translate.sides import NicPlace, instances, places
 from provision_libvirt.usermode import is_user
 
 
@@ -24,7 +25,7 @@ def translate(request: TranslationRequest) -> ResourceGraph:
         UserError: something else of the stack file cannot be made.
     """
     stack = request.stack
-    nics = places(stack, request.addresses)
+    nics = ends(stack, request.addresses)
     refuse_impossible(request, nics)
     names = Names(request.project, request.stack_name)
     builder = GraphBuilder()
@@ -46,7 +47,7 @@ def translate(request: TranslationRequest) -> ResourceGraph:
     images = Images(stack, names, request.capabilities, request.directory, builder, pool)
     parts = HostParts(stack, request.capabilities, request.decisions)
     factory = Machines(request, names, builder, pool, networks, filters, images, parts)
-    by_machine: dict[str, list[NicPlace]] = defaultdict(list)
+    by_machine: dict[str, list[End]] = defaultdict(list)
     for nic in nics:
         by_machine[nic.machine].append(nic)
     for name, entry, machine in instances(stack):

@@ -37,8 +37,10 @@ class Steps:
             parts += [(order, False, name)] if policy.deny else []
             parts += [(order, True, name)] if policy.allow else []
         found: dict[bool, dict[str, int]] = {False: {}, True: {}}
-        step, before = -1, None
-        for _, allows, name in sorted(parts, key=lambda part: part[:2]):
+        parts.sort(key=lambda part: part[:2])
+        # Before each step of allowing there is one of denying: also what an allow does not speak of goes there.
+        step, before = (0, False) if parts and parts[0][1] else (-1, None)
+        for _, allows, name in parts:
             if allows is not before:
                 step, before = step + 1, allows
             found[allows][name] = step

@@ -3,13 +3,12 @@
 from typing import Any
 
 from provision.spi import Checked, CheckFailure, CheckRequest, Operation, has_unknown
-from provision_openstack.errors import ApiError
+from provision_openstack.errors import ApiError, taken
 from provision_openstack.extra_specs import problems
 from provision_openstack.kinds import FLAVOR
 from provision_openstack.ownership import Owner
 from provision_openstack.reading import Live
 from provision_openstack.resources.base import Native
-from provision_openstack.resources.describing import taken
 from provision_openstack.resources.placing_model import FlavorInputs, FlavorOutputs
 from provision_openstack.session import Session
 

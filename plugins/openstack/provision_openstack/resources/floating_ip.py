@@ -1,13 +1,19 @@
 """`network:FloatingIp`: a public address that leads to a port."""
 
+import re
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+from provision.errors import PlatformError
+from provision_openstack.errors import taken
 from provision_openstack.kinds import FLOATING_IP
+from provision_openstack.ownership import Owner
 from provision_openstack.reading import Live
 from provision_openstack.resources.base import Native
 from provision_openstack.resources.port_model import FloatingIpInputs, FloatingIpOutputs
 from provision_openstack.session import Session
+
+_TAKEN = re.compile(r"IpAddressAlreadyAllocated|IpAddressInUse|already allocated")
 
 
 class FloatingIp(Native[FloatingIpInputs, FloatingIpOutputs]):
@@ -28,6 +34,19 @@ class FloatingIp(Native[FloatingIpInputs, FloatingIpOutputs]):
             "port_id": inputs.port_id,
             "fixed_ip_address": inputs.fixed_ip_address,
         }
+
+    def made(self, session: Session, inputs: FloatingIpInputs, owner: Owner) -> Live:
+        """Says when somebody else has the address.
+
+        Raises:
+            ForeignObject: somebody has.
+        """
+        try:
+            return super().made(session, inputs, owner)
+        except PlatformError as error:
+            if inputs.floating_ip_address is not None and _TAKEN.search(error.summary):
+                raise taken(f"use of the address {inputs.floating_ip_address}", error.summary) from None
+            raise
 
     def differing(self, session: Session, live: Live, inputs: FloatingIpInputs) -> dict[str, Any]:
         """Which of a port's addresses can only be said together with the port."""

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from provision.spi import AS_CIDR, IGNORE_ORDER, IMMUTABLE, STABLE, Computed, Keyed, OwnedInputs, Properties
+from provision.spi import AS_CIDR, IGNORE_ORDER, IMMUTABLE, STABLE, Computed, Isolates, Keyed, OwnedInputs, Properties
 from provision_openstack.labels import Description
 from provision_openstack.resources.native_model import NamedInputs, NativeOutputs
 from provision_openstack.resources.spelling import Cidr
@@ -24,7 +24,7 @@ class SecurityGroupInputs(NamedInputs):
     """Inputs of `network:SecurityGroup`. It is made without any rule: nothing passes until rules are made."""
 
     stateful: Annotated[
-        bool, Field(description="Whether answers to what is let through pass by themselves."), IMMUTABLE
+        bool, Field(description="Whether answers to what is let through pass by themselves."), IMMUTABLE, Isolates()
     ] = True
     exclusive: Annotated[
         bool, Field(description="Whether rules that the stack did not make are removed; else they are only reported.")
@@ -52,26 +52,29 @@ class SecurityGroupRuleInputs(OwnedInputs):
     description: Annotated[
         Description, Field(description="What people read of it. The mark of the owner is put behind it."), IMMUTABLE
     ] = ""
-    security_group_id: Annotated[str, Field(description="Id of the group."), IMMUTABLE]
-    direction: Annotated[Direction, Field(description="Packets to, or from, the group's ports."), IMMUTABLE]
-    ethertype: Annotated[Literal["IPv4", "IPv6"], Field(description="Version of IP."), IMMUTABLE]
+    security_group_id: Annotated[str, Field(description="Id of the group."), IMMUTABLE, Isolates()]
+    direction: Annotated[Direction, Field(description="Packets to, or from, the group's ports."), IMMUTABLE, Isolates()]
+    ethertype: Annotated[Literal["IPv4", "IPv6"], Field(description="Version of IP."), IMMUTABLE, Isolates()]
     protocol: Annotated[
         str | None,
         Field(description="tcp, udp, icmp, ipv6-icmp, sctp, or a protocol number; None: all.", pattern=r"^[a-z0-9-]+$"),
         IMMUTABLE,
+        Isolates(),
     ] = None
     port_range_min: Annotated[
-        int | None, Field(description="First port, or the ICMP type; None: all.", ge=0, le=65535), IMMUTABLE
+        int | None, Field(description="First port, or the ICMP type; None: all.", ge=0, le=65535), IMMUTABLE, Isolates()
     ] = None
     port_range_max: Annotated[
-        int | None, Field(description="Last port, or the ICMP code; None: all.", ge=0, le=65535), IMMUTABLE
+        int | None, Field(description="Last port, or the ICMP code; None: all.", ge=0, le=65535), IMMUTABLE, Isolates()
     ] = None
-    remote_ip_prefix: Annotated[Cidr | None, Field(description="Peer: an address range."), AS_CIDR, IMMUTABLE] = None
+    remote_ip_prefix: Annotated[
+        Cidr | None, Field(description="Peer: an address range."), AS_CIDR, IMMUTABLE, Isolates()
+    ] = None
     remote_group_id: Annotated[
-        str | None, Field(description="Peer: the ports of a security group, by their addresses."), IMMUTABLE
+        str | None, Field(description="Peer: the ports of a security group, by their addresses."), IMMUTABLE, Isolates()
     ] = None
     remote_address_group_id: Annotated[
-        str | None, Field(description="Peer: the ranges of an address group."), IMMUTABLE
+        str | None, Field(description="Peer: the ranges of an address group."), IMMUTABLE, Isolates()
     ] = None
 
     @model_validator(mode="after")
@@ -102,7 +105,9 @@ class SecurityGroupRuleOutputs(NativeOutputs):
 class AddressGroupInputs(NamedInputs):
     """Inputs of `network:AddressGroup`: a set of ranges that rules refer to."""
 
-    addresses: Annotated[list[Cidr], Field(description="The ranges, IPv4 and IPv6."), AS_CIDR, IGNORE_ORDER] = []
+    addresses: Annotated[
+        list[Cidr], Field(description="The ranges, IPv4 and IPv6."), AS_CIDR, IGNORE_ORDER, Isolates()
+    ] = []
 
 
 class AddressGroupOutputs(NativeOutputs):
@@ -123,7 +128,10 @@ class QosPolicyInputs(NamedInputs):
     """Inputs of `network:QosPolicy`: limits that ports and networks refer to."""
 
     bandwidth_limits: Annotated[
-        list[BandwidthLimit], Field(description="At most one for each direction."), Keyed("direction")
+        list[BandwidthLimit],
+        Field(description="At most one for each direction."),
+        Keyed("direction"),
+        Isolates(setting=True),
     ] = []
     dscp_mark: Annotated[
         int | None, Field(description="Mark of packets that leave the port (RFC 2474); None: as they are.", ge=0, le=56)

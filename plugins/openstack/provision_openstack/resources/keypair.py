@@ -2,12 +2,11 @@
 
 from typing import Any
 
-from provision_openstack.errors import ApiError
+from provision_openstack.errors import ApiError, taken
 from provision_openstack.kinds import KEYPAIR
 from provision_openstack.ownership import Owner, plain_name
 from provision_openstack.reading import Live
 from provision_openstack.resources.base import Native
-from provision_openstack.resources.describing import taken
 from provision_openstack.resources.placing_model import KeypairInputs, KeypairOutputs
 from provision_openstack.session import Session
 

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from provision.spi import IMMUTABLE, STABLE, Computed, OwnedInputs
+from provision.spi import IMMUTABLE, STABLE, Computed, Isolates, OwnedInputs
 from provision_openstack.labels import Description
 from provision_openstack.resources.native_model import NativeOutputs
 from provision_openstack.resources.spelling import WITHOUT_COMMENT
@@ -50,9 +50,13 @@ class ServerGroupInputs(OwnedInputs):
         Literal["affinity", "anti-affinity", "soft-affinity", "soft-anti-affinity"],
         Field(description="Together or apart; soft ones only as far as there is room."),
         IMMUTABLE,
+        Isolates(setting=True),
     ]
     max_server_per_host: Annotated[
-        int | None, Field(description="Most members on one host, with anti-affinity; None: one.", ge=1), IMMUTABLE
+        int | None,
+        Field(description="Most members on one host, with anti-affinity; None: one.", ge=1),
+        IMMUTABLE,
+        Isolates(setting=True),
     ] = None
 
     @model_validator(mode="after")

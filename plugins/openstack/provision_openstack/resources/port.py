@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from provision.errors import ForeignObject, PlatformError, RetriableError
-from provision_openstack.errors import explained
 from provision_openstack.kinds import PORT
 from provision_openstack.ownership import Owner, made_by
 from provision_openstack.reading import Live
@@ -24,6 +23,7 @@ class Port(Native[PortInputs, PortOutputs]):
     Inputs = PortInputs
     Outputs = PortOutputs
     kind = PORT
+    within = "network_id"
     changing: ClassVar[Mapping[str, str]] = {
         "name": "name",
         "fixed_ips": "fixed_ips",
@@ -60,8 +60,7 @@ class Port(Native[PortInputs, PortOutputs]):
             ForeignObject: somebody else has it.
         """
         try:
-            with explained(f"making the {self.called(inputs)}"):
-                return self.make(session, inputs, owner)
+            return super().made(session, inputs, owner)
         except PlatformError as error:
             if _TAKEN.search(str(error)):
                 raise _holder(session, inputs) or RetriableError(error.summary, error.fix) from None

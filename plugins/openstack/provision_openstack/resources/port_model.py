@@ -48,7 +48,9 @@ class PortInputs(NamedInputs):
         list[AddressPair], Field(description="What it may use besides its own addresses."), IGNORE_ORDER, Isolates()
     ] = []
     admin_state_up: Annotated[bool, Field(description="Whether it passes packets at all.")] = True
-    qos_policy_id: Annotated[str | None, Field(description="Its QoS policy; None: that of its network.")] = None
+    qos_policy_id: Annotated[
+        str | None, Field(description="Its QoS policy; None: that of its network."), Isolates(setting=True)
+    ] = None
     vnic_type: Annotated[str, Field(description="Kind of card, such as normal or direct."), IMMUTABLE] = "normal"
 
     @model_validator(mode="after")

@@ -34,15 +34,26 @@ class SecurityGroup(Native[SecurityGroupInputs, SecurityGroupOutputs]):
         """Clouds that know of stateful groups only need not be told."""
         return {"name": inputs.name, "stateful": None if inputs.stateful else False}
 
+    def in_line(
+        self, operation: Operation, identity: str, live: Live, inputs: SecurityGroupInputs, *, fresh: bool
+    ) -> Live:
+        """What becomes of a new group is known without another look."""
+        if not fresh:
+            return super().in_line(operation, identity, live, inputs, fresh=fresh)
+        with explained(f"changing the {self.kind.noun} {identity}"):
+            self.change(operation, live, inputs, fresh=fresh)
+        doomed = _doomed(live, inputs)
+        return {
+            **live,
+            "security_group_rules": [one for one in live.get("security_group_rules") or () if one not in doomed],
+        }
+
     def change(self, operation: Operation, live: Live, inputs: SecurityGroupInputs, *, fresh: bool) -> bool:
         """Take away what Neutron put in, and what is foreign in an exclusive group; remove what runs left."""
         session: Session = operation.session
         if not fresh:
             sweep(self, operation, str(live["id"]), inputs.stack_id)
-        rules = live.get("security_group_rules") or []
-        doomed = [rule for rule in rules if _is_implicit(rule)]
-        if inputs.exclusive and inputs.stack_id:
-            doomed += [rule for rule in _foreign(rules, inputs.stack_id) if rule not in doomed]
+        doomed = _doomed(live, inputs)
         asks = [partial(_remove_rule, session, str(rule["id"])) for rule in doomed]
         session.together(*asks)
         return bool(doomed)
@@ -92,6 +103,15 @@ def _remove_rule(session: Session, identity: str) -> None:
 def _found(live: Live) -> list[str]:
     stack_id = stack_of("description", live)
     return sorted(str(rule["id"]) for rule in _foreign(live.get("security_group_rules") or [], stack_id))
+
+
+def _doomed(live: Live, inputs: SecurityGroupInputs) -> list[Live]:
+    """Rules that must not be in a group."""
+    rules = live.get("security_group_rules") or []
+    doomed = [rule for rule in rules if _is_implicit(rule)]
+    if inputs.exclusive and inputs.stack_id:
+        doomed += [rule for rule in _foreign(rules, inputs.stack_id) if rule not in doomed]
+    return doomed
 
 
 def _is_implicit(rule: Live) -> bool:

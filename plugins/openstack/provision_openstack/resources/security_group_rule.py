@@ -21,6 +21,7 @@ class SecurityGroupRule(Native[SecurityGroupRuleInputs, SecurityGroupRuleOutputs
     Inputs = SecurityGroupRuleInputs
     Outputs = SecurityGroupRuleOutputs
     kind = SECURITY_GROUP_RULE
+    within = "security_group_id"
 
     def body(self, session: Session, inputs: SecurityGroupRuleInputs) -> dict[str, Any]:
         """As wanted."""

@@ -1,14 +1,15 @@
 """`compute:Server`: a machine."""
 
 import ipaddress
+import re
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from provision.errors import PlatformError
+from provision.errors import ForeignObject, PlatformError, RetriableError
 from provision.spi import ChoiceRequest, DataLoss, Operation
 from provision_openstack.errors import server_fault
 from provision_openstack.kinds import PORT, SERVER
-from provision_openstack.ownership import METADATA_KEY, Owner, plain_metadata
+from provision_openstack.ownership import METADATA_KEY, Owner, made_by, plain_metadata
 from provision_openstack.reading import Live
 from provision_openstack.resources import choosing, server_changes
 from provision_openstack.resources.base import Native
@@ -17,6 +18,7 @@ from provision_openstack.session import Session
 from provision_openstack.sizes import FlavorRequirements
 
 _VOLUME_TYPES = "2.67"
+_IN_USE = re.compile(r"Port (?P<port>[0-9a-f-]{36}) is still in use")
 _STEADY = frozenset({
     "ACTIVE", "SHUTOFF", "PAUSED", "SUSPENDED", "RESCUE", "SHELVED", "SHELVED_OFFLOADED", "VERIFY_RESIZE",
 })  # fmt: skip
@@ -82,6 +84,19 @@ class Server(Native[ServerInputs, ServerOutputs]):
         made: Live = {"id": answer["server"]["id"]}
         return made
 
+    def made(self, session: Session, inputs: ServerInputs, owner: Owner) -> Live:
+        """Says who has its ports; waits for those that an earlier server of the stack is about to leave.
+
+        Raises:
+            ForeignObject: somebody else's server has one.
+        """
+        try:
+            return super().made(session, inputs, owner)
+        except RetriableError as error:
+            if (found := _IN_USE.search(error.summary)) is None:
+                raise
+            raise _holder(session, found["port"], inputs.stack_id) or error from None
+
     def make(self, session: Session, inputs: ServerInputs, owner: Owner) -> Live:
         """One call."""
         body = {name: value for name, value in self.body(session, inputs).items() if value is not None}
@@ -114,11 +129,11 @@ class Server(Native[ServerInputs, ServerOutputs]):
             server_changes.unlock(session, str(live["id"]))
         return fields
 
-    def remove(self, operation: Operation, identity: str, live: Live) -> None:
+    def remove(self, session: Session, identity: str, live: Live) -> None:
         """One call, or two for a locked one: what the stack has locked it may remove."""
         if live.get("locked"):
-            server_changes.unlock(operation.session, identity)
-        super().remove(operation, identity, live)
+            server_changes.unlock(session, identity)
+        super().remove(session, identity, live)
 
     def stuck(self, identity: str, live: Live) -> None:
         """Nova gave up.
@@ -196,6 +211,19 @@ class Server(Native[ServerInputs, ServerOutputs]):
         else:
             ports = [port for port in session.reader.survey(PORT).values() if port.get("device_id") == identity]
         return sorted(str(port["id"]) for port in ports)
+
+
+def _holder(session: Session, identity: str, stack_id: str) -> ForeignObject | None:
+    """Who has a port; None when it is the stack itself, whose server may be going."""
+    port = session.reader.look(PORT, identity)
+    server = str((port or {}).get("device_id") or "")
+    live = session.reader.look(SERVER, server) if server else None
+    if port is None or (live is not None and made_by(SERVER.place, live, stack_id)) or not server:
+        return None
+    return ForeignObject(
+        f"the port {identity} is in use by the server {server}, which is not this stack's; it was not touched",
+        "take the port off that server by hand, or give the machine another one",
+    )
 
 
 def _boots_from(inputs: ServerInputs) -> list[dict[str, Any]] | None:

@@ -11,7 +11,7 @@ from provision_openstack.reading import Live
 from provision_openstack.resources.server_model import ServerInputs
 from provision_openstack.session import Session
 
-_WAYS_UP = {
+WAYS_UP = {
     "SHUTOFF": "os-start",
     "PAUSED": "unpause",
     "SUSPENDED": "resume",
@@ -160,9 +160,7 @@ def switch(operation: Operation, identity: str, wanted: str) -> None:
         state, task = SERVER.state(live), live.get("OS-EXT-STS:task_state")
         if state == ("ACTIVE" if wanted == "running" else "SHUTOFF") and task is None:
             return "done"
-        action = (
-            _WAYS_UP.get(state) if wanted == "running" else ("os-stop" if state == "ACTIVE" else _WAYS_UP.get(state))
-        )
+        action = WAYS_UP.get(state) if wanted == "running" else ("os-stop" if state == "ACTIVE" else WAYS_UP.get(state))
         if task is None and action is not None and state not in asked:
             asked.add(state)
             act(session, identity, action)

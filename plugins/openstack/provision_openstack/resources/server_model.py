@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, SecretStr, model_validator
 
-from provision.spi import DESTROYS_DATA, RESTARTS, STABLE, Computed, Keyed, OwnedInputs, Properties, Sticky
+from provision.spi import DESTROYS_DATA, RESTARTS, STABLE, Computed, Isolates, Keyed, OwnedInputs, Properties, Sticky
 from provision_openstack.labels import Metadata
 from provision_openstack.resources.native_model import NativeOutputs
 from provision_openstack.sizes import FlavorRequirements
@@ -77,7 +77,9 @@ class ServerInputs(OwnedInputs):
     availability_zone: Annotated[
         str | None, Field(description="Where it runs; None: as Nova chooses."), DESTROYS_DATA
     ] = None
-    server_group_id: Annotated[str | None, Field(description="Id of its server group."), DESTROYS_DATA] = None
+    server_group_id: Annotated[
+        str | None, Field(description="Id of its server group."), DESTROYS_DATA, Isolates(setting=True)
+    ] = None
     scheduler_hints: Annotated[
         dict[str, str], Field(description="Further hints for Nova's scheduler."), DESTROYS_DATA
     ] = {}

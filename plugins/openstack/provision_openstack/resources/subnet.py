@@ -4,7 +4,10 @@ import ipaddress
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+from provision.errors import UserError
+from provision_openstack.errors import taken
 from provision_openstack.kinds import SUBNET
+from provision_openstack.ownership import Owner, made_by
 from provision_openstack.reading import Live
 from provision_openstack.resources.base import Native
 from provision_openstack.resources.network_model import SubnetInputs, SubnetOutputs
@@ -18,6 +21,7 @@ class Subnet(Native[SubnetInputs, SubnetOutputs]):
     Inputs = SubnetInputs
     Outputs = SubnetOutputs
     kind = SUBNET
+    within = "network_id"
     changing: ClassVar[Mapping[str, str]] = {
         "name": "name",
         "gateway_ip": "gateway_ip",
@@ -46,6 +50,26 @@ class Subnet(Native[SubnetInputs, SubnetOutputs]):
     def marked(self, body: dict[str, Any], inputs: SubnetInputs, owner: Any) -> dict[str, Any]:
         """Without a way out that is said: else Neutron makes one."""
         return super().marked({"gateway_ip": None, **body}, inputs, owner)
+
+    def made(self, session: Session, inputs: SubnetInputs, owner: Owner) -> Live:
+        """Says when addresses of it are in another subnet of the network.
+
+        Raises:
+            ForeignObject: they are, and that one is not the stack's.
+        """
+        try:
+            return super().made(session, inputs, owner)
+        except UserError as error:
+            if "overlaps" not in error.summary:
+                raise
+            prefix = ipaddress.ip_network(inputs.cidr)
+            for other in session.reader.all(SUBNET, {"network_id": inputs.network_id}):
+                if made_by("description", other, inputs.stack_id) or not prefix.overlaps(
+                    ipaddress.ip_network(other["cidr"])
+                ):
+                    continue
+                raise taken(f"subnet {other['id']} with addresses of {inputs.cidr}", error.summary) from None
+            raise
 
     def differing(self, session: Session, live: Live, inputs: SubnetInputs) -> dict[str, Any]:
         """No pools means all of the subnet; they follow the gateway, which Neutron does not let be in one."""

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+from provision_openstack.errors import ApiError, taken
 from provision_openstack.kinds import SERVER, VOLUME
 from provision_openstack.reading import Live
 from provision_openstack.resources.joint import Joint
@@ -20,12 +21,24 @@ class VolumeAttachment(Joint[VolumeAttachmentInputs, VolumeAttachmentOutputs]):
     whole = SERVER
     ends = ("server_id", "volume_id")
 
-    def make(self, session: Session, first: str, second: str) -> None:
-        """One call."""
-        body = {"volumeAttachment": {"volumeId": second}}
-        session.compute.post(f"/servers/{first}/os-volume_attachments", body, version=SERVER.version)
+    def join(self, session: Session, first: str, second: str) -> None:
+        """One call.
 
-    def remove(self, session: Session, first: str, second: str) -> None:
+        Raises:
+            ForeignObject: another server has the volume.
+        """
+        body = {"volumeAttachment": {"volumeId": second}}
+        try:
+            session.compute.post(f"/servers/{first}/os-volume_attachments", body, version=SERVER.version)
+        except ApiError as error:
+            if error.status in (400, 409):
+                live = session.reader.remembered(VOLUME, second) or {}
+                others = [str(one["server_id"]) for one in live.get("attachments") or () if one["server_id"] != first]
+                if others and not live.get("multiattach"):
+                    raise taken(f"attachment of the volume {second} to the server {others[0]}", error.text) from None
+            raise
+
+    def part(self, session: Session, first: str, second: str) -> None:
         """One call."""
         session.compute.delete(f"/servers/{first}/os-volume_attachments/{second}", version=SERVER.version)
 
@@ -47,6 +60,6 @@ class VolumeAttachment(Joint[VolumeAttachmentInputs, VolumeAttachmentOutputs]):
 
     def pairs(self, session: Session) -> Iterator[tuple[str, str]]:
         """By volumes."""
-        for volume in session.reader.survey(VOLUME).values():
-            for one in volume.get("attachments") or ():
+        for volume in session.reader.left(VOLUME, lambda live: bool(live.get("attachments"))):
+            for one in volume["attachments"]:
                 yield str(one["server_id"]), str(volume["id"])

@@ -7,17 +7,21 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from provision.models import Machine, NicShare, Stack
+from provision.models import Machine, NicShare, RootDisk, Stack
+from provision.models import Nic as WrittenNic
 from provision.spi import GraphBuilder, Node, TranslationRequest
+from provision.spi.flows import End
+from provision.spi.peers import selected
 from provision_openstack import resources
+from provision_openstack.translate.encryption import is_sealed, type_of
 from provision_openstack.translate.groups import Groups
 from provision_openstack.translate.hardware import specs_of
 from provision_openstack.translate.images import Images
 from provision_openstack.translate.names import Names
 from provision_openstack.translate.networks import Networks, external
-from provision_openstack.translate.peers import Nic, selected
 from provision_openstack.translate.placing import Placing
-from provision_openstack.translate.wanted import wanted_flavor
+from provision_openstack.translate.referring import group_of, joined
+from provision_openstack.translate.wanted import least_disk, on_volume, wanted_flavor
 
 
 @dataclass(frozen=True)
@@ -38,18 +42,19 @@ class Machines:
         """What the file says."""
         return self.request.stack
 
-    def add(self, name: str, entry: str, machine: Machine, nics: Sequence[Nic]) -> None:
+    def add(self, name: str, entry: str, machine: Machine, nics: Sequence[End]) -> None:
         """Add one machine instance, of `entry` in the file, with everything that is its own."""
         parent = f"machines/{name}"
         self.builder.component("Machine", parent)
         ports = [self._port(name, machine, nic) for nic in nics]
         extra_specs = specs_of(self.stack, self.request.decisions, entry)
-        flavor = wanted_flavor(self.stack, self.request.capabilities, machine, extra_specs)
+        capabilities, whole = self.request.capabilities, is_sealed(self.stack, self.request.decisions, entry)
+        flavor = wanted_flavor(self.stack, capabilities, machine, extra_specs, sealed=whole)
         inputs: dict[str, Any] = {
             "name": self.names.native(name),
             "requirements": flavor.model_dump(exclude_defaults=True),
             **self.images.inputs(machine.image),
-            **_root(machine),
+            **self._root(machine, sealed=whole),
             "nics": [{"port_id": port.output("id")} for port in ports],
             "power": machine.power.value,
             **self.placing.inputs(entry),
@@ -63,26 +68,40 @@ class Machines:
         )
         for disk_name, disk in machine.disks.items():
             settings: dict[str, Any] = {"name": self.names.native(name, disk_name), "size_gib": disk.size.gib}
-            if disk.type is not None:
-                settings["volume_type"] = disk.type
+            kind = type_of(disk.type, capabilities, encrypted=whole or disk.encrypted)
+            if kind is not None:
+                settings["volume_type"] = kind
             path = f"{parent}/disk-{disk_name}"
             volume = self.builder.add(resources.Volume, path, settings, parent=parent, keep=disk.keep_on_delete)
             ends = {"server_id": server.output("id"), "volume_id": volume.output("id")}
             self.builder.add(resources.VolumeAttachment, f"{parent}/attachment-{disk_name}", ends, parent=parent)
 
-    def _port(self, name: str, machine: Machine, nic: Nic) -> Node:
+    def _root(self, machine: Machine, *, sealed: bool) -> dict[str, Any]:
+        root = machine.root or RootDisk()
+        found: dict[str, Any] = {"disposable": True} if root.disposable else {}
+        capabilities = self.request.capabilities
+        kind = type_of(root.type, capabilities, encrypted=sealed or root.encrypted)
+        if root.size is not None:
+            found["root_volume"] = {"size_gib": root.size.gib}
+        elif on_volume(machine, sealed=sealed):  # disks of flavors are encrypted by nobody that users could ask
+            found["root_volume"] = {"size_gib": least_disk(self.stack, capabilities, machine)}
+        if "root_volume" in found and kind is not None:
+            found["root_volume"]["volume_type"] = kind
+        return found
+
+    def _port(self, name: str, machine: Machine, nic: End) -> Node:
         network = nic.address.network
         path = f"machines/{name}/nic-{nic.index}"
         inputs: dict[str, Any] = {
             "name": self.names.native(name, f"nic-{nic.index}"),
-            "network_id": self.networks.networks[network].output("id"),
+            "network_id": self.networks.networks[network],
             "fixed_ips": [
-                {"subnet_id": self.networks.subnets[network, family].output("id"), "ip_address": address}
+                {"subnet_id": self.networks.subnets[network, family], "ip_address": address}
                 for family in (4, 6)
                 if (address := nic.ip(family)) is not None
             ],
             "mac_address": nic.address.mac,
-            "security_group_ids": self.groups.ids(nic),
+            "security_group_ids": [*self.groups.ids(nic.key), *self._joined(machine.nics[nic.index])],
         }
         if nic.entry in self.limits:
             inputs["qos_policy_id"] = self.limits[nic.entry].output("id")
@@ -104,6 +123,11 @@ class Machines:
             )
         return port
 
+    def _joined(self, nic: WrittenNic) -> list[str]:
+        """Groups that are there already; without a look at the cloud by what the file calls them."""
+        there = {reference: group_of(self.request.capabilities, reference) for reference in joined(nic)}
+        return [reference if found is None else str(found["id"]) for reference, found in there.items()]
+
 
 def add_limits(request: TranslationRequest, names: Names, builder: GraphBuilder) -> dict[str, Node]:
     """QoS policies for limits of NICs, by entry of the machines that have them."""
@@ -120,17 +144,6 @@ def add_limits(request: TranslationRequest, names: Names, builder: GraphBuilder)
 def _limits(nic: NicShare) -> list[dict[str, Any]]:
     pairs = (("ingress", nic.inbound), ("egress", nic.outbound))
     return [{"direction": way, "max_kbps": max(1, int(rate) // 1000)} for way, rate in pairs if rate is not None]
-
-
-def _root(machine: Machine) -> dict[str, Any]:
-    root = machine.root
-    if root is None:
-        return {}
-    found: dict[str, Any] = {"disposable": True} if root.disposable else {}
-    if root.size is not None:
-        typed = {"volume_type": root.type} if root.type is not None else {}
-        found["root_volume"] = {"size_gib": root.size.gib, **typed}
-    return found
 
 
 def _encoded(text: str | SecretStr) -> SecretStr:

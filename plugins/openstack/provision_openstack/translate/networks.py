@@ -6,23 +6,24 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import Any
 
 from provision.models import Internet, Network, Stack
-from provision.spi import Capabilities, GraphBuilder, Node
+from provision.spi import Capabilities, GraphBuilder, Node, Output
 from provision_openstack import resources
 from provision_openstack.translate.names import Names
+from provision_openstack.translate.referring import network_of, referred, subnet_of
 
 
 @dataclass
 class Networks:
-    """The nodes of all networks.
+    """All networks.
 
     Attributes:
-        networks: by name.
-        subnets: by name and IP version.
+        networks: ids by name.
+        subnets: ids by name and IP version.
         ways: nodes that a network's way out is made of, by name.
     """
 
-    networks: dict[str, Node] = field(default_factory=dict)
-    subnets: dict[tuple[str, int], Node] = field(default_factory=dict)
+    networks: dict[str, Output | str] = field(default_factory=dict)
+    subnets: dict[tuple[str, int], Output | str] = field(default_factory=dict)
     ways: dict[str, list[Node]] = field(default_factory=dict)
 
 
@@ -44,9 +45,10 @@ def external(capabilities: Capabilities) -> Mapping[str, str] | None:
 
 
 def add_networks(stack: Stack, names: Names, capabilities: Capabilities, builder: GraphBuilder) -> Networks:
-    """Add every network, and the router when one of them has a way out."""
+    """Add every network that is not there already, and the router when one of them has a way out."""
     made = Networks()
-    ways = {network.internet for network in stack.networks.values()} - {Internet.NONE}
+    own = {name: network for name, network in stack.networks.items() if referred(network) is None}
+    ways = {network.internet for network in own.values()} - {Internet.NONE}
     router = None
     if ways:
         way = external(capabilities)
@@ -59,11 +61,14 @@ def add_networks(stack: Stack, names: Names, capabilities: Capabilities, builder
     for name, network in stack.networks.items():
         parent = f"networks/{name}"
         builder.component("Network", parent)
+        if name not in own:
+            _refer(made, name, network, capabilities)
+            continue
         settings: dict[str, Any] = {"name": names.native(name)}
         if network.mtu is not None:
             settings["mtu"] = network.mtu
         segment = builder.add(resources.Network, f"{parent}/network", settings, parent=parent)
-        made.networks[name] = segment
+        made.networks[name] = segment.output("id")
         made.ways[name] = []
         for family, prefix in ((4, network.cidr), (6, network.cidr6)):
             if prefix is None:
@@ -77,12 +82,24 @@ def add_networks(stack: Stack, names: Names, capabilities: Capabilities, builder
                 **(_leases(network) if family == 4 else {}),
             }
             subnet = builder.add(resources.Subnet, f"{parent}/subnet-v{family}", inputs, parent=parent)
-            made.subnets[name, family] = subnet
+            made.subnets[name, family] = subnet.output("id")
             if router is not None and network.internet is not Internet.NONE:
                 ends = {"router_id": router.output("id"), "subnet_id": subnet.output("id")}
                 way_name = f"{parent}/router-v{family}"
                 made.ways[name].append(builder.add(resources.RouterInterface, way_name, ends, parent=parent))
     return made
+
+
+def _refer(made: Networks, name: str, network: Network, capabilities: Capabilities) -> None:
+    """Take a network as it is; without a look at the cloud by what the file calls it."""
+    reference = referred(network) or ""
+    found = network_of(capabilities, reference)
+    made.networks[name] = reference if found is None else found["id"]
+    made.ways[name] = []
+    for family, prefix in ((4, network.cidr), (6, network.cidr6)):
+        if prefix is not None:
+            subnet = subnet_of(found, prefix) if found is not None else None
+            made.subnets[name, family] = f"{reference} {prefix}" if subnet is None else subnet["id"]
 
 
 def _leases(network: Network) -> dict[str, Any]:

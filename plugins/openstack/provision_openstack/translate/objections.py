@@ -2,26 +2,32 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from provision.models import (
+    HideHypervisorPolicy,
     Internet,
-    MetadataPolicy,
-    NoHostAccessPolicy,
-    NoInternetPolicy,
+    Machine,
+    MemoryEncryptionPolicy,
+    MemoryIsolationPolicy,
     PackPolicy,
     Policy,
+    SecureBootPolicy,
+    Share,
     SpreadPolicy,
     Stack,
-    TrafficPolicy,
 )
 from provision.spi import Capabilities, Decision, Objection, Verdict
+from provision.spi.peers import selected
+from provision_openstack.extra_specs import problems
 from provision_openstack.sizes import FlavorRequirements, closest, smallest
-from provision_openstack.translate.hardware import asking, specs, specs_of
+from provision_openstack.translate import encryption, reaching, referring
+from provision_openstack.translate.encryption import is_sealed
+from provision_openstack.translate.hardware import asking, limits, specs, specs_of
 from provision_openstack.translate.images import found, named, source_of
 from provision_openstack.translate.networks import external
-from provision_openstack.translate.peers import Side, selected, side
 from provision_openstack.translate.quotas import sizes
-from provision_openstack.translate.wanted import wanted_flavor
+from provision_openstack.translate.wanted import on_volume, wanted_flavor
 
 _NO_WAY_OUT = "the cloud has no external network, or several of which none is called 'public' or 'external'"
 
@@ -40,13 +46,18 @@ class _Objections:
     decisions: Mapping[str, Decision]
 
     def found(self) -> Iterator[Objection]:
+        yield from referring.objections(self.stack, self.capabilities)
         yield from self._ways_out()
         yield from self._leases()
         yield from self._images_and_flavors()
+        yield from self._firmware()
+        yield from encryption.objections(self.stack, self.capabilities, self.decisions)
         yield from sizes(self.stack, self.capabilities, self.decisions)
         yield from self._placed_twice()
+        yield from self._limits()
         yield from self._limited_twice()
-        yield from self._sealed()
+        yield from self._by_hosts()
+        yield from reaching.objections(self.stack, self.capabilities, self.decisions)
 
     def _policies(self) -> Iterator[tuple[str, Policy]]:
         for name, policy in self.stack.isolation.policies.items():
@@ -56,8 +67,9 @@ class _Objections:
 
     def _ways_out(self) -> Iterator[Objection]:
         there = external(self.capabilities)
-        hiding = [name for name, it in self.stack.networks.items() if it.internet is Internet.NAT]
-        for name, network in self.stack.networks.items():
+        own = {name: it for name, it in self.stack.networks.items() if referring.PLATFORM not in it.existing}
+        hiding = [name for name, it in own.items() if it.internet is Internet.NAT]
+        for name, network in own.items():
             path = ("networks", name, "internet")
             if network.internet is Internet.NONE:
                 continue
@@ -95,7 +107,6 @@ class _Objections:
                 )
 
     def _images_and_flavors(self) -> Iterator[Objection]:
-        flavors = self.capabilities.facts.get("flavors") or []
         for entry, machine in self.stack.machines.items():
             called = named(source_of(self.stack, machine.image))
             if called is not None and found(self.capabilities, called) is None:
@@ -104,19 +115,82 @@ class _Objections:
                     f"the cloud shows no image '{called}'",
                     "upload it (`openstack image create`), or describe one under 'images:'",
                 )
-            wanted = wanted_flavor(self.stack, self.capabilities, machine, {})
-            if smallest(flavors, wanted) is None:
-                yield Objection(*_no_flavor(entry, wanted, closest(flavors, wanted)))
-                continue
-            alone = True
-            for name, policy, entries in asking(self.stack, self.decisions):
-                special = wanted_flavor(self.stack, self.capabilities, machine, specs(policy))
-                if entry in entries and smallest(flavors, special) is None:
+            yield from self._flavor(entry, machine)
+
+    def _flavor(self, entry: str, machine: Machine) -> Iterator[Objection]:
+        flavors = self.capabilities.facts.get("flavors") or []
+        sealed = is_sealed(self.stack, self.decisions, entry)
+        ask = partial(wanted_flavor, self.stack, self.capabilities, machine, sealed=sealed)
+        if smallest(flavors, ask({})) is None:
+            yield Objection(*_no_flavor(entry, ask({}), closest(flavors, ask({}))))
+            return
+        alone = True
+        for name, policy, entries in asking(self.stack, self.decisions):
+            special = ask(specs(policy))
+            if entry in entries and smallest(flavors, special) is None:
+                alone = False
+                yield Objection(("isolation", "policies", name), *_no_special_flavor(entry, special))
+        for name, share in self.stack.sharing.shares.items():
+            if entry in selected(self.stack, share.machines):
+                for found in self._limited(name, share, entry, machine, ask(limits(share, machine))):
                     alone = False
-                    yield Objection(("isolation", "policies", name), *_no_special_flavor(entry, special))
-            together = specs_of(self.stack, self.decisions, entry)
-            if alone and smallest(flavors, wanted_flavor(self.stack, self.capabilities, machine, together)) is None:
-                yield Objection(("machines", entry), *_no_special_flavor(entry, wanted, together))
+                    yield found
+        together = ask(specs_of(self.stack, self.decisions, entry))
+        flavor = smallest(flavors, together)
+        if flavor is None:
+            if alone:
+                yield Objection(("machines", entry), *_no_special_flavor(entry, together))
+        elif together.extra_specs:
+            for problem in problems(flavor["extra_specs"]):
+                reason = f"flavor '{flavor['name']}', which '{entry}' gets for its policies: {problem}"
+                yield Objection(("machines", entry), reason, "tell the cloud's operators", warns=True)
+
+    def _limited(
+        self, name: str, share: Share, entry: str, machine: Machine, wanted: FlavorRequirements
+    ) -> Iterator[Objection]:
+        """Limits of CPUs and disks, which are the flavor's."""
+        path = ("sharing", "shares", name)
+        flavor = smallest(self.capabilities.facts.get("flavors") or [], wanted)
+        if flavor is None:
+            yield Objection(path, *_no_special_flavor(entry, wanted))
+        elif share.cpu is not None and share.cpu.cap is not None and flavor["cpus"] != machine.cpus:
+            yield Objection(
+                (*path, "cpu"),
+                f"a flavor limits each of its CPUs, and '{entry}' would get {flavor['cpus']} with '{flavor['name']}' "
+                f"instead of {machine.cpus}",
+                f"write 'cpus: {flavor['cpus']}', or ask the operators for a flavor",
+            )
+        sealed = is_sealed(self.stack, self.decisions, entry)
+        if share.disk is not None and (machine.disks or on_volume(machine, sealed=sealed)):
+            reason = f"a flavor limits its own disk alone, and '{entry}' has volumes"
+            yield Objection((*path, "disk"), reason, "write a 'type' of volumes that has the limit, and remove 'disk'")
+
+    def _by_hosts(self) -> Iterator[Objection]:
+        """What is the same for all machines of a host, and so no flavor's."""
+        for name, policy in self._policies():
+            path = ("isolation", "policies", name)
+            if isinstance(policy, MemoryIsolationPolicy) and not (policy.huge_pages or policy.shared_pages):
+                reason = "whether hosts merge equal pages of machines is their own matter; huge ones are never merged"
+                yield Objection(path, reason, "write 'huge_pages: true', or 'shared_pages: true'")
+            if isinstance(policy, HideHypervisorPolicy) and not policy.nested:
+                reason = "whether guests may run virtual machines themselves is set for all of a host, by its operators"
+                yield Objection(path, reason, "write 'nested: true' to hide the hypervisor alone")
+
+    def _firmware(self) -> Iterator[Objection]:
+        """What needs UEFI, which the image says."""
+        for name, policy in self._policies():
+            if not isinstance(policy, SecureBootPolicy | MemoryEncryptionPolicy):
+                continue
+            for entry in selected(self.stack, policy.machines):
+                called = named(source_of(self.stack, self.stack.machines[entry].image))
+                image = found(self.capabilities, called) if called is not None else None
+                if image is None or (image.get("properties") or {}).get("hw_firmware_type") == "uefi":
+                    continue
+                yield Objection(
+                    ("isolation", "policies", name),
+                    f"'{entry}' must start by UEFI for it, and image '{called}' does not say so",
+                    "set 'hw_firmware_type=uefi' at the image, or take another one",
+                )
 
     def _placed_twice(self) -> Iterator[Objection]:
         placed: dict[str, str] = {}
@@ -132,6 +206,18 @@ class _Objections:
                     )
                 placed.setdefault(entry, name)
 
+    def _limits(self) -> Iterator[Objection]:
+        """Who may make limits of bandwidth (Neutron's default policy of `create_policy`)."""
+        roles = self.capabilities.facts.get("roles", ())
+        for name, share in self.stack.sharing.shares.items():
+            if share.nic is not None and not {"admin", "manager"} & set(roles):
+                yield Objection(
+                    ("sharing", "shares", name, "nic"),
+                    "only an administrator or a project's manager may make limits of bandwidth, and the user is "
+                    f"{' and '.join(roles) or 'none'}",
+                    "ask for the role 'manager' in the project, or remove 'nic'",
+                )
+
     def _limited_twice(self) -> Iterator[Objection]:
         limited: dict[str, str] = {}
         for name, share in self.stack.sharing.shares.items():
@@ -143,57 +229,6 @@ class _Objections:
                         "say all limits of a machine's NICs in one share",
                     )
                 limited.setdefault(entry, name)
-
-    def _sealed(self) -> Iterator[Objection]:
-        """Policies that close something, against traffic policies that open it."""
-        open_to = self._beyond()
-        for name, policy in self._policies():
-            if isinstance(policy, MetadataPolicy) or not isinstance(policy, NoInternetPolicy | NoHostAccessPolicy):
-                continue
-            for entry in selected(self.stack, policy.machines):
-                if entry in open_to:
-                    what = "public addresses" if isinstance(policy, NoInternetPolicy) else "the cloud's own hosts"
-                    yield Objection(
-                        ("isolation", "policies", name),
-                        f"'{open_to[entry]}' lets '{entry}' and addresses beyond the stack meet, and {what} cannot be "
-                        "told apart from them there",
-                        f"name machines or networks in '{open_to[entry]}', or leave '{entry}' out of one of the two",
-                    )
-                    break
-
-    def _beyond(self) -> dict[str, str]:
-        """By entry, a policy by which addresses beyond the stack may be at the other end."""
-        found: dict[str, str] = {}
-        for name, policy in self._policies():
-            if not isinstance(policy, TrafficPolicy):
-                continue
-            sources, targets = side(self.stack, policy.sources), side(self.stack, policy.destinations)
-            for one, other in ((sources, targets), (targets, sources)):
-                if self._leads_out(other):
-                    for entry in self._members(one):
-                        found.setdefault(entry, name)
-        return found
-
-    def _leads_out(self, one: Side) -> bool:
-        own = [prefix for it in self.stack.networks.values() for prefix in (it.cidr, it.cidr6) if prefix is not None]
-        return (
-            one.outside
-            or one.internet
-            or any(
-                not any(prefix.version == net.version and prefix.subnet_of(net) for net in own)  # type: ignore[arg-type]
-                for prefix in one.prefixes
-            )
-        )
-
-    def _members(self, one: Side) -> set[str]:
-        """Entries that a side may mean; by address any may be."""
-        if one.prefixes or one.outside or one.internet:
-            return set(self.stack.machines)
-        return {
-            entry
-            for entry, machine in self.stack.machines.items()
-            if {entry, *machine.names(entry)} & one.entries or any(nic.network in one.networks for nic in machine.nics)
-        }
 
 
 def _no_flavor(entry: str, wanted: FlavorRequirements, near: str) -> tuple[tuple[str, ...], str, str]:
@@ -207,10 +242,8 @@ def _no_flavor(entry: str, wanted: FlavorRequirements, near: str) -> tuple[tuple
     )
 
 
-def _no_special_flavor(
-    entry: str, wanted: FlavorRequirements, together: Mapping[str, str] | None = None
-) -> tuple[str, str]:
-    said = ", ".join(f"{key}={value}" for key, value in sorted((together or wanted.extra_specs).items()))
+def _no_special_flavor(entry: str, wanted: FlavorRequirements) -> tuple[str, str]:
+    said = ", ".join(f"{key}={value}" for key, value in sorted(wanted.extra_specs.items()))
     which = f"the flavor '{wanted.name}' does not have" if wanted.name is not None else "no flavor that fits has"
     return (
         f"{which} what '{entry}' needs for it: {said}",

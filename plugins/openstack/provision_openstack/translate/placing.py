@@ -3,11 +3,11 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from provision.models import PackPolicy, SpreadPolicy
+from provision.models import Level, PackPolicy, SpreadPolicy
 from provision.spi import GraphBuilder, Node, TranslationRequest, Verdict
+from provision.spi.peers import selected
 from provision_openstack import resources
 from provision_openstack.translate.names import Names
-from provision_openstack.translate.peers import selected
 
 
 @dataclass
@@ -23,9 +23,14 @@ class Placing:
             downgraded = decision is not None and decision.verdict is Verdict.DOWNGRADE
             if downgraded or not isinstance(policy, SpreadPolicy | PackPolicy):
                 continue
-            inputs: dict[str, Any] = {"name": names.native(name), "policy": "affinity"}
-            if isinstance(policy, SpreadPolicy):
-                inputs |= {"policy": "anti-affinity", "max_server_per_host": policy.max_per}
+            soft = "soft-" if policy.level is Level.PREFERRED else ""
+            inputs: dict[str, Any] = {"name": names.native(name), "policy": f"{soft}affinity"}
+            if isinstance(policy, SpreadPolicy) and soft and policy.max_per == 1:  # soft ones have no other limit
+                inputs |= {"policy": "soft-anti-affinity"}
+            elif isinstance(policy, SpreadPolicy):
+                inputs |= {"policy": "anti-affinity"}
+                if policy.max_per != 1:
+                    inputs |= {"max_server_per_host": policy.max_per}
             builder.component("Policy", f"isolation/{name}")
             path = f"isolation/{name}/server-group"
             group = builder.add(resources.ServerGroup, path, inputs, parent=f"isolation/{name}")

@@ -11,6 +11,7 @@ from provision.models import Stack
 from provision.spi import Capabilities, Decision, Objection, ResourceGraph
 from provision_openstack import resources
 from provision_openstack.sizes import smallest
+from provision_openstack.translate.encryption import is_sealed
 from provision_openstack.translate.hardware import specs_of
 from provision_openstack.translate.wanted import wanted_flavor
 
@@ -34,7 +35,8 @@ def sizes(stack: Stack, capabilities: Capabilities, decisions: Mapping[str, Deci
     wanted: Counter[str] = Counter()
     for entry, machine in stack.machines.items():
         extra_specs = specs_of(stack, decisions, entry)
-        flavor = smallest(flavors, wanted_flavor(stack, capabilities, machine, extra_specs))
+        sealed = is_sealed(stack, decisions, entry)
+        flavor = smallest(flavors, wanted_flavor(stack, capabilities, machine, extra_specs, sealed=sealed))
         wanted["instances"] += machine.instances
         if flavor is not None:
             wanted["cores"] += machine.instances * int(flavor["cpus"])

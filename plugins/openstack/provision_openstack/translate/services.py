@@ -1,20 +1,12 @@
 """Services as fields of Neutron's rules."""
 
-from collections.abc import Iterator
 from typing import Any
 
 from provision.packets import Protocol, Service
 
-_FAMILIES = {Protocol.ICMP: (4,), Protocol.ICMPV6: (6,)}
 
-
-def fields(service: Service) -> Iterator[tuple[int, dict[str, Any]]]:
-    """For each IP version that a service is of, what a rule says of it."""
-    for family in _FAMILIES.get(service.protocol, (4, 6)):
-        yield family, {"ethertype": f"IPv{family}", **_protocol(service)}
-
-
-def _protocol(service: Service) -> dict[str, Any]:
+def protocol(service: Service) -> dict[str, Any]:
+    """What a rule says of a service, in whichever IP version."""
     if service.protocol is Protocol.ANY:
         return {}
     if service.protocol is Protocol.OTHER:

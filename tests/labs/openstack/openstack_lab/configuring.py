@@ -213,7 +213,7 @@ def _nova(layout: Layout, pastes: Mapping[str, Path]) -> Sections:
         },
         "conductor": {"workers": 1},
         "quota": dict.fromkeys(quotas, layout.settings.quota),
-        "vnc": {"enabled": "false"},
+        "vnc": {"enabled": "true", "novncproxy_base_url": f"http://{HOST}:6080/vnc_auto.html"},
         "oslo_concurrency": {"lock_path": layout.directory / "lock"},
         "oslo_policy": {"enforce_scope": "true"},
         **_MESSAGES,
@@ -296,9 +296,11 @@ def _cinder(layout: Layout, pastes: Mapping[str, Path]) -> Sections:
         "keystone_authtoken": _tokens(layout, "cinder"),
         "service_user": _login(layout, "cinder", send_service_user_token="true"),
         "nova": _login(layout, "cinder"),
-        "fake": {"volume_driver": "cinder.tests.fake_driver.FakeLoggingVolumeDriver", "volume_backend_name": "fake"},
+        "fake": {"volume_driver": "oslab.labvolumes.LabVolumeDriver", "volume_backend_name": "fake"},
         "oslo_concurrency": {"lock_path": layout.directory / "lock"},
         "coordination": {"backend_url": f"file://{layout.directory}/cinder/coord"},
+        # One key for all volumes of types that encrypt: there is no Barbican, and no data to encrypt.
+        "key_manager": {"backend": "cinder.keymgr.conf_key_mgr.ConfKeyManager", "fixed_key": "0" * 64},
         **_MESSAGES,
     }
 

@@ -52,3 +52,8 @@ def spawn_fails(
 def bind_fails(host: str, *, times: int | None = None) -> Rule:
     """Neutron cannot bind a port on the hosts that a pattern matches."""
     return {"kind": "bind", "host": host, "times": times}
+
+
+def extend_fails(name: str, error: str, *, times: int | None = None) -> Rule:
+    """The storage cannot let a volume grow, whose name a pattern matches."""
+    return {"kind": "extend", "name": name, "error": error, "times": times}

@@ -1,14 +1,16 @@
 """The rules that the kernel applies to a stack's NICs, as sets of connections."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from ipaddress import ip_network
+from typing import Any
 
 import libvirt
 
 from provision.errors import PlatformError
 from provision.packets.sets import Field, Packet, PacketSet, PacketSpace, Prefix
+from provision.packets.special import NOT_UNICAST
 from provision.spi import LiveRulesRequest, Readout
 from provision_libvirt.hostview import host_view
 from provision_libvirt.readers.kernel.host import KernelState, Unreadable, kernel_state
@@ -16,6 +18,7 @@ from provision_libvirt.readers.kernel.match import Gate, Matcher
 from provision_libvirt.readers.kernel.ports import Port, Surroundings, local_addresses, routes
 from provision_libvirt.readers.kernel.tables import Rule, Table
 from provision_libvirt.readers.kernel.walk import Walk
+from provision_libvirt.resources.bridges import made_by_stacks
 from provision_libvirt.resources.finding import DOMAIN
 from provision_libvirt.resources.xml_tools import attribute, from_text
 from provision_libvirt.session import Session, explained
@@ -42,7 +45,13 @@ def read_live_rules(session: Session, request: LiveRulesRequest) -> Readout | st
         ports = list(_ports(session, request, state))
     except Unreadable as reason:
         return str(reason)
-    return KernelReader(request.space, ports, state).read()
+    return KernelReader(request.space, ports, state, _stacks_bridges(session)).read()
+
+
+def _stacks_bridges(session: Session) -> frozenset[str]:
+    """Bridges of networks that stacks made."""
+    with explained("listing the hypervisor's networks"):
+        return made_by_stacks(session.connection())
 
 
 def _ports(session: Session, request: LiveRulesRequest, state: KernelState) -> Iterator[Port]:
@@ -77,11 +86,21 @@ def _ports(session: Session, request: LiveRulesRequest, state: KernelState) -> I
 
 @dataclass
 class KernelReader:
-    """Reads the tables of one host for the ports of one stack."""
+    """Reads the tables of one host for the ports of one stack.
+
+    Attributes:
+        space: of the sets.
+        ports: of the stack's NICs.
+        state: of the host's kernel.
+        bridges: of networks that stacks made, whose addresses are no lasting ones of the host: the stack's own are
+            known from its file, and another's are outside, as all that is on its networks.
+        unmodelled: what was not understood.
+    """
 
     space: PacketSpace
     ports: Sequence[Port]
     state: KernelState
+    bridges: frozenset[str] = frozenset()
     unmodelled: dict[str, None] = field(default_factory=dict)
 
     @cached_property
@@ -92,8 +111,15 @@ class KernelReader:
 
     @cached_property
     def _local(self) -> Sequence[Prefix]:
+        return self._not_of_ports(self.state.addresses)
+
+    @cached_property
+    def _lasting(self) -> Sequence[Prefix]:
+        return self._not_of_ports([link for link in self.state.addresses if link.get("ifname") not in self.bridges])
+
+    def _not_of_ports(self, links: Sequence[Mapping[str, Any]]) -> Sequence[Prefix]:
         taken = {one for port in self.ports for one in port.own}
-        return [one for one in local_addresses(self.state.addresses) if one not in taken]
+        return [one for one in local_addresses(links) if one not in taken]
 
     def read(self) -> Readout:
         """What all tables together let pass."""
@@ -107,8 +133,12 @@ class KernelReader:
         single = self.space.union(self._alone(end) for end in (Field.SOURCE, Field.DESTINATION))
         forged = self.space.union(self._forged(port) for port in self.ports)
         self._look_aside()
-        far = tuple(str(one.network_address) for one in self._local)
-        return Readout(delivered, connected, forged, far, tuple(self.unmodelled), self.explain, single)
+        far = tuple(str(one.network_address) for one in self._lasting)
+        claimed = self.space.union(map(self._claimed, self.ports))
+        overheard = self.space.union(map(self._overheard, self.ports))
+        return Readout(
+            delivered, connected, forged, far, tuple(self.unmodelled), self.explain, single, claimed, overheard
+        )
 
     def _alone(self, end: Field) -> PacketSet:
         """Connections that come through when only the port of one of their ends has rules.
@@ -180,6 +210,29 @@ class KernelReader:
         own_mac = self._walk(Gate(0, port=port.device), "nat").passing("PREROUTING", space.all)
         other = self._walk(Gate(0, port=port.device, forged=True), "nat").passing("PREROUTING", space.all)
         return (own_mac - own - nowhere - near) | other
+
+    def _claimed(self, port: Port) -> PacketSet:
+        """Addresses that a NIC may claim in ARP though they, or the frames, are not its own; a pair stands for each."""
+        space, any_address = self.space, self.space.family(4)
+        own = [one for one in port.own if one.version == 4]
+        true = space.prefixes(Field.DESTINATION, own)
+        found = space.none
+        for forged, lying in ((False, False), (False, True), (True, False), (True, True)):
+            gate = Gate(0, port=port.device, forged=forged, arp=True, lying=lying)
+            passing = self._walk(gate, "nat").passing("PREROUTING", any_address)
+            found |= passing if forged or lying else passing - true
+        return found & (space.prefixes(Field.SOURCE, own) if own else any_address)
+
+    def _overheard(self, port: Port) -> PacketSet:
+        """Packets that a NIC gets although they are for another; errors and leases need not be for anyone."""
+        space = self.space
+        leases = space.between(Field.SOURCE_PORT, 67, 67) & space.between(Field.DESTINATION_PORT, 68, 68)
+        spared = space.prefixes(Field.DESTINATION, [*NOT_UNICAST, *port.own])
+        spared |= space.protocol(1) | space.protocol(58) | (space.protocol(17) & leases)
+        families = {one.version for one in port.own}
+        spared |= space.union(space.family(one) for one in _FAMILIES if one not in families)
+        gate = Gate(0, port=port.device, heard=True)
+        return self._walk(gate, "nat").passing("POSTROUTING", space.all) - spared
 
     def _gate(self, moment: Gate, family: int, *, bridged: bool = False) -> Gate:
         return replace(moment, family=family, bridged=bridged)

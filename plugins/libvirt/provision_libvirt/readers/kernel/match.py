@@ -29,6 +29,10 @@ class Gate:
         bridged: whether it stays on one bridge.
         port: the port that it comes in by, when that is given whatever its addresses say.
         forged: with `port`: whether the frame is from another hardware address than the NIC's own.
+        heard: with `port`: whether the frame goes out by it, to the NIC.
+        arp: with `port`: whether the frame is of ARP (RFC 826). The address that it says is its sender's stands in
+            place of a packet's destination.
+        lying: of ARP: whether it says that another hardware address than the NIC's own has it.
         only: the end of the connection whose port is known, None for both.
     """
 
@@ -38,6 +42,9 @@ class Gate:
     bridged: bool = False
     port: str = ""
     forged: bool = False
+    heard: bool = False
+    arp: bool = False
+    lying: bool = False
     only: Field | None = None
 
     def field(self, side: str) -> Field:
@@ -134,6 +141,16 @@ class Matcher:
             ),
             ("--ip-icmp-type",): lambda v, _: self._icmp_range(1, v),
             ("--ip6-icmp-type",): lambda v, _: self._icmp_range(58, v),
+            **(self._resolution if self.gate.arp else {}),
+        }
+
+    @property
+    def _resolution(self) -> Mapping[tuple[str, ...], Callable[[str, Rule], PacketSet]]:
+        return {
+            ("--arp-ip-src",): lambda v, _: self._space.prefixes(Field.DESTINATION, [ip_network(v, strict=False)]),
+            ("--arp-mac-src",): lambda v, _: self._if(
+                self.gate.lying is not (v.lower() == self.around.by_device[self.gate.port].mac.lower())
+            ),
         }
 
     @property
@@ -199,14 +216,14 @@ class Matcher:
 
     def _port(self, side: str, value: str) -> PacketSet:
         if self.gate.port:
-            return self._if(side == "source" and value == self.gate.port)
+            return self._if((side == "destination") is self.gate.heard and value == self.gate.port)
         where = self.gate.field(side)
         return self.around.at(value, where) if self.gate.only in (None, where) else self._space.none
 
     def _hardware(self, value: str) -> PacketSet:
         """The hardware address that a NIC sends from; that of a router is known to nobody here."""
         owners = [port for port in self.around.ports if port.mac.lower() == value.lower()]
-        if self.gate.port:
+        if self.gate.port and not self.gate.heard:
             return self._if(not self.gate.forged and any(port.device == self.gate.port for port in owners))
         if not owners:
             raise NotUnderstood
@@ -215,6 +232,8 @@ class Matcher:
     def _ethertype(self, value: str) -> PacketSet:
         names = {"ipv4": 4, "0x0800": 4, "0x800": 4, "ipv6": 6, "0x86dd": 6}
         family = names.get(value.lower())
+        if self.gate.arp:
+            return self._if(value.lower() in ("arp", "0x0806", "0x806"))
         return self._space.none if family is None else self._space.family(family)  # ARP, VLANs: no packets of IP
 
     def _module(self, value: str) -> PacketSet:

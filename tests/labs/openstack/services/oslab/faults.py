@@ -3,6 +3,7 @@
 {"kind": "http", "service", "method", "path": patterns, "status", "after", "delay", "headers", "times"}
 {"kind": "spawn", "name", "host": patterns, "error", "abort", "delay", "times"}
 {"kind": "bind", "host": pattern, "times"}
+{"kind": "extend", "name": pattern, "error", "times"}
 
 `times` is counted by each process. A rule that was followed is noted as a line of JSON in $LAB_FAULTS.log.
 """

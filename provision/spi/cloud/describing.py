@@ -1,22 +1,16 @@
-"""Whose live objects are, what inputs they have, and how they differ from what is wanted."""
+"""What inputs live objects have, how they differ from what is wanted, and refusals to touch what is another's."""
 
 import contextlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
 from provision.errors import CreatedButUnhealthy, ForeignObject, ProvisionError, RetriableError, UserError
-from provision.spi import Cancelled, Normalized, OnChange, Operation, Properties
-from provision_openstack.kinds import Kind
-from provision_openstack.ownership import made_by, stack_of
+from provision.spi.operation import Cancelled, Operation
+from provision.spi.properties import Normalized, OnChange, Properties
 
-
-def ours(kind: Kind, live: Mapping[str, Any], stack_id: str | None, outputs: Any = None) -> bool:
-    """Whether an object belongs to the stack; without recorded inputs (None): to any stack."""
-    if getattr(outputs, "adopted", False):
-        return True
-    return bool(stack_of(kind.place, live)) if stack_id is None else made_by(kind.place, live, stack_id)
+P = TypeVar("P", bound=Properties)
 
 
 def foreign(noun: str, identity: str) -> ForeignObject:
@@ -24,14 +18,6 @@ def foreign(noun: str, identity: str) -> ForeignObject:
     return ForeignObject(
         f"the {noun} {identity} does not belong to this stack; it was not touched",
         "remove it by hand, or give what stands in the stack file another name or address",
-    )
-
-
-def taken(called: str, why: str) -> ForeignObject:
-    """The name is somebody else's."""
-    return ForeignObject(
-        f"there is a {called} already, which this resource did not make; it was not touched ({why})",
-        "give it another name in the stack file, or remove that one by hand",
     )
 
 
@@ -55,11 +41,15 @@ def kept(operation: Operation, identity: str, known: Callable[[], Mapping[str, A
         raise
 
 
-def built(model: type[Properties], what: str, values: Mapping[str, Any]) -> Properties:
+class Indescribable(UserError):
+    """A type has no inputs that say what an object is like."""
+
+
+def built(model: type[P], what: str, values: Mapping[str, Any]) -> P:
     """Inputs of what was read.
 
     Raises:
-        UserError: the type cannot describe it.
+        Indescribable: the type cannot describe it.
     """
     try:
         return model.model_validate(values)
@@ -67,27 +57,30 @@ def built(model: type[Properties], what: str, values: Mapping[str, Any]) -> Prop
         reasons = "; ".join(
             f"{'.'.join(map(str, item['loc'])) or 'it'}: {item['msg']}" for item in error.errors(include_input=False)
         )
-        raise UserError(
+        raise Indescribable(
             f"{what} cannot be described by this type: {reasons}", "leave it to whoever manages it now"
         ) from None
 
 
 def unfit(live: Properties, wanted: Properties) -> list[str]:
-    """Inputs in which two differ, and which cannot be changed."""
+    """Inputs in which two differ, also inside of others, and which cannot be changed."""
     found = []
     for name, field in type(wanted).model_fields.items():
         before, after = getattr(live, name), getattr(wanted, name)
-        if (
-            after is not None
-            and any(isinstance(mark, OnChange) and mark.replaces for mark in field.metadata)
-            and normal(before, field.metadata) != normal(after, field.metadata)
-        ):
-            found.append(name)
+        if any(isinstance(mark, OnChange) and mark.replaces for mark in field.metadata):
+            differ = normal(before, field.metadata) != normal(after, field.metadata)
+            found += [name] if differ and after is not None else []
+            continue
+        lists = isinstance(before, list) and isinstance(after, list)
+        pairs = zip(before, after, strict=False) if lists else [(before, after)]
+        for one, other in pairs:
+            if isinstance(one, Properties) and isinstance(other, Properties):
+                found += [f"{name}.{inner}" for inner in unfit(one, other)]
     return found
 
 
 def normal(value: Any, marks: Iterable[Any]) -> Any:
-    """A value as it is compared."""
+    """A value as it is compared, given the annotations of its field."""
     for mark in marks:
         if isinstance(mark, Normalized):
             value = mark.by(value)
@@ -100,11 +93,11 @@ def respelt(model: type[Properties], name: str, value: Any, recorded: Properties
         return value
     before = getattr(recorded, name)
     marks = model.model_fields[name].metadata
-    return before if normal(plain(before), marks) == normal(plain(value), marks) else value
+    return before if normal(_plain(before), marks) == normal(_plain(value), marks) else value
 
 
-def plain(value: Any) -> Any:
+def _plain(value: Any) -> Any:
     """Models as mappings, in lists too."""
     if isinstance(value, Properties):
         return value.model_dump()
-    return [plain(item) for item in value] if isinstance(value, list) else value
+    return [_plain(item) for item in value] if isinstance(value, list) else value

@@ -1,0 +1,126 @@
+"""All layers of a verification, looking at a stack of which something is broken."""
+
+import enum
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+
+from provision.loader import Loaded
+from provision.packets import PROTOCOL_NUMBERS
+from provision.packets.sets import Packet
+from provision.spi import Evidence, Seen
+from provision.verify.entry import prepare
+from provision.verify.evidence import Places, applied, live
+from provision.verify.judge import Outcome
+from provision.verify.plan import Expectation, PlannedProbe
+from provision.verify.report import VerifyReport, service_name
+from provision.verify.run import WORKERS, Crew, Progress, silent
+from provision.verify.selftest.choosing import Break
+from provision.verify.state import DeployedStack
+
+_PORT = 40_000  # that of a probe is any: no rule of a policy speaks of it
+
+
+class Look(enum.StrEnum):
+    """A layer that looks at a broken stack."""
+
+    STATIC = "static"
+    ACCEPTED = "accepted"
+    EFFECTIVE = "effective"
+    PROBED = "probed"
+
+
+class Looker:
+    """All layers, with open channels to the machines."""
+
+    def __init__(
+        self, loaded: Loaded, deployed: DeployedStack, places: Places, before: VerifyReport, progress: Progress
+    ) -> None:
+        """Open a channel to every machine that was probed."""
+        self._loaded, self._deployed, self._places = loaded, deployed, places
+        ready = prepare(loaded, deployed, places)
+        self._plan = ready.plan
+        self._crew = Crew(ready.open_channel, dict(ready.outsides.opened), silent, WORKERS)
+        agreed = {
+            (row.source, row.source_address, row.destination_address, row.service)
+            for row in before.having(Outcome.AGREES)
+        }
+        self._probes = [
+            planned
+            for source in self._plan.probes.values()
+            for planned in source
+            if _key(planned.expectation) in agreed
+        ]
+        self.sent = 0
+        names = list(self._plan.addresses)
+        self._crew.each("opening channels", names, lambda name: self._crew.enter(name, self._plan.listeners[name]))
+        progress("opening channels", len(names), len(names))
+        self._shown = self._evidence()
+
+    def close(self) -> None:
+        """Let go of the machines."""
+        self._crew.dismiss()
+
+    def look(self, one: Break) -> Mapping[Look, bool]:
+        """What each layer that can look says of a break that was made."""
+        found = {Look.STATIC: one.static}
+        wrong = self._evidence()
+        for look, kind in ((Look.ACCEPTED, Evidence.ACCEPTED), (Look.EFFECTIVE, Evidence.EFFECTIVE)):
+            if kind in wrong:
+                found[look] = wrong[kind] > self._shown.get(kind, 0)
+        probes = [planned for planned in self._probes if one.changed & one.bench.packet(_packet(planned.expectation))]
+        able = [planned for planned in probes if planned.expectation.source.name not in self._crew.failures]
+        if able:
+            found[Look.PROBED] = self._probed(able)
+        return found
+
+    def _evidence(self) -> Mapping[Evidence, int]:
+        """By kind that can be had: how many contradictions to the file it shows."""
+        found = Counter[Evidence]()
+        policies, shares = live(self._loaded.stack, self._deployed, self._places)
+        for held in (*policies.values(), *shares.values()):
+            for kind, item in held.items():
+                if item.holds is not None:
+                    found[kind] += item.holds is False
+        proof, _, _ = applied(self._loaded.stack, self._deployed, self._places)
+        if proof is not None:
+            found[proof.kind] += not proof.holds
+        return found
+
+    def _probed(self, probes: Sequence[PlannedProbe]) -> bool:
+        """Whether a probe shows another thing than the file says; each agreed before the break."""
+        by_source: dict[str, list[PlannedProbe]] = defaultdict(list)
+        for planned in probes:
+            by_source[planned.expectation.source.name].append(planned)
+        wrong: list[bool] = []
+
+        def send(name: str) -> None:
+            seen = self._crew.run(name, [planned.probe for planned in by_source[name]])
+            for planned, it in zip(by_source[name], seen, strict=True):
+                witnessed = planned.expectation.witness
+                passed = it.seen is Seen.OPEN if witnessed else it.seen.passed
+                if it.seen is not Seen.FAILED:
+                    wrong.append(passed is not planned.expectation.verdict.allowed)
+
+        self.sent += len(probes)
+        self._crew.each("probing", list(by_source), send)
+        return any(wrong)
+
+
+def _key(expectation: Expectation) -> tuple[str, str, str, str]:
+    return (
+        str(expectation.source),
+        str(expectation.source.address(expectation.family)),
+        expectation.address,
+        service_name(expectation.service, expectation.family),
+    )
+
+
+def _packet(expectation: Expectation) -> Packet:
+    """The first packet of a probe."""
+    service, family = expectation.service, expectation.family
+    source, destination = expectation.source.address(family), expectation.destination.address(family)
+    assert source is not None
+    assert destination is not None
+    port = service.first if service.has_ports else (service.kind or 0) << 8 | (service.code or 0)
+    known = PROTOCOL_NUMBERS[service.protocol]
+    return Packet(int(family), known, source, destination, _PORT if service.has_ports else 0, port)
