@@ -9,7 +9,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,6 +19,8 @@ from provision_aws import emulator
 REGION = "eu-central-1"
 PASSWORD = "pg-pass-0815"
 _SECONDS = 60
+_PREFIX = "provision-postgres-"
+_WITH_US = ("setpriv", "--pdeathsig", "QUIT")  # tests that are killed leave no server behind
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,9 @@ def database(place: Path) -> Iterator[Backend]:
     assert programs, "no Postgres on this machine: run scripts/test, or `apt-get install postgresql`"
     bin_folder = programs[-1].parent
     who = {"user": "postgres", "group": "postgres", "extra_groups": []} if os.geteuid() == 0 else {}
-    home = Path(tempfile.mkdtemp(prefix="provision-postgres-"))  # not in `place`, which only its owner may enter
+    _remove_what_killed_tests_left()
+    home = Path(tempfile.mkdtemp(prefix=_PREFIX))  # not in `place`, which only its owner may enter
+    (home / "made-by").write_text(str(os.getpid()))
     secret = home / "password"
     secret.write_text(PASSWORD)
     if who:
@@ -93,7 +97,7 @@ def database(place: Path) -> Iterator[Backend]:
         log = (place / "postgres.log").open("wb")
         few = ["-c", "huge_pages=off"]  # other tests' guests want them
         server = subprocess.Popen(
-            ["postgres", "-D", home / "data", "-p", str(port), "-h", "127.0.0.1", "-k", "", "-F", *few],
+            [*_WITH_US, "postgres", "-D", home / "data", "-p", str(port), "-h", "127.0.0.1", "-k", "", "-F", *few],
             cwd="/", env=environment, stdout=log, stderr=log, **who,
         )  # fmt: skip
         try:
@@ -116,6 +120,13 @@ def database(place: Path) -> Iterator[Backend]:
             log.close()
     finally:
         shutil.rmtree(home, ignore_errors=True)
+
+
+def _remove_what_killed_tests_left() -> None:
+    for home in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        with suppress(OSError, ValueError):
+            if not Path("/proc", str(int((home / "made-by").read_text()))).exists():
+                shutil.rmtree(home)
 
 
 BACKENDS = {"bucket": bucket, "database": database, "folder": folder}
