@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from provision.errors import EnvironmentProblem
+from provision.host.engine import user_state
 
 
 @dataclass(frozen=True)
@@ -23,14 +24,9 @@ class BrokenNote:
 
     @classmethod
     def of(cls, directory: Path, stack: str, env: Mapping[str, str] = os.environ) -> "BrokenNote":
-        """That of a stack: its folder and its Pulumi stack tell it from others of this account.
-
-        A relative `XDG_STATE_HOME` is to be ignored, says the XDG specification.
-        """
-        named = Path(env.get("XDG_STATE_HOME") or "")
-        base = named if named.is_absolute() else Path(env.get("HOME") or Path.home()) / ".local" / "state"
+        """That of a stack: its folder and its Pulumi stack tell it from others of this account."""
         key = hashlib.sha256(f"{directory.resolve()}\0{stack}".encode()).hexdigest()[:32]
-        return cls(base / "provision" / "broken" / f"{key}.json")
+        return cls(user_state(env) / "broken" / f"{key}.json")
 
     def __bool__(self) -> bool:
         """Whether something was left broken."""

@@ -16,7 +16,7 @@ from provision.host.engine.find import (
     find_engine,
     survey_engines,
 )
-from provision.host.engine.places import engine_cache, pulumi_home
+from provision.host.engine.places import engine_cache, pulumi_home, user_state
 from provision.host.engine.release import ENGINE_VERSION, MINIMUM_VERSION
 from provision.host.engine.remembering import remembered
 
@@ -37,6 +37,7 @@ __all__ = [
     "pulumi_home",
     "remembered",
     "survey_engines",
+    "user_state",
 ]
 
 

@@ -14,17 +14,24 @@ def pulumi_home(env: Mapping[str, str] = os.environ) -> Path:
 
 
 def engine_cache(env: Mapping[str, str] = os.environ) -> Path:
-    """The directory that holds engines installed by us, one folder for each version.
+    """The directory that holds engines installed by us, one folder for each version."""
+    return _base(env, "XDG_CACHE_HOME", ".cache") / "engine"
 
-    The XDG specification says that a relative `XDG_CACHE_HOME` is to be ignored.
-    """
-    named = Path(env.get("XDG_CACHE_HOME") or "")
-    return (named if named.is_absolute() else _home(env) / ".cache") / "provision" / "engine"
+
+def user_state(env: Mapping[str, str] = os.environ) -> Path:
+    """The directory for what must outlive a run, and is of this account alone."""
+    return _base(env, "XDG_STATE_HOME", ".local/state")
 
 
 def installed_path(env: Mapping[str, str] = os.environ) -> Path:
     """Where the pinned release is, or would be, installed by us."""
     return engine_cache(env) / ENGINE_VERSION / "bin" / "pulumi"
+
+
+def _base(env: Mapping[str, str], variable: str, usual: str) -> Path:
+    """Our folder in one of the XDG specification's, which says that a relative path is to be ignored."""
+    named = Path(env.get(variable) or "")
+    return (named if named.is_absolute() else _home(env) / usual) / "provision"
 
 
 def _home(env: Mapping[str, str]) -> Path:

@@ -24,13 +24,9 @@ class IntentSet:
     @cached_property
     def allowed(self) -> PacketSet:
         """Every connection that the policies allow, whether or not there is a way for it."""
-        return self.allowed_without(self.without)
-
-    def allowed_without(self, without: frozenset[str]) -> PacketSet:
-        """The same if the policies of some names were not there."""
         space, isolation = self.space, self.ends.stack.isolation
         found = space.all if isolation.default is Posture.ALLOW else space.none
-        for rule in reversed(rules(self.ends.stack, without)):
+        for rule in reversed(rules(self.ends.stack, self.without)):
             services = space.union(space.service(service) for service in rule.services)
             pairs = self.side(rule.sources, Field.SOURCE) & self.side(rule.destinations, Field.DESTINATION)
             if rule.same_network:
@@ -38,7 +34,7 @@ class IntentSet:
             matching = services & pairs
             found = found | matching if rule.allow else found - matching
         for name, policy in isolation.policies.items():
-            if isinstance(policy, PeerIsolationPolicy) and name not in without:
+            if isinstance(policy, PeerIsolationPolicy) and name not in self.without:
                 apart = Side(entries=selected(self.ends.stack, policy.machines))
                 pairs = self.side(apart, Field.SOURCE) & self.side(apart, Field.DESTINATION)
                 found -= pairs & self.same_network
