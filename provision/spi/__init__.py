@@ -125,6 +125,7 @@ from provision.spi.support import (
     Support,
     TranslationRequest,
     Verdict,
+    enforced,
     unsupported,
 )
 
@@ -251,6 +252,7 @@ __all__ = [
     "WriteOnly",
     "admitted",
     "dependencies",
+    "enforced",
     "has_unknown",
     "references",
     "registry",

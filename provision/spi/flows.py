@@ -21,7 +21,7 @@ from provision.models import (
 from provision.packets import ANY_SERVICE, Protocol, Service
 from provision.packets.prefixes import Prefix, common, without
 from provision.packets.special import NOT_PUBLIC, NOT_UNICAST, PUBLIC
-from provision.spi.support import Decision, NicAddress, Objection, Verdict
+from provision.spi.support import Decision, NicAddress, Objection, enforced
 
 Key = tuple[str, int]
 """A network interface: its machine instance and its place there."""
@@ -183,11 +183,7 @@ class _Compiler:
         self.nics = nics
         self.elsewhere = elsewhere
         self.objections: list[Objection] = []
-        self.policies = [
-            (name, policy)
-            for name, policy in stack.isolation.policies.items()
-            if name not in decisions or decisions[name].verdict is not Verdict.DOWNGRADE
-        ]
+        self.policies = list(enforced(stack, decisions))
         own = [prefix for net in stack.networks.values() for prefix in (net.cidr, net.cidr6) if prefix is not None]
         self.own: tuple[Prefix, ...] = tuple(own)
         self.entries = {end.entry for end in nics}

@@ -5,7 +5,7 @@ not know is unsupported, so that nothing which a person wrote is ever ignored.
 """
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from provision.diagnostics import Path
 
 if TYPE_CHECKING:  # every process of a plugin imports this module, and only translation needs the models
-    from provision.models import Stack
+    from provision.models import Policy, Stack
 
 
 class Evidence(enum.StrEnum):
@@ -101,6 +101,13 @@ class Decision:
     verdict: Verdict
     reason: str = ""
     evidence: frozenset[Evidence] = frozenset()
+
+
+def enforced(stack: "Stack", decisions: Mapping[str, Decision]) -> "Iterator[tuple[str, Policy]]":
+    """The policies of a stack that are to be carried out, by name: all that negotiation did not downgrade."""
+    for name, policy in stack.isolation.policies.items():
+        if name not in decisions or decisions[name].verdict is not Verdict.DOWNGRADE:
+            yield name, policy
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from provision.models import (
     Stack,
     Topology,
 )
-from provision.spi import Decision, Objection, Verdict
+from provision.spi import Decision, Objection, enforced
 from provision.spi.peers import selects
 from provision_aws.translate.overrides import DedicatedHostOverride, MachineOverrides, of
 
@@ -41,11 +41,7 @@ class Parts:
 
     @cached_property
     def _enforced(self) -> list[tuple[str, Policy]]:
-        return [
-            (name, policy)
-            for name, policy in self.stack.isolation.policies.items()
-            if name not in self.decisions or self.decisions[name].verdict is not Verdict.DOWNGRADE
-        ]
+        return list(enforced(self.stack, self.decisions))
 
     def enforced(self, kind: type[P]) -> list[tuple[str, P]]:
         """Policies of a kind that are carried out."""

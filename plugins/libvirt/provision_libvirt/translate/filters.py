@@ -11,9 +11,9 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from hashlib import sha256
 
-from provision.models import Internet, Policy, Posture, Stack, TrafficPolicy
+from provision.models import Internet, Posture, Stack, TrafficPolicy
 from provision.packets import Service
-from provision.spi import Decision, GraphBuilder, Node, Output, Verdict
+from provision.spi import Decision, GraphBuilder, Node, Output, enforced
 from provision.spi.flows import End
 from provision.spi.peers import PeerSet, peer_set
 from provision_libvirt.resources import Filter
@@ -68,7 +68,9 @@ class Filters:
         self._lookup = Places(self.places)
         wide = any(network.cidr6 is not None for network in self.stack.networks.values())
         self._present = self._families if wide else (4,)
-        traffic = [(name, policy) for name, policy in self._enforced() if isinstance(policy, TrafficPolicy)]
+        traffic = [
+            (name, policy) for name, policy in enforced(self.stack, self.decisions) if isinstance(policy, TrafficPolicy)
+        ]
         self._steps = Steps.of(traffic)
         self._policies = Policies(
             [
@@ -82,16 +84,10 @@ class Filters:
         self._unspoken = Unspoken(self.stack, self._policies.policies, self.host_addresses, self.elsewhere)
         self._closing = [
             (name, policy, peer_set(self.stack, policy.machines))
-            for name, policy in self._enforced()
+            for name, policy in enforced(self.stack, self.decisions)
             if isinstance(policy, CLOSING)
         ]
         self._whole = self._open or self._steps.needed or bool(self._closing)
-
-    def _enforced(self) -> Iterator[tuple[str, Policy]]:
-        for name, policy in self.stack.isolation.policies.items():
-            decision = self.decisions.get(name)
-            if decision is None or decision.verdict is not Verdict.DOWNGRADE:
-                yield name, policy
 
     @property
     def _open(self) -> bool:

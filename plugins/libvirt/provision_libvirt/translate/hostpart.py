@@ -18,7 +18,7 @@ from provision.models import (
     Stack,
     TrafficPolicy,
 )
-from provision.spi import Capabilities, Decision, Verdict
+from provision.spi import Capabilities, Decision, enforced
 from provision.spi.peers import instances, peer_set
 from provision_libvirt.resources.xml_protection import MANDATORY
 from provision_libvirt.support_host import encryption_technology
@@ -187,12 +187,7 @@ class HostParts:
 
     def enforced(self, kind: type[P]) -> list[tuple[str, P]]:
         """Policies of one kind that are to be carried out."""
-        found: list[tuple[str, P]] = []
-        for name, policy in self.stack.isolation.policies.items():
-            decision = self.decisions.get(name)
-            if isinstance(policy, kind) and (decision is None or decision.verdict is not Verdict.DOWNGRADE):
-                found.append((name, policy))
-        return found
+        return [(name, policy) for name, policy in enforced(self.stack, self.decisions) if isinstance(policy, kind)]
 
     def policies(self, kind: type[P], entry: str) -> list[tuple[str, P]]:
         """Those about one machine."""

@@ -16,7 +16,7 @@ from provision.models import (
     TrafficPolicy,
     UrlImage,
 )
-from provision.spi import TranslationRequest, Verdict
+from provision.spi import TranslationRequest, enforced
 from provision.spi.flows import End
 from provision.spi.peers import PeerSet, peer_set
 from provision_libvirt.cloud.fetch import kept
@@ -52,9 +52,8 @@ def _datagrams(request: TranslationRequest, places: Sequence[End]) -> Iterator[D
 
     Answers can then only be told by address and port, so that whoever may be asked could also send unasked.
     """
-    for name, policy in request.stack.isolation.policies.items():
-        decision = request.decisions.get(name)
-        if not isinstance(policy, TrafficPolicy) or (decision and decision.verdict is Verdict.DOWNGRADE):
+    for name, policy in enforced(request.stack, request.decisions):
+        if not isinstance(policy, TrafficPolicy):
             continue
         loose = [service for service in policy.allow if connectionless(service)]
         if request.stack.isolation.default is Posture.ALLOW:
@@ -111,13 +110,8 @@ def _tenants(request: TranslationRequest) -> Iterator[Diagnostic]:
     """Machines of other stacks, which only their names tell before anything is made."""
     own = Names(request.project, request.stack_name).native("")
     others = [name for name in request.capabilities.facts.get("machines", ()) if not name.startswith(own)]
-    for name, policy in request.stack.isolation.policies.items():
-        decision = request.decisions.get(name)
-        if (
-            others
-            and isinstance(policy, SingleTenancyPolicy)
-            and not (decision and decision.verdict is Verdict.DOWNGRADE)
-        ):
+    for name, policy in enforced(request.stack, request.decisions):
+        if others and isinstance(policy, SingleTenancyPolicy):
             yield Diagnostic(
                 Severity.ERROR,
                 f"policy '{name}' cannot be enforced on 'libvirt': the hypervisor has machines that are not this "

@@ -3,15 +3,14 @@
 from collections.abc import Iterator, Mapping
 
 from provision.models import DiskEncryptionPolicy, Stack
-from provision.spi import Capabilities, Decision, Objection, Verdict
+from provision.spi import Capabilities, Decision, Objection, enforced
 from provision.spi.peers import selected
 
 
 def sealed(stack: Stack, decisions: Mapping[str, Decision]) -> Iterator[tuple[str, list[str]]]:
     """Policies that encrypt all disks and are enforced, each with the entries of its machines."""
-    for name, policy in stack.isolation.policies.items():
-        downgraded = name in decisions and decisions[name].verdict is Verdict.DOWNGRADE
-        if isinstance(policy, DiskEncryptionPolicy) and not downgraded:
+    for name, policy in enforced(stack, decisions):
+        if isinstance(policy, DiskEncryptionPolicy):
             yield name, selected(stack, policy.machines)
 
 

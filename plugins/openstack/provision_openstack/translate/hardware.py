@@ -13,7 +13,7 @@ from provision.models import (
     Share,
     Stack,
 )
-from provision.spi import Decision, Verdict
+from provision.spi import Decision, enforced
 from provision.spi.peers import selected
 
 MODELS: Mapping[str, str] = {"sev": "amd-sev", "sev-es": "amd-sev-es"}
@@ -75,10 +75,8 @@ def limits(share: Share, machine: Machine) -> dict[str, str]:
 
 def asking(stack: Stack, decisions: Mapping[str, Decision]) -> Iterator[tuple[str, Policy, list[str]]]:
     """Policies that ask for extra specs and are enforced, each with the entries of its machines."""
-    for name, policy in stack.isolation.policies.items():
-        decision = decisions.get(name)
-        downgraded = decision is not None and decision.verdict is Verdict.DOWNGRADE
-        if not downgraded and isinstance(policy, _BY_FLAVOR):
+    for name, policy in enforced(stack, decisions):
+        if isinstance(policy, _BY_FLAVOR):
             yield name, policy, selected(stack, policy.machines)
 
 

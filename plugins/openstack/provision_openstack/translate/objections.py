@@ -11,13 +11,12 @@ from provision.models import (
     MemoryEncryptionPolicy,
     MemoryIsolationPolicy,
     PackPolicy,
-    Policy,
     SecureBootPolicy,
     Share,
     SpreadPolicy,
     Stack,
 )
-from provision.spi import Capabilities, Decision, Objection, Verdict
+from provision.spi import Capabilities, Decision, Objection, enforced
 from provision.spi.peers import selected
 from provision_openstack.extra_specs import problems
 from provision_openstack.sizes import FlavorRequirements, closest, smallest
@@ -58,12 +57,6 @@ class _Objections:
         yield from self._limited_twice()
         yield from self._by_hosts()
         yield from reaching.objections(self.stack, self.capabilities, self.decisions)
-
-    def _policies(self) -> Iterator[tuple[str, Policy]]:
-        for name, policy in self.stack.isolation.policies.items():
-            decision = self.decisions.get(name)
-            if decision is None or decision.verdict is not Verdict.DOWNGRADE:
-                yield name, policy
 
     def _ways_out(self) -> Iterator[Objection]:
         there = external(self.capabilities)
@@ -167,7 +160,7 @@ class _Objections:
 
     def _by_hosts(self) -> Iterator[Objection]:
         """What is the same for all machines of a host, and so no flavor's."""
-        for name, policy in self._policies():
+        for name, policy in enforced(self.stack, self.decisions):
             path = ("isolation", "policies", name)
             if isinstance(policy, MemoryIsolationPolicy) and not (policy.huge_pages or policy.shared_pages):
                 reason = "whether hosts merge equal pages of machines is their own matter; huge ones are never merged"
@@ -178,7 +171,7 @@ class _Objections:
 
     def _firmware(self) -> Iterator[Objection]:
         """What needs UEFI, which the image says."""
-        for name, policy in self._policies():
+        for name, policy in enforced(self.stack, self.decisions):
             if not isinstance(policy, SecureBootPolicy | MemoryEncryptionPolicy):
                 continue
             for entry in selected(self.stack, policy.machines):
@@ -194,7 +187,7 @@ class _Objections:
 
     def _placed_twice(self) -> Iterator[Objection]:
         placed: dict[str, str] = {}
-        for name, policy in self._policies():
+        for name, policy in enforced(self.stack, self.decisions):
             if not isinstance(policy, SpreadPolicy | PackPolicy):
                 continue
             for entry in selected(self.stack, policy.machines):

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from provision.models import Level, PackPolicy, SpreadPolicy
-from provision.spi import GraphBuilder, Node, TranslationRequest, Verdict
+from provision.spi import GraphBuilder, Node, TranslationRequest, enforced
 from provision.spi.peers import selected
 from provision_openstack import resources
 from provision_openstack.translate.names import Names
@@ -18,10 +18,8 @@ class Placing:
 
     def add(self, request: TranslationRequest, names: Names, builder: GraphBuilder) -> None:
         """Add the groups of all policies that are enforced."""
-        for name, policy in request.stack.isolation.policies.items():
-            decision = request.decisions.get(name)
-            downgraded = decision is not None and decision.verdict is Verdict.DOWNGRADE
-            if downgraded or not isinstance(policy, SpreadPolicy | PackPolicy):
+        for name, policy in enforced(request.stack, request.decisions):
+            if not isinstance(policy, SpreadPolicy | PackPolicy):
                 continue
             soft = "soft-" if policy.level is Level.PREFERRED else ""
             inputs: dict[str, Any] = {"name": names.native(name), "policy": f"{soft}affinity"}

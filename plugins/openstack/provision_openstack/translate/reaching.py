@@ -3,10 +3,10 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from provision.models import Nic, NoHostAccessPolicy, Peer, PeerKind, Policy, Stack, TrafficPolicy
+from provision.models import Nic, NoHostAccessPolicy, Peer, PeerKind, Stack, TrafficPolicy
 from provision.packets.prefixes import without
 from provision.packets.special import LINK_LOCAL
-from provision.spi import Capabilities, Decision, NicAddress, Objection, Verdict
+from provision.spi import Capabilities, Decision, NicAddress, Objection, enforced
 from provision.spi.peers import PeerSet, instances, peer_set, selected
 from provision_openstack.translate.rules import hosts_of, plan
 
@@ -27,16 +27,10 @@ class _Reaching:
         yield from self._peers()
         yield from self._flows()
 
-    def _policies(self) -> Iterator[tuple[str, Policy]]:
-        for name, policy in self.stack.isolation.policies.items():
-            decision = self.decisions.get(name)
-            if decision is None or decision.verdict is not Verdict.DOWNGRADE:
-                yield name, policy
-
     def _sealed(self) -> Iterator[Objection]:
         """Policies that keep machines off the cloud's own hosts, against traffic policies that let them out."""
         open_to = {} if hosts_of(self.capabilities) else self._beyond()
-        for name, policy in self._policies():
+        for name, policy in enforced(self.stack, self.decisions):
             if not isinstance(policy, NoHostAccessPolicy):
                 continue
             for entry in selected(self.stack, policy.machines):
@@ -52,7 +46,7 @@ class _Reaching:
 
     def _peers(self) -> Iterator[Objection]:
         """Peers of which no rule can speak."""
-        for name, policy in self._policies():
+        for name, policy in enforced(self.stack, self.decisions):
             if not isinstance(policy, TrafficPolicy) or not policy.allow:
                 continue
             for key, peers in (("from", policy.sources), ("to", policy.destinations)):
@@ -71,7 +65,7 @@ class _Reaching:
     def _beyond(self) -> dict[str, str]:
         """By entry, a policy by which addresses beyond the stack may be at the other end."""
         found: dict[str, str] = {}
-        for name, policy in self._policies():
+        for name, policy in enforced(self.stack, self.decisions):
             if not isinstance(policy, TrafficPolicy):
                 continue
             sources, targets = peer_set(self.stack, policy.sources), peer_set(self.stack, policy.destinations)

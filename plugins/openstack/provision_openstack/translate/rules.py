@@ -14,7 +14,7 @@ from provision.models import NoHostAccessPolicy, Stack
 from provision.packets import Service
 from provision.packets.prefixes import Prefix, without
 from provision.packets.special import LINK_LOCAL
-from provision.spi import Capabilities, Decision, NicAddress, Objection, Verdict
+from provision.spi import Capabilities, Decision, NicAddress, Objection, enforced
 from provision.spi.flows import End, Flow, Key, Parts, Side, ends, families_of, flows
 from provision.spi.peers import selected
 from provision_openstack.translate.networks import gateway
@@ -193,9 +193,8 @@ def hosts_of(capabilities: Capabilities) -> tuple[Prefix, ...]:
 def _without_hosts(stack: Stack, decisions: Mapping[str, Decision]) -> frozenset[Key]:
     """Interfaces of machines that must not reach the cloud's own hosts."""
     entries = set[str]()
-    for name, policy in stack.isolation.policies.items():
-        downgraded = name in decisions and decisions[name].verdict is Verdict.DOWNGRADE
-        if isinstance(policy, NoHostAccessPolicy) and not downgraded:
+    for _, policy in enforced(stack, decisions):
+        if isinstance(policy, NoHostAccessPolicy):
             entries |= set(selected(stack, policy.machines))
     return frozenset(
         (name, index)
