@@ -3,11 +3,11 @@
 For translations. What verifies them has its own understanding of peers, so that a mistake in one does not hide in both.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
 
-from provision.models import Machine, Peer, PeerKind, Selector, Stack
+from provision.models import Machine, Network, Peer, PeerKind, Selector, Stack
 from provision.packets.prefixes import Prefix
 from provision.spi.flows import End
 
@@ -55,8 +55,8 @@ def peer_set(stack: Stack, peers: Sequence[Peer]) -> PeerSet:
     """Sort peers; instances, which may be named too, are not looked up."""
     kinds = {peer.kind for peer in peers}
     return PeerSet(
-        frozenset(name for peer in peers for name in _entries(stack, peer)),
-        frozenset(name for peer in peers for name in _networks(stack, peer)),
+        frozenset(name for peer in peers for name in _meant(peer, PeerKind.MACHINE, stack.machines)),
+        frozenset(name for peer in peers for name in _meant(peer, PeerKind.NETWORK, stack.networks)),
         tuple(peer.cidr for peer in peers if peer.cidr is not None),
         PeerKind.HOST in kinds,
         PeerKind.OUTSIDE in kinds,
@@ -85,21 +85,10 @@ def instances(stack: Stack) -> Iterator[tuple[str, str, Machine]]:
             yield name, entry, machine
 
 
-def _entries(stack: Stack, peer: Peer) -> set[str]:
-    match peer.kind:
-        case PeerKind.MACHINE:
-            return set(stack.machines) if peer.name == "*" else {peer.name}
-        case PeerKind.LABEL:
-            return {name for name, machine in stack.machines.items() if machine.labels.get(peer.name) == peer.value}
-        case _:
-            return set()
-
-
-def _networks(stack: Stack, peer: Peer) -> set[str]:
-    match peer.kind:
-        case PeerKind.NETWORK:
-            return set(stack.networks) if peer.name == "*" else {peer.name}
-        case PeerKind.LABEL:
-            return {name for name, network in stack.networks.items() if network.labels.get(peer.name) == peer.value}
-        case _:
-            return set()
+def _meant(peer: Peer, kind: PeerKind, there: Mapping[str, Machine] | Mapping[str, Network]) -> set[str]:
+    """Of the machines or networks of the file, which peers of that kind name, those that a peer means."""
+    if peer.kind is kind:
+        return set(there) if peer.name == "*" else {peer.name}
+    if peer.kind is PeerKind.LABEL:
+        return {name for name, one in there.items() if one.labels.get(peer.name) == peer.value}
+    return set()

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
 
@@ -260,3 +260,10 @@ IGNORE_CASE = Normalized(casefolded, "case does not matter")
 IGNORE_ORDER = Normalized(sorted_items, "the order of the items does not matter")
 AS_JSON = Normalized(json_value, "compared as JSON: spaces and the order of keys do not matter")
 AS_CIDR = Normalized(network_value, "compared as an address range: its spelling does not matter")
+
+
+def reasons(error: ValidationError) -> str:
+    """What a model says against values, without the values."""
+    return "; ".join(
+        f"{'.'.join(map(str, item['loc'])) or 'it'}: {item['msg']}" for item in error.errors(include_input=False)
+    )

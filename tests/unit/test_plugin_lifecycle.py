@@ -45,7 +45,11 @@ def waiting(request: Any) -> Any:
 
 
 @pytest.mark.parametrize("action", ["create", "read", "update", "delete"])
-def test_an_operation_ends_when_its_time_is_up_and_says_what_was_last_seen(action: str) -> None:
+def test_an_operation_ends_when_its_time_is_up_and_says_what_was_last_seen(
+    action: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(calls, "GRACE_S", 5.0)
+
     async def work(platform: Lifecycle) -> None:
         old = await made(platform)
         WILL[action] = waiting
@@ -58,6 +62,7 @@ def test_an_operation_ends_when_its_time_is_up_and_says_what_was_last_seen(actio
         assert "last seen: the thing is starting" in failed.value.message
         assert "customTimeouts" in failed.value.message
         assert platform.log.texts("warning") == []
+        assert not [said for said in platform.log.texts("status") if "waiting for the" in said]
 
     trial(work)
 
@@ -88,11 +93,12 @@ def test_the_types_own_limit_counts_where_the_program_gives_none(monkeypatch: py
 def test_a_create_that_ignores_its_limit_is_waited_for_and_recorded_with_a_warning(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(calls, "GRACE_S", 0.1)
     monkeypatch.setattr(calls, "REMINDER_S", 0.1)
     monkeypatch.setattr(calls, "OVERDUE_S", 0.2)
 
     def stubborn(request: Any) -> Any:
-        time.sleep(0.8)
+        time.sleep(0.9)
         return thing(request)
 
     WILL["create"] = stubborn

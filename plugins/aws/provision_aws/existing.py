@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import Any
 
 from provision.models import Stack
+from provision.spi.own_words import problem
 from provision_aws.errors import explained
 from provision_aws.kinds import (
     INTERNET_GATEWAY,
@@ -21,7 +22,7 @@ from provision_aws.ownership import URN_TAG, tags_of
 from provision_aws.readers.tables import Tables, acl_entries, asked, ranges
 from provision_aws.reading import Live
 from provision_aws.session import Session
-from provision_aws.translate.overrides import MODELS, MachineOverrides, joined, of, problem, referred
+from provision_aws.translate.overrides import MODELS, MachineOverrides, joined, of, referred
 
 Facts = dict[str, Any]
 

@@ -1,12 +1,13 @@
 """Which fields of a stack file this plugin enforces, and why it refuses the others."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, get_args
+from typing import get_args
 
 from provision.models import Topology
 from provision.spi import ENFORCED, Capabilities, Evidence, FeatureUse, Support, unsupported
+from provision.spi.own_words import own_words
 from provision_aws.resources.volume_model import VolumeType
-from provision_aws.translate.overrides import EXISTING, MODELS, problem
+from provision_aws.translate.overrides import EXISTING, MODELS
 
 _PACKETS = Support(True, evidence=frozenset({Evidence.TRANSLATED, Evidence.ACCEPTED}))
 _SEEN = Support(True, evidence=frozenset({Evidence.ACCEPTED}))
@@ -225,20 +226,9 @@ def _connected(use: FeatureUse, capabilities: Capabilities) -> Support:
     return unsupported("a network card of EC2 has no cable to unplug", "remove it, or have no policy speak of it")
 
 
-def _own_words(models: Mapping[Any, Any], meaning: str) -> Answer:
-    def answer(use: FeatureUse, capabilities: Capabilities) -> Support:
-        model = models.get(type(use.owner))
-        wrong = problem(model, use.value) if model is not None else "not known"
-        if not wrong:
-            return ENFORCED
-        return unsupported(wrong, f"{meaning}: {', '.join(model.model_fields) if model is not None else ''}")
+_OVERRIDES = own_words(MODELS, "fields that can be overridden")
 
-    return answer
-
-
-_overrides = _own_words(MODELS, "fields that can be overridden")
-_existing = _own_words(EXISTING, "what can be referred to")
-
+_EXISTING = own_words(EXISTING, "what can be referred to")
 
 _SPECIAL: Mapping[str, Answer] = {
     "isolation.policies.anti_spoofing": _always(_PACKETS),
@@ -255,12 +245,12 @@ _SPECIAL: Mapping[str, Answer] = {
     "isolation.policies.spread": _spread,
     "isolation.policies.traffic": _always(_PACKETS),
     "isolation.policies.traffic.revoke": _revoke,
-    "machines.disks.overrides": _overrides,
+    "machines.disks.overrides": _OVERRIDES,
     "machines.disks.type": _volume_type,
     "machines.nics.connected": _connected,
-    "machines.nics.existing": _existing,
-    "machines.overrides": _overrides,
+    "machines.nics.existing": _EXISTING,
+    "machines.overrides": _OVERRIDES,
     "machines.root.type": _root_type,
-    "networks.existing": _existing,
-    "networks.overrides": _overrides,
+    "networks.existing": _EXISTING,
+    "networks.overrides": _OVERRIDES,
 }

@@ -5,7 +5,8 @@ from typing import Any
 
 from provision.models import MetadataPolicy, Revoke, Topology
 from provision.spi import ENFORCED, Capabilities, Evidence, FeatureUse, Support, unsupported
-from provision_openstack.translate.referring import MODELS, problem
+from provision.spi.own_words import own_words
+from provision_openstack.translate.referring import MODELS
 
 _SHOWN = Support(True, evidence=frozenset({Evidence.TRANSLATED, Evidence.ACCEPTED}))
 
@@ -256,14 +257,7 @@ def _volume_type(use: FeatureUse, capabilities: Capabilities) -> Support:
     return unsupported(f"the cloud has no type of volumes '{use.value}'", f"write one of: {', '.join(types) or 'none'}")
 
 
-def _existing(use: FeatureUse, capabilities: Capabilities) -> Support:
-    owner: Any = type(use.owner)
-    model = MODELS.get(owner)
-    wrong = problem(model, use.value) if model is not None else "not known"
-    if not wrong:
-        return ENFORCED
-    return unsupported(wrong, f"what can be referred to: {', '.join(model.model_fields) if model is not None else ''}")
-
+_EXISTING = own_words(MODELS, "what can be referred to")
 
 _SPECIAL: Mapping[str, Callable[[FeatureUse, Capabilities], Support]] = {
     "isolation.policies.anti_spoofing": _needs("port-security", "port security"),
@@ -292,8 +286,8 @@ _SPECIAL: Mapping[str, Callable[[FeatureUse, Capabilities], Support]] = {
     "machines.root.encrypted": _encrypted_disk,
     "machines.root.size": _volumes,
     "machines.root.type": _volume_type,
-    "machines.nics.existing": _existing,
-    "networks.existing": _existing,
+    "machines.nics.existing": _EXISTING,
+    "networks.existing": _EXISTING,
     "sharing.shares.nic.inbound": _needs("qos", "limits of bandwidth"),
     "sharing.shares.nic.outbound": _needs("qos", "limits of bandwidth"),
 }

@@ -19,7 +19,8 @@ QUESTIONS = 16
 """Checks, diffs and previews at a time. Their threads are their own, so that no number of operations delays them."""
 
 GRACE_S = 0.5
-"""How long a call that changes nothing may take to end by itself after it was cancelled."""
+"""How long a call may take to end by itself after its time is up: then one that changes nothing is left, and of any
+other the person is told that it is waited for. One that changes nothing has as long after it was cancelled."""
 
 OVERDUE_S = 60.0
 """How long an update or a delete may take after its time is up before nobody waits for it any more."""
@@ -159,7 +160,7 @@ class _Call:
         if self._leavable():
             self._later(GRACE_S, self.leave)
             return
-        self._remind(f"its time limit of {self.running.limit:.3g} s has passed")
+        self._later(GRACE_S, lambda: self._remind(f"its time limit of {self.running.limit:.3g} s has passed"))
         self._later(OVERDUE_S, self._overdue)
 
     def _overdue(self) -> None:

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from provision.errors import CreatedButUnhealthy, ForeignObject, ProvisionError, RetriableError, UserError
 from provision.spi.operation import Cancelled, Operation
-from provision.spi.properties import Normalized, OnChange, Properties
+from provision.spi.properties import Normalized, OnChange, Properties, reasons
 
 P = TypeVar("P", bound=Properties)
 
@@ -54,11 +54,8 @@ def built(model: type[P], what: str, values: Mapping[str, Any]) -> P:
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        reasons = "; ".join(
-            f"{'.'.join(map(str, item['loc'])) or 'it'}: {item['msg']}" for item in error.errors(include_input=False)
-        )
         raise Indescribable(
-            f"{what} cannot be described by this type: {reasons}", "leave it to whoever manages it now"
+            f"{what} cannot be described by this type: {reasons(error)}", "leave it to whoever manages it now"
         ) from None
 
 

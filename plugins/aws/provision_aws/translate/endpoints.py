@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from ipaddress import IPv4Network
+from typing import Any
 
 from provision.models import Stack
 from provision.spi import Node, Objection
@@ -63,18 +64,10 @@ def _asked(stack: Stack) -> Mapping[str, list[str]]:
 
 def _gateway(networks: Networks, region: str, service: str, names: list[str]) -> None:
     tables = [networks.tables[name, part.suffix] for name in names for part in networks.layout.parts[name]]
-    node = networks.builder.add(
-        VpcEndpoint,
-        f"endpoints/{service}",
-        {
-            "name": networks.names.native(service),
-            "vpc_id": networks.vpc_id,
-            "service_name": f"com.amazonaws.{region}.{service}",
-            "endpoint_type": "Gateway",
-            "route_table_ids": [table.output("id") for table in tables],
-        },
-    )
-    _leads(networks, names, node)
+    _add(networks, region, service, names, {
+        "endpoint_type": "Gateway",
+        "route_table_ids": [table.output("id") for table in tables],
+    })  # fmt: skip
 
 
 def _interfaces(networks: Networks, region: str, services: Mapping[str, list[str]]) -> None:
@@ -83,20 +76,12 @@ def _interfaces(networks: Networks, region: str, services: Mapping[str, list[str
     subnets = [_subnet(networks, zone) for zone in networks.layout.zones_of(names)]
     group = _group(networks, [part.cidr for name in names for part in networks.layout.parts[name]])
     for service, asking in services.items():
-        node = networks.builder.add(
-            VpcEndpoint,
-            f"endpoints/{service}",
-            {
-                "name": networks.names.native(service),
-                "vpc_id": networks.vpc_id,
-                "service_name": f"com.amazonaws.{region}.{service}",
-                "endpoint_type": "Interface",
-                "subnet_ids": [subnet.output("id") for subnet in subnets],
-                "security_group_ids": [group.output("id")],
-                "private_dns_enabled": True,
-            },
-        )
-        _leads(networks, asking, node)
+        _add(networks, region, service, asking, {
+            "endpoint_type": "Interface",
+            "subnet_ids": [subnet.output("id") for subnet in subnets],
+            "security_group_ids": [group.output("id")],
+            "private_dns_enabled": True,
+        })  # fmt: skip
 
 
 def _subnet(networks: Networks, zone: str) -> Node:
@@ -143,7 +128,14 @@ def _group(networks: Networks, ranges: list[IPv4Network]) -> Node:
     return group
 
 
-def _leads(networks: Networks, names: list[str], node: Node) -> None:
+def _add(networks: Networks, region: str, service: str, names: list[str], inputs: Mapping[str, Any]) -> None:
+    """An endpoint, to which machines in the networks of these names have a way."""
+    common = {
+        "name": networks.names.native(service),
+        "vpc_id": networks.vpc_id,
+        "service_name": f"com.amazonaws.{region}.{service}",
+    }
+    node = networks.builder.add(VpcEndpoint, f"endpoints/{service}", {**common, **inputs})
     for name in names:
         for part in networks.layout.parts[name]:
             networks.ways[name, part.suffix].append(node.name)

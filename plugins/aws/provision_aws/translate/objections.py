@@ -21,13 +21,14 @@ from provision.models import (
 )
 from provision.spi import EXISTING, Capabilities, Decision, NicAddress, Objection
 from provision.spi.flows import End, ends, flows
+from provision.spi.own_words import problem
 from provision_aws.labels import check_tags
 from provision_aws.resources.volume_model import check_performance
 from provision_aws.translate import endpoints, referring
 from provision_aws.translate.layout import Layout
 from provision_aws.translate.machines import DEVICES
 from provision_aws.translate.overrides import EXISTING as REFERRED
-from provision_aws.translate.overrides import MODELS, MachineOverrides, joined, of, problem
+from provision_aws.translate.overrides import MODELS, MachineOverrides, joined, of
 from provision_aws.translate.parts import Parts
 from provision_aws.translate.rules import Planned, plan
 

@@ -7,7 +7,7 @@ No field that carries isolation can be overridden.
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from provision.models import Disk, Machine, Model, Network, Nic
 from provision_aws.labels import Tags
@@ -120,17 +120,6 @@ MODELS: Mapping[type[Model], type[Model]] = {
 
 EXISTING: Mapping[type[Model], type[Model]] = {Network: NetworkExisting, Nic: NicExisting}
 """What may be referred to instead of being made."""
-
-
-def problem(model: type[Model], values: Any) -> str:
-    """What is wrong with overrides; empty when nothing is."""
-    try:
-        model.model_validate(values)
-    except ValidationError as error:
-        return "; ".join(
-            f"{'.'.join(map(str, item['loc'])) or 'it'}: {item['msg']}" for item in error.errors(include_input=False)
-        )
-    return ""
 
 
 def of(model: type[T], written: Mapping[str, Mapping[str, Any]]) -> T:

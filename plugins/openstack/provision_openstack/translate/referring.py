@@ -4,10 +4,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from ipaddress import ip_address, ip_network
 from typing import Annotated, Any
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from provision.models import Internet, Model, Network, Nic, Stack
 from provision.spi import EXISTING, Capabilities, NicAddress, Objection
+from provision.spi.own_words import problem
 
 PLATFORM = "openstack"
 Found = Mapping[str, Any]
@@ -31,17 +32,6 @@ class NicExisting(Model):
 
 MODELS: Mapping[type[Model], type[Model]] = {Network: NetworkExisting, Nic: NicExisting}
 """What may be referred to."""
-
-
-def problem(model: type[Model], values: Any) -> str:
-    """What is wrong with a reference; empty when nothing is."""
-    try:
-        model.model_validate(values)
-    except ValidationError as error:
-        return "; ".join(
-            f"{'.'.join(map(str, item['loc'])) or 'it'}: {item['msg']}" for item in error.errors(include_input=False)
-        )
-    return ""
 
 
 def referred(network: Network) -> str | None:
