@@ -30,6 +30,21 @@ class Shown:
     text: str
 
 
+def accepted(holds: bool | None, text: str) -> Shown:
+    """Evidence of what the platform's description of a machine says."""
+    return Shown(Evidence.ACCEPTED, holds, text)
+
+
+def instead(holds: bool, wanted: object) -> str:
+    """What was asked for, when something else was found; goes on where a text ends."""
+    return "" if holds else f" instead of {wanted}"
+
+
+def number(count: int, what: str) -> str:
+    """`1 disk`, `2 disks`."""
+    return f"{count} {what}{'' if count == 1 else 's'}"
+
+
 @dataclass(frozen=True)
 class EvidenceRequest:
     """What is asked about one machine.

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
@@ -52,6 +53,7 @@ class Node:
         keep: leave the native object alone when the resource leaves the file or the stack is destroyed.
         protect: refuse to delete or replace it.
         aliases: former names (with the parent of today).
+        ignored: names of inputs whose changes are left alone; from what the file says of drift, never by a plugin.
     """
 
     type: type[ResourceType[Any, Any, Any]]
@@ -62,6 +64,7 @@ class Node:
     keep: bool = False
     protect: bool = False
     aliases: tuple[str, ...] = ()
+    ignored: tuple[str, ...] = ()
 
     def output(self, name: str) -> Output:
         """A reference to an output of this node."""
@@ -81,10 +84,27 @@ class ResourceGraph:
         Raises:
             KeyError: when there is none.
         """
-        for node in self.nodes:
-            if node.name == name:
-                return node
-        raise KeyError(name)
+        return self.named[name]
+
+    @cached_property
+    def named(self) -> Mapping[str, Node]:
+        """The nodes by name."""
+        return {node.name: node for node in self.nodes}
+
+    def of_type(self, token: str) -> Iterator[Node]:
+        """The nodes of a type of this plugin."""
+        return (node for node in self.nodes if node.type.token == token)
+
+    def referred(self, value: Any, token: str = "", property: str = "id") -> Node | None:
+        """The node whose output `value` is; None when it is anything else.
+
+        Args:
+            value: of some input.
+            token: of the type that the node must have; any when empty.
+            property: the output that it must be.
+        """
+        node = self.named.get(value.node) if isinstance(value, Output) and value.property == property else None
+        return node if node is not None and token in ("", node.type.token) else None
 
 
 def references(value: Any) -> Iterator[Output]:

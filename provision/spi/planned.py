@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import Any, ClassVar, TypeVar
 
 from provision.spi.evidence import SettingsRequest, Shown
-from provision.spi.graph import Node
+from provision.spi.graph import Node, ResourceGraph
 from provision.spi.support import Evidence
 
 P = TypeVar("P", bound="PlannedMachine")
@@ -25,15 +25,15 @@ class PlannedMachine:
 
     request: SettingsRequest
 
-    @cached_property
-    def nodes(self) -> Mapping[str, Node]:
-        """The graph, by name."""
-        return {node.name: node for node in self.request.graph.nodes}
+    @property
+    def graph(self) -> ResourceGraph:
+        """Everything that is to be made."""
+        return self.request.graph
 
     @cached_property
     def machines(self) -> Mapping[str, Node]:
         """Every machine of the graph, by the name of its instance (`machines/web-0/…` is `web-0`)."""
-        return {name.split("/")[1]: one for name, one in self.nodes.items() if one.type.token == self.token}
+        return {one.name.split("/")[1]: one for one in self.graph.of_type(self.token)}
 
     @property
     def own(self) -> Node | None:

@@ -3,9 +3,15 @@
 import enum
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from provision.packets import Protocol as IpProtocol
+
+if TYPE_CHECKING:  # evidence is about machines, which are defined here
+    from provision.spi.evidence import EvidenceRequest, Shown
+
+FRAME_MARK = b"prov#"
+"""Begins the mark of a frame, which is 8 hexadecimal digits; 13 bytes fit behind an ARP packet in the shortest frame."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +80,51 @@ class KnowsAddresses(Protocol):
         """The addresses of the peer by which machines may reach it; a prefix length may follow each."""
 
 
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """An Ethernet frame, to be sent as it is.
+
+    Attributes:
+        card: MAC of the network card that is to send it, whatever the frame itself says.
+        data: the frame from its destination on; it carries `FRAME_MARK` and a mark.
+    """
+
+    card: str
+    data: bytes
+
+
+@runtime_checkable
+class SendsFrames(Protocol):
+    """Of a machine's channel: without it nobody tries to send as another, and reports say so."""
+
+    def watch(self) -> None:
+        """Note the marks of all frames that arrive from now on, until the channel is closed.
+
+        Raises:
+            provision.errors.PlatformError: the machine cannot.
+        """
+
+    def transmit(self, frames: Sequence[Frame]) -> Sequence[str]:
+        """Send frames in this order; for each, why it could not be sent, empty when it was."""
+
+    def heard(self) -> frozenset[str]:
+        """The marks of frames that arrived since `watch`; those that a machine sends itself are none of them."""
+
+
+@runtime_checkable
+class HoldsFlows(Protocol):
+    """Of a machine's channel: without it a self-test does not look at connections that are open when a policy goes.
+
+    A listener of a platform whose channels can do so sends back what comes through a connection that stays open.
+    """
+
+    def hold(self, probe: Probe) -> Observation:
+        """Open a TCP connection and keep it, in place of one that is held already; it ends with the channel."""
+
+    def beat(self, seconds: float) -> Seen:
+        """Send something through it; `OPEN` when that comes back in time, `FAILED` when nothing is held."""
+
+
 @dataclass(frozen=True)
 class NativeState:
     """One native resource as Pulumi's state has it; property names are Python's.
@@ -87,6 +138,11 @@ class NativeState:
     outputs: Mapping[str, Any]
     inputs: Mapping[str, Any] = field(default_factory=dict)
     urn: str = ""
+
+    @property
+    def stack_id(self) -> str:
+        """Identity of the stack that owns it; empty for what no stack owns."""
+        return str(self.inputs.get("stack_id") or "")
 
 
 @dataclass(frozen=True)
@@ -114,6 +170,22 @@ class CanProbe(Protocol):
 
     def outside_channel(self, session: Any) -> ProbeChannel | None:
         """A probing peer beyond the stack's networks, None when there is none."""
+
+
+@runtime_checkable
+class CanMeasure(Protocol):
+    """Without it nobody shows that a limit holds by making a machine busy, and reports say so."""
+
+    def measure(self, session: Any, channel: ProbeChannel, request: "EvidenceRequest") -> "Sequence[Sequence[Shown]]":
+        """Make a machine want more than its limits allow, for some seconds each, and see what it gets.
+
+        Gives for each thing asked, in that order, evidence of kind `PROBED`; empty where it limits nothing. `holds` is
+        None unless it is shown that the machine wanted more: what an idle machine, or one on a busy host, does not
+        take proves no limit. Nothing that the machine keeps is changed.
+
+        Raises:
+            provision.errors.ProvisionError: the machine cannot be made busy.
+        """
 
 
 @runtime_checkable

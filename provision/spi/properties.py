@@ -142,6 +142,28 @@ class Drift(enum.Enum):
     """Something else may change it: the recorded value stays."""
 
 
+def _as_it_is(value: Any) -> Any:
+    return value
+
+
+@dataclass(frozen=True, slots=True)
+class StackField:
+    """Field annotation of an input: the field of the stack file that it is made from.
+
+    What `drift:` in the file says of that field holds for the input, and a value that was changed on the platform can be
+    taken over into the file. An input that carries isolation is put back whatever the file says.
+
+    Attributes:
+        fields: with the names of machines, disks and networks left out: `machines.memory`, `machines.size.aws`. Several
+            when the type is for several things: `machines.disks.size` of resources that are called
+            `machines/NAME/disk-NAME`, `machines.root.size` of `machines/NAME/root`.
+        spell: how a person writes a value that was read, as it stands on the wire; None when nobody could.
+    """
+
+    fields: tuple[str, ...]
+    spell: Callable[[Any], Any] | None = _as_it_is
+
+
 @dataclass(frozen=True, slots=True)
 class AutoName:
     """Field annotation of an input with default None: when it is not given, a name is made, once, and kept.
@@ -247,6 +269,19 @@ def casefolded(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [casefolded(item) for item in value]
     return value.casefold() if isinstance(value, str) else value
+
+
+def spell_size(unit: str) -> Callable[[Any], Any]:
+    """Writes numbers of a unit (`B`, `MiB`, `GiB`) as sizes, in the largest unit that keeps them whole."""
+    units = ("B", "KiB", "MiB", "GiB", "TiB")
+
+    def spell(value: Any) -> Any:
+        amount, at = int(value), units.index(unit)
+        while amount and amount % 1024 == 0 and at < len(units) - 1:
+            amount, at = amount // 1024, at + 1
+        return f"{amount}{units[at]}" if at else f"{amount / 1024:.10g}KiB"
+
+    return spell
 
 
 IMMUTABLE = OnChange(Change.REPLACE)

@@ -28,14 +28,13 @@ def checked(provider: Provider[Any, Any], graph: ResourceGraph) -> ResourceGraph
         PluginError: naming node, input and expectation.
     """
     kinds = set(provider.resource_types)
-    nodes = {node.name: node for node in graph.nodes}
     components = {component.name for component in graph.components}
     for node in graph.nodes:
         if node.type not in kinds:
             raise _wrong(provider, node.name, f"'{node.type.__name__}' is not among the plugin's resource types")
         if node.parent is not None and node.parent not in components:
             raise _wrong(provider, node.name, f"its parent '{node.parent}' is not in the graph")
-        _references(provider, node, nodes)
+        _references(provider, node, graph.named)
         try:
             _inputs(node)
         except ValidationError as error:
@@ -55,7 +54,7 @@ def _first(error: ValidationError, node: Node) -> str:
     return f"input '{'.'.join([names.get(head, head), *rest])}': {found['msg']}"
 
 
-def _references(provider: Provider[Any, Any], node: Node, nodes: dict[str, Node]) -> None:
+def _references(provider: Provider[Any, Any], node: Node, nodes: Mapping[str, Node]) -> None:
     for reference in references(node.inputs):
         target = nodes.get(reference.node)
         if target is None:

@@ -13,6 +13,7 @@ from provision.spi import (
     EvidenceRequest,
     GraphBuilder,
     NicAddress,
+    Output,
     SettingsRequest,
     Shown,
 )
@@ -140,8 +141,21 @@ def test_machines_of_a_graph_are_known_by_the_name_of_their_instance():
         "web-1": {"name": "b"},
     }
     assert plan.own is plan.machines["web-1"]
-    assert "machines/web-0/strap" in plan.nodes
+    assert [node.name for node in plan.graph.of_type("dock:Strap")] == ["machines/web-0/strap"]
     assert planned("db").own is None
+
+
+def test_a_graph_tells_which_node_a_value_comes_from():
+    graph = planned("web-0").graph
+    strap, output = graph.node("machines/web-0/strap"), Output("machines/web-0/strap", "id")
+
+    assert graph.referred(output) is strap
+    assert graph.referred(output, "dock:Strap") is strap
+    assert graph.referred(Output(strap.name, "colour"), property="colour") is strap
+    assert graph.referred(output, "dock:Crate") is None
+    assert graph.referred(Output(strap.name, "colour")) is None
+    assert graph.referred(Output("elsewhere", "id")) is None
+    assert graph.referred("an-id") is None
 
 
 ANSWERS = {

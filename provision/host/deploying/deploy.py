@@ -144,6 +144,7 @@ class Deployment:
                 parent=self._parent if node.parent is None else self._components[node.parent].urn,
                 provider=target.provider,
                 used_by=used_by,
+                ignore_changes=[model.model_fields[name].alias or name for name in node.ignored],
                 depends_on=[*outlived, *(self._nodes[name].urn for name in node.depends_on)],
                 delete_first=node.type.replacement is Replacement.DELETE_FIRST,
                 keep=node.keep or self._inherited.keep,
@@ -182,7 +183,6 @@ class Deployment:
 
     async def _in_order(self) -> None:
         """Register every node once all that it needs is registered; workers, not a task per node."""
-        nodes = {node.name: node for node in self._graph.nodes}
         missing: dict[str, int] = {}
         users: dict[str, list[str]] = defaultdict(list)
         ready: asyncio.Queue[str | None] = asyncio.Queue()
@@ -193,7 +193,7 @@ class Deployment:
                 users[name].append(node.name)
             if not needed:
                 ready.put_nowait(node.name)
-        left = len(nodes)
+        left = len(self._graph.nodes)
         workers = min(self._parallel, max(1, left))
 
         def stop() -> None:
@@ -204,7 +204,7 @@ class Deployment:
             nonlocal left
             while (name := await ready.get()) is not None:
                 try:
-                    await self._node(nodes[name])
+                    await self._node(self._graph.node(name))
                 except BaseException:
                     stop()
                     raise

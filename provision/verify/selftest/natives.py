@@ -139,7 +139,7 @@ class Natives:
     def inputs(self, mutant: Mutant) -> Mapping[str, Any] | None:
         """What a break writes; None when it refers to what is not there."""
         native = self._found[mutant.node]
-        node = next(node for node in mutant.graph.nodes if node.name == mutant.node)
+        node = mutant.graph.node(mutant.node)
         field = str(mutant.path[0])
         kept = {key: value for key, value in native.state.inputs.items() if key != field}
         try:

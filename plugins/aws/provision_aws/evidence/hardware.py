@@ -13,7 +13,8 @@ from provision.models import (
     SingleTenancyPolicy,
 )
 from provision.spi import Shown
-from provision_aws.evidence.look import Look, accepted, instead, number, told, unseen
+from provision.spi.evidence import accepted, instead, number
+from provision_aws.evidence.look import Look, told
 
 _BURSTABLE = ("t1.", "t2.", "t3.", "t3a.", "t4g.")
 """Families that share cores by credits (EC2 User Guide, "Burstable performance instances")."""
@@ -27,7 +28,7 @@ def tenancy(look: Look, policy: SingleTenancyPolicy) -> Iterator[Shown]:
     found = look.part("Placement").get("Tenancy") or "default"
     holds = found in _ALONE
     yield accepted(holds, f"tenancy {found}" + instead(holds, " or ".join(_ALONE)))
-    yield unseen()
+    yield look.unseen()
 
 
 def dedicated_cpus(look: Look, policy: DedicatedCpusPolicy) -> Iterator[Shown]:
@@ -41,14 +42,14 @@ def dedicated_cpus(look: Look, policy: DedicatedCpusPolicy) -> Iterator[Shown]:
         yield accepted(
             threads == wanted, f"threads per core: {told(threads)}" + instead(threads == wanted, str(wanted))
         )
-    yield unseen()
+    yield look.unseen()
 
 
 def memory_encryption(look: Look, policy: MemoryEncryptionPolicy) -> Iterator[Shown]:
     """Whether EC2 says that its memory is encrypted; that it is in truth only the guest's own attestation shows."""
     found = look.part("CpuOptions").get("AmdSevSnp")
     yield accepted(found == "enabled", f"AMD SEV-SNP: {told(found)}" + instead(found == "enabled", "enabled"))
-    yield unseen()
+    yield look.unseen()
 
 
 def secure_boot(look: Look, policy: SecureBootPolicy) -> Iterator[Shown]:
@@ -58,7 +59,7 @@ def secure_boot(look: Look, policy: SecureBootPolicy) -> Iterator[Shown]:
     if policy.vtpm:
         tpm = look.live.get("TpmSupport")
         yield accepted(tpm == "v2.0", f"NitroTPM: {told(tpm)}" + instead(tpm == "v2.0", "v2.0"))
-    yield unseen()
+    yield look.unseen()
 
 
 def metadata(look: Look, policy: MetadataPolicy) -> Iterator[Shown]:
@@ -76,7 +77,7 @@ def metadata(look: Look, policy: MetadataPolicy) -> Iterator[Shown]:
         yield accepted(True, "metadata service disabled")
     if options.get("State") == "pending":
         yield accepted(None, "EC2 is still applying the options of its metadata service")
-    yield unseen()
+    yield look.unseen()
 
 
 def disk_encryption(look: Look, policy: DiskEncryptionPolicy) -> Iterator[Shown]:
@@ -90,7 +91,7 @@ def disk_encryption(look: Look, policy: DiskEncryptionPolicy) -> Iterator[Shown]
             wrong.append(f"{device} encrypted by {told(key)} instead of {policy.key}")
     seen = f"{number(len(look.volumes), 'disk')} encrypted" + (f" by {policy.key}" if policy.key else "")
     yield accepted(not wrong, "; ".join(wrong) or (seen if look.volumes else "it has no disk"))
-    yield unseen()
+    yield look.unseen()
 
 
 def limits(look: Look, share: Share) -> Iterator[Shown]:
@@ -106,7 +107,7 @@ def limits(look: Look, share: Share) -> Iterator[Shown]:
             wrong = [f"{device} {told(value)}" for device, value in found.items() if value != wanted]
             text = f"{', '.join(wrong)} instead of {wanted} {unit}" if wrong else f"disks with {wanted} {unit}"
             yield accepted(not wrong, text)
-    yield unseen()
+    yield look.unseen()
 
 
 def _instead(found: Any, wanted: str) -> str:

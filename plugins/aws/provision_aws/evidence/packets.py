@@ -1,11 +1,13 @@
 """Packet rules of a machine: its interfaces have the groups made for them, and these hold the rules of the state."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from provision.models import AntiSpoofingPolicy, Policy
-from provision.spi import NativeState, Shown
-from provision_aws.evidence.look import Look, accepted, number, unseen
+from provision.spi import Shown
+from provision.spi.cloud.looking import in_groups, in_rules
+from provision.spi.evidence import accepted, number
+from provision_aws.evidence.look import Look
 from provision_aws.reading import Live
 
 _RULE = "ec2:SecurityGroupRule"
@@ -30,9 +32,7 @@ def filtered(look: Look, policy: Policy) -> Iterator[Shown]:
         wrong.append(f"{number(len(look.cards), 'network card')} instead of {len(recorded)}")
     for position, (card, wanted) in enumerate(zip(look.cards, recorded, strict=False)):
         groups = {str(group["GroupId"]) for group in card.get("Groups") or ()}
-        more, fewer = sorted(groups - wanted), sorted(wanted - groups)
-        wrong += [f"network card {position} is also in {', '.join(more)}"] if more else []
-        wrong += [f"network card {position} is not in {', '.join(fewer)}"] if fewer else []
+        wrong += in_groups(f"network card {position}", groups, wanted)
         seen |= groups & wanted
     rules = look.rules(sorted(seen))
     for group in sorted(seen):
@@ -47,39 +47,27 @@ def unspoofed(look: Look, policy: AntiSpoofingPolicy) -> Iterator[Shown]:
     off = [str(position) for position, card in enumerate(look.cards) if card.get("SourceDestCheck") is False]
     text = f"network card {', '.join(off)} may send with other addresses: the source/destination check is off"
     yield accepted(not off, text if off else "source/destination check on every network card")
-    yield unseen()
+    yield look.unseen()
 
 
 def _groups_of(look: Look) -> list[set[str]]:
     """The groups of each interface, as the state has them."""
     found = []
-    for nic in look.recorded.get("nics") or ():
+    for nic in look.native.inputs.get("nics") or ():
         own = look.natives.get(str(nic.get("network_interface_id")))
         inputs = nic if own is None else own.inputs
         found.append({str(group) for group in inputs.get("security_group_ids") or ()})
     return found
 
 
-def _differences(look: Look, group: str, live: list[Live]) -> Iterator[str]:
-    """What is other in a group than the state records."""
-    recorded = {
-        one.id: one
-        for one in look.natives.values()
-        if one.token == _RULE and one.inputs.get("security_group_id") == group
-    }
-    for rule in live:
-        identity = str(rule["SecurityGroupRuleId"])
-        native = recorded.pop(identity, None)
-        if native is None:
-            yield f"the rule {identity} of {group} is on no record"
-        elif fields := sorted(_changed(native, rule)):
-            yield f"the rule {identity} of {group} has another {', '.join(fields)}"
-    for identity in sorted(recorded):
-        yield f"the rule {identity} of {group} is gone"
+def _differences(look: Look, group: str, rules: Sequence[Live]) -> Iterator[str]:
+    recorded = [
+        one for one in look.natives.values() if one.token == _RULE and one.inputs.get("security_group_id") == group
+    ]
+    return in_rules(group, recorded, {str(rule["SecurityGroupRuleId"]): rule for rule in rules}, _changed)
 
 
-def _changed(native: NativeState, live: Live) -> Iterator[str]:
-    wanted: Mapping[str, Any] = native.inputs
+def _changed(wanted: Mapping[str, Any], live: Live) -> Iterator[str]:
     for name, field in _FIELDS.items():
         found = live.get(field)
         if name in ("from_port", "to_port") and wanted.get(name) is None:

@@ -6,8 +6,9 @@ from typing import Any
 
 from provision.models import PackPolicy, SpreadPolicy, Topology
 from provision.spi import DeployedMachine, Shown
-from provision_aws.evidence.look import MACHINE, Look, accepted, instead, told, unseen
-from provision_aws.kinds import INSTANCE, PLACEMENT_GROUP
+from provision.spi.evidence import accepted, instead
+from provision_aws.evidence.look import Look, told
+from provision_aws.kinds import PLACEMENT_GROUP
 
 _GROUP = "ec2:PlacementGroup"
 
@@ -20,7 +21,7 @@ def apart(look: Look, policy: SpreadPolicy, members: Sequence[DeployedMachine]) 
         count = Counter(one.get("AvailabilityZone") for one in placements.values())[zone]
         others = "alone there" if count == 1 else f"{count} of them there"
         yield accepted(count <= policy.max_per, f"in {told(zone)}, {others}" + _most(count, policy))
-        yield unseen()
+        yield look.unseen()
         return
     wanted = "spread" if policy.max_per == 1 else "partition"
     yield from _grouped(look, wanted, placements)
@@ -29,7 +30,7 @@ def apart(look: Look, policy: SpreadPolicy, members: Sequence[DeployedMachine]) 
         count = Counter(one.get("PartitionNumber") for one in placements.values())[own]
         holds = own is not None and count <= policy.max_per
         yield accepted(holds, f"partition {told(own)}, with {count} of the machines" + _most(count, policy))
-    yield unseen()
+    yield look.unseen()
 
 
 def together(look: Look, policy: PackPolicy, members: Sequence[DeployedMachine]) -> Iterator[Shown]:
@@ -43,7 +44,7 @@ def together(look: Look, policy: PackPolicy, members: Sequence[DeployedMachine])
         )
     else:
         yield from _grouped(look, "cluster", placements)
-    yield unseen()
+    yield look.unseen()
 
 
 def _grouped(look: Look, strategy: str, placements: Mapping[str, Mapping[str, Any]]) -> Iterator[Shown]:
@@ -69,17 +70,9 @@ def _strategy(look: Look, name: str) -> str:
     return str((live or {}).get("Strategy") or "")
 
 
-def _placements(look: Look, members: Sequence[DeployedMachine]) -> dict[str, Mapping[str, Any]]:
+def _placements(look: Look, members: Sequence[DeployedMachine]) -> Mapping[str, Mapping[str, Any]]:
     """Where each machine of a policy lies; one that is gone lies nowhere."""
-    stack = str(look.recorded.get("stack_id") or "")
-    found: dict[str, Mapping[str, Any]] = {look.machine.name: look.part("Placement")}
-    for member in members:
-        native = member.native(MACHINE)
-        if member.name != look.machine.name and native is not None:
-            live = look.session.reader.look(INSTANCE, native.id, stack)
-            if live is not None:
-                found[member.name] = live.get("Placement") or {}
-    return found
+    return {name: live.get("Placement") or {} for name, live in look.lives(members).items()}
 
 
 def _most(count: int, policy: SpreadPolicy) -> str:

@@ -2,12 +2,11 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from ipaddress import IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Any
 
 from provision.packets.sets import Prefix
-from provision.spi import EXISTING, NicAddress, Node, Output, Readout, RulesRequest
+from provision.spi import EXISTING, NicAddress, Node, Output, Readout, ResourceGraph, RulesRequest
 from provision_aws.readers.model import (
     AclEntry,
     Card,
@@ -39,36 +38,26 @@ class Graph:
     request: RulesRequest
     found: Network = field(default_factory=Network)
 
+    @property
+    def _graph(self) -> ResourceGraph:
+        return self.request.graph
+
     def network(self) -> Network:
         """Everything that decides on packets."""
-        self.found.ranges = {node.name: tuple(self._ranges_of(node)) for node in self._all("ec2:Vpc")}
-        for node in self._all("ec2:Instance"):
+        self.found.ranges = {node.name: tuple(self._ranges_of(node)) for node in self._graph.of_type("ec2:Vpc")}
+        for node in self._graph.of_type("ec2:Instance"):
             self._machine(node)
-        for node in self._all("ec2:SecurityGroup"):
+        for node in self._graph.of_type("ec2:SecurityGroup"):
             self.found.rules.setdefault(node.name, [])
-        for node in self._all("ec2:SecurityGroupRule"):
+        for node in self._graph.of_type("ec2:SecurityGroupRule"):
             self._rule(node)
         for card in self.found.cards:
             for group in sorted(card.groups):
                 self._known_group(group)
         return self.found
 
-    @cached_property
-    def _nodes(self) -> Mapping[str, Node]:
-        return {node.name: node for node in self.request.graph.nodes}
-
-    def _all(self, token: str) -> Iterator[Node]:
-        return (node for node in self._nodes.values() if node.type.token == token)
-
-    def _node(self, value: Any, token: str, property: str = "id") -> Node | None:
-        """The node of a type that a value refers to by one of its outputs."""
-        if not isinstance(value, Output) or value.property != property:
-            return None
-        node = self._nodes.get(value.node)
-        return node if node is not None and node.type.token == token else None
-
     def _name(self, value: Any, token: str) -> str:
-        node = self._node(value, token)
+        node = self._graph.referred(value, token)
         return str(value) if node is None else node.name
 
     # --- machines
@@ -91,7 +80,7 @@ class Graph:
         own, name = nic, f"{node.name}, network card {position}"
         separate = nic.get("network_interface_id")
         if separate is not None:
-            interface = self._node(separate, "ec2:NetworkInterface")
+            interface = self._graph.referred(separate, "ec2:NetworkInterface")
             if interface is None:
                 self.found.odd(f"{name} is the interface {separate}, which is not the stack's")
                 return
@@ -151,18 +140,18 @@ class Graph:
             yield Own(known, None)
 
     def _is_public(self, subnet: Any) -> bool:
-        node = self._node(subnet, "ec2:Subnet")
+        node = self._graph.referred(subnet, "ec2:Subnet")
         if node is None:
             return bool(self._there.get("subnets", {}).get(str(subnet), {}).get("public"))
         return bool(node.inputs.get("map_public_ip_on_launch"))
 
     def _has_elastic_ip(self, machine: Node, position: int, separate: Any) -> bool:
-        interface = None if separate is None else self._node(separate, "ec2:NetworkInterface")
-        for node in self._all("ec2:ElasticIpAssociation"):
-            target = self._node(node.inputs.get("network_interface_id"), "ec2:NetworkInterface")
+        interface = None if separate is None else self._graph.referred(separate, "ec2:NetworkInterface")
+        for node in self._graph.of_type("ec2:ElasticIpAssociation"):
+            target = self._graph.referred(node.inputs.get("network_interface_id"), "ec2:NetworkInterface")
             if target is not None and target is interface:
                 return True
-            if position == 0 and self._node(node.inputs.get("instance_id"), "ec2:Instance") is machine:
+            if position == 0 and self._graph.referred(node.inputs.get("instance_id"), "ec2:Instance") is machine:
                 return True
         return False
 
@@ -170,9 +159,9 @@ class Graph:
 
     def _known_group(self, group: str) -> None:
         told = self._there.get("groups", {}).get(group)
-        if self._nodes.get(group) is None and told is not None and not told["rules"]:
+        if self._graph.named.get(group) is None and told is not None and not told["rules"]:
             self.found.rules.setdefault(group, [])
-        elif self._nodes.get(group) is None:
+        elif self._graph.named.get(group) is None:
             self.found.odd(f"the security group {group} is not the stack's: its rules can be read live only")
 
     def _rule(self, node: Node) -> None:
@@ -214,7 +203,7 @@ class Graph:
         Raises:
             NotUnderstood: it is not the stack's.
         """
-        node = self._node(value, "ec2:PrefixList")
+        node = self._graph.referred(value, "ec2:PrefixList")
         if node is None:
             raise NotUnderstood(f"the prefix list {value}, which is not the stack's,")
         prefixes = [ip_network(entry["cidr"]) for entry in node.inputs.get("entries") or ()]
@@ -240,7 +229,7 @@ class Graph:
         Raises:
             NotUnderstood: it is something else.
         """
-        node = self._nodes.get(cidr.node)
+        node = self._graph.named.get(cidr.node)
         if node is None or cidr.property != "ipv6_cidr_block" or node.type.token not in ("ec2:Subnet", "ec2:Vpc"):
             raise NotUnderstood(f"the range {cidr.node}.{cidr.property}")
         return [
@@ -253,7 +242,7 @@ class Graph:
     # --- subnets
 
     def _subnet(self, value: Any) -> str:
-        node = self._node(value, "ec2:Subnet")
+        node = self._graph.referred(value, "ec2:Subnet")
         name = str(value) if node is None else node.name
         if name in self.found.subnets:
             return name
@@ -261,7 +250,7 @@ class Graph:
             self._referred(name)
             return name
         vpc = self._name(node.inputs.get("vpc_id"), "ec2:Vpc")
-        if vpc not in self._nodes and not self._looked_at(vpc):
+        if vpc not in self._graph.named and not self._looked_at(vpc):
             self.found.odd(f"the VPC {vpc} is not the stack's: its routes and network ACL can be read live only")
         self.found.subnets[name] = Surroundings(vpc, tuple(self._ways(node)))
         cidr = node.inputs.get("cidr_block")
@@ -301,12 +290,12 @@ class Graph:
 
     def _ways(self, subnet: Node) -> Iterator[Way]:
         """The routes of a subnet; one that is in no table of its own has the main one, which leads nowhere else."""
-        for association in self._all("ec2:RouteTableAssociation"):
-            if self._node(association.inputs.get("subnet_id"), "ec2:Subnet") is subnet:
+        for association in self._graph.of_type("ec2:RouteTableAssociation"):
+            if self._graph.referred(association.inputs.get("subnet_id"), "ec2:Subnet") is subnet:
                 table = association.inputs.get("route_table_id")
-                if self._node(table, "ec2:RouteTable") is None:
+                if self._graph.referred(table, "ec2:RouteTable") is None:
                     self.found.odd(f"{association.name}: the table {table} is not the stack's")
-                for route in self._all("ec2:Route"):
+                for route in self._graph.of_type("ec2:Route"):
                     if route.inputs.get("route_table_id") == table:
                         yield from self._way(route)
 
@@ -314,7 +303,7 @@ class Graph:
         target, destination = self._target(route), route.inputs.get("destination")
         if target is None:
             return
-        if self._node(destination, "ec2:PrefixList") is not None:
+        if self._graph.referred(destination, "ec2:PrefixList") is not None:
             yield Way(self._listed(destination)[0], target)
         elif isinstance(destination, str) and "/" in destination:
             yield Way((ip_network(destination),), target)
@@ -324,11 +313,11 @@ class Graph:
     def _target(self, route: Node) -> Target | None:
         inputs = route.inputs
         gateway, nat = inputs.get("gateway_id"), inputs.get("nat_gateway_id")
-        if self._node(gateway, "ec2:InternetGateway") is not None or str(gateway).startswith("igw-"):
+        if self._graph.referred(gateway, "ec2:InternetGateway") is not None or str(gateway).startswith("igw-"):
             return Target.INTERNET
-        if self._node(inputs.get("egress_only_internet_gateway_id"), "ec2:EgressOnlyGateway") is not None:
+        if self._graph.referred(inputs.get("egress_only_internet_gateway_id"), "ec2:EgressOnlyGateway") is not None:
             return Target.EGRESS_ONLY
-        if (node := self._node(nat, "ec2:NatGateway")) is not None:
+        if (node := self._graph.referred(nat, "ec2:NatGateway")) is not None:
             return self._through(node)
         given = next((inputs[name] for name in _OTHER_TARGETS if inputs.get(name)), gateway or nat)
         self.found.odd(f"{route.name}: where {given or 'no target'} leads is not known")
@@ -339,7 +328,7 @@ class Graph:
         if gateway.inputs.get("connectivity_type", "public") != "public":
             self.found.odd(f"{gateway.name}: where a private NAT gateway leads is not known")
             return None
-        subnet = self._node(gateway.inputs.get("subnet_id"), "ec2:Subnet")
+        subnet = self._graph.referred(gateway.inputs.get("subnet_id"), "ec2:Subnet")
         if subnet is None:
             self.found.odd(f"{gateway.name} stands in a subnet which is not the stack's")
             return None

@@ -45,24 +45,22 @@ class Plan(PlannedMachine):
     def disks(self) -> Iterator[tuple[str, Mapping[str, Any]]]:
         """Its disks: the first, and those that are attached to it."""
         yield "the first disk", {"encrypted": True, **self.part("root_disk")} if self.part("root_disk") else {}
-        for node in self.nodes.values():
-            if node.type.token == "ec2:VolumeAttachment" and _refers(node.inputs.get("instance_id"), self.own):
-                volume = node.inputs.get("volume_id")
-                found = self.nodes.get(volume.node) if isinstance(volume, Output) else None
+        for node in self.graph.of_type("ec2:VolumeAttachment"):
+            if _refers(node.inputs.get("instance_id"), self.own):
+                found = self.graph.referred(node.inputs.get("volume_id"))
                 yield node.name, {} if found is None else {"encrypted": True, **found.inputs}
 
     @property
     def cards(self) -> Iterator[Mapping[str, Any]]:
         """Its network interfaces."""
         for nic in self.own.inputs.get("nics") or () if self.own is not None else ():
-            separate = nic.get("network_interface_id")
-            found = self.nodes.get(separate.node) if isinstance(separate, Output) else None
+            found = self.graph.referred(nic.get("network_interface_id"))
             yield nic if found is None else found.inputs
 
     def group(self, machine: str = "") -> Node | None:
         """The placement group of a machine."""
         name = self.part("placement", machine).get("group_name")
-        return self.nodes.get(name.node) if isinstance(name, Output) and name.property == "group_name" else None
+        return self.graph.referred(name, property="group_name")
 
 
 def _refers(value: Any, node: Node | None) -> bool:
@@ -160,12 +158,11 @@ def _zone(plan: Plan, machine: str) -> Any:
     node = plan.machines.get(machine)
     nics = (node.inputs.get("nics") or ()) if node is not None else ()
     for nic in nics[:1]:
-        separate = nic.get("network_interface_id")
-        card = plan.nodes.get(separate.node) if isinstance(separate, Output) else None
+        card = plan.graph.referred(nic.get("network_interface_id"))
         subnet = (nic if card is None else card.inputs).get("subnet_id")
         if isinstance(subnet, str):  # one that is there already
             return plan.request.capabilities.facts.get(EXISTING, {}).get("subnets", {}).get(subnet, {}).get("zone")
-        found = plan.nodes.get(subnet.node) if isinstance(subnet, Output) else None
+        found = plan.graph.referred(subnet)
         return None if found is None else found.inputs.get("availability_zone")
     return None
 

@@ -5,8 +5,9 @@ from pathlib import Path
 
 from provision.models import DedicatedCpusPolicy
 from provision.spi import Shown
+from provision.spi.evidence import accepted, instead, number
 from provision_libvirt.effective import Effective
-from provision_libvirt.evidence.look import Look, accepted, instead, number
+from provision_libvirt.evidence.look import Look
 from provision_libvirt.ownership import same_stack
 from provision_libvirt.resources import cpusets
 from provision_libvirt.session import explained

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from provision.models import DiskEncryptionPolicy
 from provision.spi import Evidence, Shown
-from provision_libvirt.evidence.look import UNSEEN, Look, accepted, number
+from provision.spi.evidence import accepted, number
+from provision_libvirt.evidence.look import UNSEEN, Look
 from provision_libvirt.resources import encryption
 from provision_libvirt.session import explained
 

@@ -6,7 +6,8 @@ import libvirt
 
 from provision.models import Share
 from provision.spi import Evidence, Shown
-from provision_libvirt.evidence.look import NOT_RUNNING, Look, accepted, instead, or_none
+from provision.spi.evidence import accepted, instead
+from provision_libvirt.evidence.look import NOT_RUNNING, Look, or_none
 from provision_libvirt.evidence.protection import shared, unshared
 from provision_libvirt.evidence.shaping import held
 from provision_libvirt.session import explained

@@ -101,21 +101,6 @@ class Look:
         return Shown(Evidence.EFFECTIVE, *test(self.now))
 
 
-def accepted(holds: bool, text: str) -> Shown:
-    """Evidence of what libvirt's description says."""
-    return Shown(Evidence.ACCEPTED, holds, text)
-
-
 def or_none(value: int | None, unit: str) -> str:
     """A limit in words."""
     return "none" if value is None else f"{value}{unit}"
-
-
-def instead(holds: bool, wanted: object) -> str:
-    """What was asked for, when something else was found."""
-    return "" if holds else f" instead of {wanted}"
-
-
-def number(count: int, what: str) -> str:
-    """`1 disk`, `2 disks`."""
-    return f"{count} {what}{'' if count == 1 else 's'}"

@@ -5,9 +5,10 @@ from typing import Any
 
 from provision.models import PackPolicy, SpreadPolicy, Topology
 from provision.spi import DeployedMachine, Shown
+from provision.spi.evidence import accepted
 from provision_libvirt import hostcaps
 from provision_libvirt.effective import Effective
-from provision_libvirt.evidence.look import Look, accepted
+from provision_libvirt.evidence.look import Look
 from provision_libvirt.resources import cpusets
 from provision_libvirt.resources.domain import Domain
 

@@ -5,7 +5,8 @@ from typing import Any
 
 from provision.models import Policy
 from provision.spi import NativeState, Shown
-from provision_libvirt.evidence.look import Look, accepted, number
+from provision.spi.evidence import accepted, number
+from provision_libvirt.evidence.look import Look
 from provision_libvirt.resources import xml_domain, xml_filter
 from provision_libvirt.resources.finding import FILTER
 from provision_libvirt.session import explained

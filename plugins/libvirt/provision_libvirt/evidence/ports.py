@@ -5,7 +5,8 @@ from typing import Any
 
 from provision.models import PeerIsolationPolicy
 from provision.spi import Evidence, Shown
-from provision_libvirt.evidence.look import Look, accepted, number
+from provision.spi.evidence import accepted, number
+from provision_libvirt.evidence.look import Look
 from provision_libvirt.resources.xml_tools import attribute, from_text
 from provision_libvirt.session import explained
 

@@ -10,8 +10,9 @@ from provision.models import (
     SecureBootPolicy,
 )
 from provision.spi import Evidence, Shown
+from provision.spi.evidence import accepted
 from provision_libvirt.effective import Effective
-from provision_libvirt.evidence.look import Look, accepted
+from provision_libvirt.evidence.look import Look
 from provision_libvirt.resources.xml_protection import MANDATORY
 
 

@@ -4,7 +4,8 @@ import re
 from collections.abc import Iterator
 
 from provision.spi import Evidence, Shown
-from provision_libvirt.evidence.look import Look, accepted, instead, or_none
+from provision.spi.evidence import accepted, instead
+from provision_libvirt.evidence.look import Look, or_none
 from provision_libvirt.evidence.ports import devices
 
 # What goes to the machine leaves the host by the card's device, and the other way round; how libvirt holds either is

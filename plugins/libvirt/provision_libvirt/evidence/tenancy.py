@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 from provision.models import SingleTenancyPolicy
 from provision.spi import Evidence, Shown
-from provision_libvirt.evidence.look import UNSEEN, Look, accepted, number
+from provision.spi.evidence import accepted, number
+from provision_libvirt.evidence.look import UNSEEN, Look
 from provision_libvirt.ownership import same_stack
 from provision_libvirt.session import explained
 

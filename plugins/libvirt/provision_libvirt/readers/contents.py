@@ -111,7 +111,7 @@ class Filters:
     @cached_property
     def nodes(self) -> Mapping[str, Node]:
         """Native resources by name."""
-        return {node.name: node for node in self.request.graph.nodes}
+        return self.request.graph.named
 
     @cached_property
     def nics(self) -> Sequence[Nic]:

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any, ClassVar
 
-from provision.spi import Output
 from provision.spi.planned import PlannedMachine
 
 
@@ -25,8 +24,7 @@ class Plan(PlannedMachine):
 
     def volume(self, disk: Mapping[str, Any]) -> Mapping[str, Any]:
         """Inputs of the volume of a disk."""
-        path = disk.get("path")
-        node = self.nodes.get(path.node) if isinstance(path, Output) else None
+        node = self.graph.referred(disk.get("path"), property="path")
         return {} if node is None else node.inputs
 
     @property

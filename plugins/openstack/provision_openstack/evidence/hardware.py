@@ -5,7 +5,8 @@ from typing import Any
 
 from provision.models import DiskEncryptionPolicy, MemoryEncryptionPolicy, Policy, SecureBootPolicy, Share
 from provision.spi import Shown
-from provision_openstack.evidence.look import Look, accepted, number, unseen
+from provision.spi.evidence import accepted, number
+from provision_openstack.evidence.look import Look
 from provision_openstack.kinds import IMAGE, QOS_POLICY
 from provision_openstack.readers.specs import capped, said
 
@@ -20,7 +21,7 @@ def of_flavor(look: Look, policy: Policy) -> Iterator[Shown]:
             yield accepted(holds, f"its flavor has {text}" if holds else f"of its flavor: {text}")
     if isinstance(policy, SecureBootPolicy | MemoryEncryptionPolicy):
         yield from _firmware(look)
-    yield unseen()
+    yield look.unseen()
 
 
 def disk_encryption(look: Look, policy: DiskEncryptionPolicy) -> Iterator[Shown]:
@@ -30,7 +31,7 @@ def disk_encryption(look: Look, policy: DiskEncryptionPolicy) -> Iterator[Shown]
         if volume is None or volume.get("encrypted") is not True:
             wrong.append(f"volume {identity} is not encrypted")
     yield accepted(not wrong, "; ".join(wrong) or f"{number(len(look.volumes), 'volume')} encrypted")
-    yield unseen()
+    yield look.unseen()
 
 
 def limits(look: Look, share: Share) -> Iterator[Shown]:
@@ -42,7 +43,7 @@ def limits(look: Look, share: Share) -> Iterator[Shown]:
         yield accepted(holds, text)
     if share.nic is not None:
         yield from _bandwidth(look, share)
-    yield unseen()
+    yield look.unseen()
 
 
 def _bandwidth(look: Look, share: Share) -> Iterator[Shown]:

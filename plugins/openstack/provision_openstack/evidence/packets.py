@@ -1,12 +1,14 @@
 """Packet rules of a machine: its ports have the groups made for them, and these hold the rules of the state."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from provision.models import AntiSpoofingPolicy, MetadataPolicy, Policy
-from provision.spi import NativeState, Shown
+from provision.spi import Shown
+from provision.spi.cloud.looking import in_groups, in_rules
+from provision.spi.evidence import accepted, number
 from provision.spi.properties import network_value
-from provision_openstack.evidence.look import Look, accepted, number, unseen
+from provision_openstack.evidence.look import Look
 from provision_openstack.reading import Live
 
 _RULE = "network:SecurityGroupRule"
@@ -37,9 +39,7 @@ def filtered(look: Look, policy: Policy) -> Iterator[Shown]:
         groups = {str(group) for group in live.get("security_groups") or ()}
         if live.get("port_security_enabled") is False:
             wrong.append(f"port {position} has no port security, and so no filter")
-        more, fewer = sorted(groups - wanted), sorted(wanted - groups)
-        wrong += [f"port {position} is also in {', '.join(more)}"] if more else []
-        wrong += [f"port {position} is not in {', '.join(fewer)}"] if fewer else []
+        wrong += in_groups(f"port {position}", groups, wanted)
         seen |= groups & wanted
     rules = look.rules(sorted(seen))
     for group in sorted(seen):
@@ -47,7 +47,7 @@ def filtered(look: Look, policy: Policy) -> Iterator[Shown]:
     count = sum(len(rules.get(group, ())) for group in seen)
     text = f"{number(len(look.ports), 'port')} in {number(len(seen), 'security group')} with {number(count, 'rule')}"
     yield accepted(not wrong, "; ".join(dict.fromkeys(wrong)) or f"{text} as written")
-    yield unseen()
+    yield look.unseen()
 
 
 def unspoofed(look: Look, policy: AntiSpoofingPolicy) -> Iterator[Shown]:
@@ -62,7 +62,7 @@ def unspoofed(look: Look, policy: AntiSpoofingPolicy) -> Iterator[Shown]:
             wrong.append(f"port {position} may also use {', '.join(str(one['ip_address']) for one in pairs)}")
     wrong += [f"it has the further port {one}" for one in look.further]
     yield accepted(not wrong, "; ".join(wrong) or "port security on every port")
-    yield unseen()
+    yield look.unseen()
 
 
 def metadata(look: Look, policy: MetadataPolicy) -> Iterator[Shown]:
@@ -72,26 +72,14 @@ def metadata(look: Look, policy: MetadataPolicy) -> Iterator[Shown]:
     yield from filtered(look, policy)
 
 
-def _differences(look: Look, group: str, live: list[Live]) -> Iterator[str]:
-    """What is other in a group than the state records."""
-    recorded = {
-        one.id: one
-        for one in look.natives.values()
-        if one.token == _RULE and one.inputs.get("security_group_id") == group
-    }
-    for rule in live:
-        identity = str(rule["id"])
-        native = recorded.pop(identity, None)
-        if native is None:
-            yield f"the rule {identity} of {group} is on no record"
-        elif fields := sorted(_changed(native, rule)):
-            yield f"the rule {identity} of {group} has another {', '.join(fields)}"
-    for identity in sorted(recorded):
-        yield f"the rule {identity} of {group} is gone"
+def _differences(look: Look, group: str, rules: Sequence[Live]) -> Iterator[str]:
+    recorded = [
+        one for one in look.natives.values() if one.token == _RULE and one.inputs.get("security_group_id") == group
+    ]
+    return in_rules(group, recorded, {str(rule["id"]): rule for rule in rules}, _changed)
 
 
-def _changed(native: NativeState, live: Live) -> Iterator[str]:
-    wanted: Mapping[str, Any] = native.inputs
+def _changed(wanted: Mapping[str, Any], live: Live) -> Iterator[str]:
     for name in _FIELDS:
         one, other = wanted.get(name), live.get(name)
         if name == "remote_ip_prefix":

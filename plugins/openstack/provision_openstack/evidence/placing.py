@@ -5,8 +5,9 @@ from collections.abc import Iterator, Sequence
 
 from provision.models import PackPolicy, SpreadPolicy
 from provision.spi import DeployedMachine, Shown
-from provision_openstack.evidence.look import MACHINE, Look, accepted, number, stack_of, unseen
-from provision_openstack.kinds import SERVER, SERVER_GROUP
+from provision.spi.evidence import accepted, number
+from provision_openstack.evidence.look import Look
+from provision_openstack.kinds import SERVER_GROUP
 from provision_openstack.reading import Live
 
 
@@ -27,7 +28,7 @@ def apart(look: Look, policy: SpreadPolicy, members: Sequence[DeployedMachine]) 
         count = Counter(hosts.values())[own]
         text = f"on host {own[:8]}, with {number(count - 1, 'other machine')} of the policy"
         yield accepted(count <= policy.max_per, text)
-    yield unseen()
+    yield look.unseen()
 
 
 def together(look: Look, policy: PackPolicy, members: Sequence[DeployedMachine]) -> Iterator[Shown]:
@@ -42,7 +43,7 @@ def together(look: Look, policy: PackPolicy, members: Sequence[DeployedMachine])
         away = sorted(name for name, host in hosts.items() if host and host != own)
         text = f"on host {own[:8]}" + (f", {', '.join(away)} elsewhere" if away else " with all others")
         yield accepted(not away, text)
-    yield unseen()
+    yield look.unseen()
 
 
 def _group(look: Look) -> Live | None:
@@ -57,7 +58,7 @@ def _grouped(group: Live | None, policies: tuple[str, ...], members: Sequence[De
     if group is None:
         return accepted(False, f"in no server group instead of one with {policies[0]}")
     inside = set(map(str, group.get("members") or ()))
-    away = [one.name for one in members if (native := one.native(MACHINE)) is None or native.id not in inside]
+    away = [one.name for one in members if (native := one.native(Look.token)) is None or native.id not in inside]
     found = str(group.get("policy") or next(iter(group.get("policies") or ()), ""))
     said = f"in the server group {group['name']} with {found}"
     said += "" if found in policies else f" instead of {policies[0]}"
@@ -66,10 +67,4 @@ def _grouped(group: Live | None, policies: tuple[str, ...], members: Sequence[De
 
 def _hosts(look: Look, members: Sequence[DeployedMachine]) -> dict[str, str]:
     """By machine, Nova's digest of its host; empty where it is on none."""
-    found = {look.machine.name: str(look.live.get("hostId") or "")}
-    for member in members:
-        native = member.native(MACHINE)
-        if native is not None and member.name not in found:
-            live = look.session.reader.look(SERVER, native.id, stack_of(native))
-            found[member.name] = str((live or {}).get("hostId") or "")
-    return found
+    return {name: str(live.get("hostId") or "") for name, live in look.lives(members).items()}

@@ -1,13 +1,13 @@
 """Reading a translated graph: what its ports, groups and routers will let pass."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from ipaddress import ip_network
 from typing import Any
 
 from provision.packets.sets import Prefix
-from provision.spi import EXISTING, NicAddress, Node, Output, Readout, RulesRequest
+from provision.spi import EXISTING, NicAddress, Node, Readout, ResourceGraph, RulesRequest
 from provision_openstack.readers.model import (
     Card,
     Network,
@@ -36,38 +36,28 @@ class Graph:
     request: RulesRequest
     found: Network = field(default_factory=Network)
 
+    @property
+    def _graph(self) -> ResourceGraph:
+        return self.request.graph
+
     def network(self) -> Network:
         """Everything that decides on packets."""
-        for node in self._all("network:SecurityGroup"):
+        for node in self._graph.of_type("network:SecurityGroup"):
             self.found.rules[node.name] = []
             if node.inputs.get("stateful", True) is False:
                 self.found.stateless.add(node.name)
-        for node in self._all("network:SecurityGroupRule"):
+        for node in self._graph.of_type("network:SecurityGroupRule"):
             self._rule(node)
-        for node in self._all("network:Subnet"):
+        for node in self._graph.of_type("network:Subnet"):
             network = self._name(node.inputs.get("network_id"), "network:Network")
             self.found.ranges.setdefault(network, []).append(ip_network(node.inputs["cidr"]))
         self._routers()
-        for node in self._all("compute:Server"):
+        for node in self._graph.of_type("compute:Server"):
             self._machine(node)
         return self.found
 
-    @cached_property
-    def _nodes(self) -> Mapping[str, Node]:
-        return {node.name: node for node in self.request.graph.nodes}
-
-    def _all(self, token: str) -> Iterator[Node]:
-        return (node for node in self._nodes.values() if node.type.token == token)
-
-    def _node(self, value: Any, token: str) -> Node | None:
-        """The node of a type that a value refers to by its id."""
-        if not isinstance(value, Output) or value.property != "id":
-            return None
-        node = self._nodes.get(value.node)
-        return node if node is not None and node.type.token == token else None
-
     def _name(self, value: Any, token: str) -> str:
-        node = self._node(value, token)
+        node = self._graph.referred(value, token)
         return str(value) if node is None else node.name
 
     # --- machines
@@ -79,7 +69,7 @@ class Graph:
             self.found.odd(f"{node.name} has {len(nics)} ports, and the file gives it {len(addresses or ())}")
             return
         for position, (nic, given) in enumerate(zip(nics, addresses, strict=True)):
-            port = self._node(nic.get("port_id"), "network:Port")
+            port = self._graph.referred(nic.get("port_id"), "network:Port")
             if port is None:
                 self.found.odd(f"port {position} of {node.name} is {nic.get('port_id')}, which is not the stack's")
             else:
@@ -88,7 +78,7 @@ class Graph:
     def _card(self, port: Node, machine: str, given: NicAddress) -> None:
         inputs, name = port.inputs, port.name
         network = self._name(inputs.get("network_id"), "network:Network")
-        if network not in self._nodes:
+        if network not in self._graph.named:
             self._referred(network)
         fixed = [one.get("ip_address") for one in inputs.get("fixed_ips") or ()]
         if not fixed or None in fixed:
@@ -105,11 +95,11 @@ class Graph:
         )
 
     def _has_floating_ip(self, port: Node) -> bool:
-        return any(self._node(one.inputs.get("port_id"), "network:Port") is port for one in self._floating)
+        return any(self._graph.referred(one.inputs.get("port_id"), "network:Port") is port for one in self._floating)
 
     @cached_property
     def _floating(self) -> list[Node]:
-        return list(self._all("network:FloatingIp"))
+        return list(self._graph.of_type("network:FloatingIp"))
 
     def _there(self, kind: str, identity: str) -> Mapping[str, Any] | None:
         """Something that was looked at because the file refers to it; None when nobody looked."""
@@ -129,7 +119,7 @@ class Graph:
     # --- groups
 
     def _group(self, value: Any) -> str:
-        node = self._node(value, "network:SecurityGroup")
+        node = self._graph.referred(value, "network:SecurityGroup")
         if node is not None:
             return node.name
         told = self._there("groups", str(value))
@@ -162,7 +152,7 @@ class Graph:
         if (cidr := inputs.get("remote_ip_prefix")) is not None:
             return [ip_network(cidr)], ""
         if (listed := inputs.get("remote_address_group_id")) is not None:
-            node = self._node(listed, "network:AddressGroup")
+            node = self._graph.referred(listed, "network:AddressGroup")
             if node is None:
                 raise NotUnderstood(f"the address group {listed}, which is not the stack's,")
             return [ip_network(one) for one in node.inputs.get("addresses") or ()], ""
@@ -171,13 +161,13 @@ class Graph:
     # --- routers
 
     def _routers(self) -> None:
-        for node in self._all("network:Router"):
+        for node in self._graph.of_type("network:Router"):
             hides = node.inputs.get("enable_snat") is not False
             leads_out = bool(node.inputs.get("external_network_id") or node.inputs.get("routes"))
             self.found.routers[node.name] = Router(leads_out=leads_out, hides=hides)
-        for node in self._all("network:RouterInterface"):
+        for node in self._graph.of_type("network:RouterInterface"):
             router = self._name(node.inputs.get("router_id"), "network:Router")
-            subnet = self._node(node.inputs.get("subnet_id"), "network:Subnet")
+            subnet = self._graph.referred(node.inputs.get("subnet_id"), "network:Subnet")
             if subnet is None:
                 self.found.odd(f"{node.name} joins the subnet {node.inputs.get('subnet_id')}, which is not the stack's")
                 continue

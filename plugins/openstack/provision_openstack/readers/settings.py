@@ -15,7 +15,7 @@ from provision.models import (
     Share,
     SpreadPolicy,
 )
-from provision.spi import Node, Output, SettingsRequest, Shown
+from provision.spi import Node, SettingsRequest, Shown
 from provision.spi.planned import PlannedMachine, said_by
 from provision_openstack.readers.specs import SAID, capped, said
 
@@ -54,8 +54,8 @@ class Plan(PlannedMachine):
     def volumes(self) -> Iterator[tuple[str, Mapping[str, Any] | None]]:
         """Its disks with their inputs; None for one that is no volume."""
         yield "the first disk", self.inputs.get("root_volume")
-        for node in self.nodes.values():
-            if node.type.token == "compute:VolumeAttachment" and self.of(node.inputs.get("server_id")) is self.own:
+        for node in self.graph.of_type("compute:VolumeAttachment"):
+            if self.of(node.inputs.get("server_id")) is self.own:
                 volume = self.of(node.inputs.get("volume_id"))
                 yield node.name, None if volume is None else volume.inputs
 
@@ -66,7 +66,7 @@ class Plan(PlannedMachine):
 
     def of(self, value: Any) -> Node | None:
         """The node whose id a value is."""
-        return self.nodes.get(value.node) if isinstance(value, Output) and value.property == "id" else None
+        return self.graph.referred(value)
 
 
 def _of_flavor(plan: Plan, asked: Any, members: Sequence[str]) -> Told:
