@@ -466,7 +466,7 @@ def test_a_cancelled_run_ends_the_wait_at_once(world: World) -> None:
     os.kill(_engine_process(), signal.SIGINT)
     thread.join(60)
     assert not thread.is_alive()
-    assert time.monotonic() - started < 20
+    assert time.monotonic() - started < 50
     assert "create of compute:Server was stopped: the run was cancelled" in failures[0]
     said = [event.diagnostic_event for event in world.events if event.diagnostic_event]
     assert any("waiting for web-0" in item.message and item.ephemeral and SERVER in item.urn for item in said)

@@ -1,6 +1,7 @@
 """A provider whose every call does what a test wants, and what a test needs to drive it."""
 
 import asyncio
+import threading
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Annotated, Any, ClassVar
 
@@ -33,6 +34,9 @@ THING = "trial:Thing"
 WILL: dict[str, Callable[[Any], Any]] = {}
 """What a call does, by method; without an entry it succeeds."""
 
+BEGUN = threading.Event()
+"""Set when a call that changes or finds something begins."""
+
 
 class ThingInputs(Properties):
     name: str
@@ -53,6 +57,11 @@ def thing(request: CreateRequest[ThingInputs]) -> Created[ThingOutputs]:
     return Created(f"id-{request.inputs.name}", ThingOutputs(name=request.inputs.name))
 
 
+def _will(method: str, otherwise: Callable[[Any], Any], request: Any) -> Any:
+    BEGUN.set()
+    return WILL.get(method, otherwise)(request)
+
+
 class Thing(ResourceType[ThingInputs, ThingOutputs, None]):
     """A thing."""
 
@@ -66,23 +75,23 @@ class Thing(ResourceType[ThingInputs, ThingOutputs, None]):
 
     def create(self, request: CreateRequest[ThingInputs]) -> Created[ThingOutputs]:
         """Make it."""
-        return WILL.get("create", thing)(request)
+        return _will("create", thing, request)
 
     def read(self, request: ReadRequest[ThingInputs, ThingOutputs]) -> Read[ThingInputs, ThingOutputs] | None:
         """Look at it."""
-        return WILL.get("read", lambda r: Read(r.id, ThingInputs(name="a"), ThingOutputs(name="a")))(request)
+        return _will("read", lambda r: Read(r.id, ThingInputs(name="a"), ThingOutputs(name="a")), request)
 
     def update(self, request: UpdateRequest[ThingInputs, ThingOutputs]) -> Updated[ThingOutputs]:
         """Change it."""
-        return WILL.get("update", lambda r: Updated(ThingOutputs(name=r.inputs.name)))(request)
+        return _will("update", lambda r: Updated(ThingOutputs(name=r.inputs.name)), request)
 
     def delete(self, request: DeleteRequest[ThingInputs, ThingOutputs]) -> None:
         """Remove it."""
-        WILL.get("delete", lambda r: None)(request)
+        _will("delete", lambda r: None, request)
 
     def list(self, request: ListRequest) -> Iterator[Listed]:
         """Find some."""
-        yield from WILL.get("list", lambda r: ())(request)
+        yield from _will("list", lambda r: (), request)
 
 
 class EchoArguments(Properties):
@@ -107,7 +116,7 @@ class Echo(Function[EchoArguments, EchoResult]):
 
     def call(self, request: FunctionRequest[EchoArguments]) -> EchoResult:
         """Say it."""
-        return WILL.get("call", lambda r: EchoResult(text=r.arguments.text * r.arguments.times))(request)
+        return _will("call", lambda r: EchoResult(text=r.arguments.text * r.arguments.times), request)
 
 
 class TrialProvider(Provider[Properties, None]):

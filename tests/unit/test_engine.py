@@ -196,7 +196,7 @@ def test_an_engine_that_hangs_is_given_up(env: dict[str, str], tmp_path: Path, m
     script(tmp_path / "bin" / "pulumi", "exec sleep 30")
     started = time.monotonic()
     (finding,) = survey_engines(env).findings
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 20
     assert "did not answer" in finding.problem
 
 
@@ -395,11 +395,11 @@ def test_a_second_site_serves_where_the_first_does_not(env: dict[str, str], site
 
 def test_an_unreachable_site_is_noticed_in_seconds(tmp_path: Path, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(download, "CONNECT_SECONDS", 0.3)
-    site.delay = 2.0
+    site.delay = 20.0
     started = time.monotonic()
     with pytest.raises(DownloadUnavailable, match="did not answer within"):
         download.download_engine(tmp_path, lambda line: None, (ReleaseSite(site.url, site.url),))
-    assert time.monotonic() - started < 1.5
+    assert time.monotonic() - started < 15
     with pytest.raises(DownloadUnavailable, match=r"is not reachable: .*refused"):
         download.download_engine(
             tmp_path, lambda line: None, (ReleaseSite("http://127.0.0.1:1", "http://127.0.0.1:1"),)

@@ -9,14 +9,17 @@ from statistics import median
 from typing import Any
 
 import pytest
-from lifecycle_sample import THING, WILL, Thing, ThingInputs, ThingOutputs, TrialProvider, thing, trial
+from lifecycle_sample import BEGUN, THING, WILL, Thing, ThingInputs, ThingOutputs, TrialProvider, thing, trial
 
 from provision.errors import PlatformError, RetriableError, Throttled
 from provision.host.plugin import calls
-from provision.spi import Created, Pending, Read, Timeouts, Updated
+from provision.spi import Created, Pending, Read, Retries, Timeouts, Updated
 from provision.testing import Lifecycle, Made, OperationFailed
 
 WANTED = {"name": "a", "password": "hunter22-secret"}
+
+SOON = 15.0
+"""Seconds: more than a loaded machine needs for what ends at once, less than what blocks for good here takes."""
 
 
 @pytest.fixture(autouse=True)
@@ -56,7 +59,7 @@ def test_an_operation_ends_when_its_time_is_up_and_says_what_was_last_seen(
         started = time.monotonic()
         with pytest.raises(OperationFailed) as failed:
             await act(platform, action, old, timeout=0.3)
-        assert time.monotonic() - started < 1.5
+        assert time.monotonic() - started < SOON
         assert failed.value.code == "DEADLINE_EXCEEDED"
         assert f"the time limit of 0.3 s for {action} of {THING} has passed" in failed.value.message
         assert "last seen: the thing is starting" in failed.value.message
@@ -121,7 +124,7 @@ def test_a_read_that_ignores_its_limit_is_left_alone(release: threading.Event) -
         started = time.monotonic()
         with pytest.raises(OperationFailed) as failed:
             await platform.read(THING, await made(platform), timeout=0.2)
-        assert time.monotonic() - started < 1.5
+        assert time.monotonic() - started < SOON
         assert failed.value.code == "DEADLINE_EXCEEDED"
 
     trial(work)
@@ -182,7 +185,7 @@ def test_a_create_that_tells_of_its_object_late_is_given_up_then(
         started = time.monotonic()
         with pytest.raises(OperationFailed) as failed:
             await platform.create(THING, WANTED, timeout=0.1)
-        assert 0.5 < time.monotonic() - started < 5
+        assert 0.5 < time.monotonic() - started < SOON
         assert failed.value.kept is not None
         assert failed.value.kept.id == "id-7"
 
@@ -210,8 +213,11 @@ def test_nothing_is_begun_after_the_run_was_cancelled(action: str) -> None:
 
 async def cancelled_soon(platform: Lifecycle, operation: Any) -> tuple[OperationFailed | None, float]:
     """Cancel the run while the operation is under way: how it ended, and how long that took."""
+    BEGUN.clear()
     running = asyncio.ensure_future(operation)
-    await asyncio.sleep(0.2)
+    while not BEGUN.is_set():
+        await asyncio.sleep(0.01)
+    await asyncio.sleep(0.2)  # until it waits
     started = time.monotonic()
     await platform.cancel()
     try:
@@ -227,7 +233,7 @@ def test_a_cancelled_run_ends_every_wait_at_once(action: str) -> None:
         old = await made(platform)
         WILL[action] = waiting
         failed, seconds = await cancelled_soon(platform, act(platform, action, old))
-        assert seconds < 0.5
+        assert seconds < SOON
         assert failed is not None
         assert failed.code == "CANCELLED"
         assert f"{action} of {THING} was stopped: the run was cancelled; last seen: the thing is starting" in str(
@@ -237,15 +243,17 @@ def test_a_cancelled_run_ends_every_wait_at_once(action: str) -> None:
     trial(work)
 
 
-def test_a_pause_between_two_tries_ends_with_the_run() -> None:
+def test_a_pause_between_two_tries_ends_with_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Thing, "retries", Retries(patience=300))
+
     def busy(request: Any) -> Any:
-        raise RetriableError("the platform is busy", retry_after=0.45)
+        raise RetriableError("the platform is busy", retry_after=60)
 
     WILL["create"] = busy
 
     async def work(platform: Lifecycle) -> None:
         failed, seconds = await cancelled_soon(platform, platform.create(THING, WANTED))
-        assert seconds < 0.2
+        assert seconds < SOON
         assert failed is not None
         assert failed.code == "CANCELLED"
         assert "last seen: the platform is busy" in failed.message
@@ -253,7 +261,7 @@ def test_a_pause_between_two_tries_ends_with_the_run() -> None:
     trial(work)
 
 
-def test_what_changes_nothing_is_answered_within_a_second_even_if_it_does_not_react(release: threading.Event) -> None:
+def test_what_changes_nothing_is_answered_soon_even_if_it_does_not_react(release: threading.Event) -> None:
     def blocking(request: Any) -> Any:
         release.wait(20)
         return ()
@@ -265,7 +273,7 @@ def test_what_changes_nothing_is_answered_within_a_second_even_if_it_does_not_re
         questions = [platform.read(THING, old), platform.list(THING), platform.invoke("trial:echo", {"text": "x"})]
         for question in questions:
             failed, seconds = await cancelled_soon(platform, question)
-            assert seconds < 1.0
+            assert seconds < SOON
             assert failed is not None
             assert failed.code == "CANCELLED"
             platform.servicer.calls.begin_anew()
@@ -283,7 +291,7 @@ def test_a_create_under_way_is_waited_for_and_recorded_although_the_run_was_canc
     async def work(platform: Lifecycle) -> None:
         failed, seconds = await cancelled_soon(platform, platform.create(THING, WANTED))
         assert failed is None
-        assert 0.5 < seconds < 1.5
+        assert 0.5 < seconds < SOON
         assert platform.log.texts("status") == ["the run was cancelled: waiting for the create under way to end"]
 
     trial(work)
@@ -292,12 +300,13 @@ def test_a_create_under_way_is_waited_for_and_recorded_although_the_run_was_canc
 def test_a_platform_that_does_not_answer_at_all_holds_up_no_cancelled_run(release: threading.Event) -> None:
     class Silent(TrialProvider):
         def connect(self, config: Any) -> None:
+            BEGUN.set()
             release.wait(20)
 
     async def go() -> None:
         async with Lifecycle(Silent, configure=False) as platform:
             failed, seconds = await cancelled_soon(platform, platform.configure({}))
-            assert seconds < 1.0
+            assert seconds < SOON
             assert failed is not None
             assert failed.code == "CANCELLED"
 
@@ -313,7 +322,7 @@ def test_what_a_cancelled_create_has_made_is_kept() -> None:
 
     async def work(platform: Lifecycle) -> None:
         failed, seconds = await cancelled_soon(platform, platform.create(THING, WANTED))
-        assert seconds < 0.5
+        assert seconds < SOON
         assert failed is not None
         assert failed.kept is not None
         assert failed.kept.id == "id-1"
@@ -454,7 +463,7 @@ def test_what_does_not_pass_is_given_up_and_says_how_often_it_was_tried() -> Non
         started = time.monotonic()
         with pytest.raises(OperationFailed) as failed:
             await platform.create(THING, WANTED)
-        assert time.monotonic() - started < 1.5
+        assert time.monotonic() - started < SOON
         assert failed.value.code == "ABORTED"
         assert f"the platform is busy (tried {len(tries)} times in" in failed.value.message
         assert "fix: come back tomorrow" in failed.value.message
@@ -494,7 +503,7 @@ def test_further_calls_of_a_service_wait_for_their_turn() -> None:
     async def work(platform: Lifecycle) -> None:
         started = time.monotonic()
         await asyncio.gather(*(platform.create(THING, WANTED, name=f"n{n}") for n in range(2)))
-        assert 0.4 <= time.monotonic() - started < 1.5, "ten calls, one at once, the others at 20 a second"
+        assert time.monotonic() - started >= 0.4, "ten calls, one at once, the others at 20 a second"
 
     trial(work)
 
@@ -601,11 +610,9 @@ def test_a_thousand_creates_at_a_time_are_served_and_hold_up_no_check() -> None:
         started = time.monotonic()
         creates = [asyncio.ensure_future(platform.create(THING, WANTED, name=f"n{n}")) for n in range(1000)]
         await asyncio.sleep(0.5)
-        asked = time.monotonic()
-        await platform.check(THING, WANTED)
-        assert time.monotonic() - asked < 5
+        await asyncio.wait_for(platform.check(THING, WANTED), SOON)
         assert len(await asyncio.gather(*creates)) == 1000
-        assert time.monotonic() - started < 15
+        assert time.monotonic() - started < 300, "one after the other they take a thousand seconds"
 
     trial(work)
 

@@ -328,7 +328,7 @@ def test_a_passing_failure_is_tried_again_until_the_time_is_up() -> None:
         started = time.monotonic()
         with pytest.raises(OperationFailed) as failed:
             await platform.create(SERVER, await platform.check(SERVER, WEB), timeout=1.0)
-        assert time.monotonic() - started < 5
+        assert time.monotonic() - started < 30
         assert "too busy" in failed.value.message
 
     run(work)
@@ -359,7 +359,7 @@ def test_cancel_ends_every_wait_at_once_and_other_calls_are_served_meanwhile() -
         started = time.monotonic()
         await platform.stub.Cancel(empty_pb2.Empty())
         answers = await asyncio.gather(*waiting, return_exceptions=True)
-        assert time.monotonic() - started < 5
+        assert time.monotonic() - started < 30
         assert {answer.code for answer in answers if isinstance(answer, OperationFailed)} == {"CANCELLED"}
         assert len(answers) == 20
         await platform.stub.Handshake(provider_pb2.ProviderHandshakeRequest())

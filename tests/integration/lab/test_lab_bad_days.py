@@ -90,7 +90,7 @@ def test_a_hypervisor_that_is_not_there_is_one_clear_message(deploy):
     for command in ("preview", "up"):
         refused = one.refused("provision", command)
         assert refused.code == 1
-        assert refused.seconds < 15
+        assert refused.seconds < 60
         assert refused.text.count("cannot be reached") == 1, refused.text
         assert "provision lab start" in refused.text
     assert not any(item["type"].startswith("provision-libvirt") for item in one.resources().values())
