@@ -7,27 +7,24 @@ from collections import Counter
 from collections.abc import AsyncIterator, Generator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from provision.host.plugin.shapes import record_of, to_wire_names
 from provision.host.plugin.wire import read_stored
 from provision.spi import Capabilities, Provider, ResourceType, Retries
 from provision.testing.conformance.children import Nursery
-from provision.testing.conformance.samples import Others, Platform, Sample
-from provision.testing.conformance.subjects import Subject
+from provision.testing.conformance.description import SuiteDescription
+from provision.testing.conformance.samples import Platform, Sample
 from provision.testing.conformance.verdicts import Unmet
 from provision.testing.faults import Faults
 from provision.testing.harness import Lifecycle
-
-if TYPE_CHECKING:
-    from provision.testing.conformance.suite import ConformanceSuite
 
 Kind = type[ResourceType[Any, Any, Any]]
 QUICK = Retries(first_delay=0.02, longest_delay=0.1, patience=10)
 """How the framework tries again under the kit: soon, since what is injected passes at once."""
 
 
-def instrumented(suite: "ConformanceSuite", faults: Faults) -> type[Provider[Any, Any]]:
+def instrumented(suite: SuiteDescription, faults: Faults) -> type[Provider[Any, Any]]:
     """The suite's provider with its transport, and without long pauses before it tries again."""
     original = suite.provider
 
@@ -74,7 +71,7 @@ class Bench:
         notes: what the report should say beside passed or failed.
     """
 
-    def __init__(self, suite: "ConformanceSuite", platform: Platform, nursery: Nursery) -> None:
+    def __init__(self, suite: SuiteDescription, platform: Platform, nursery: Nursery) -> None:
         """Use `platform`, and start processes in `nursery`."""
         self.suite = suite
         self.nursery = nursery
@@ -161,48 +158,9 @@ class Bench:
         last = len(calls) - 1
         return sorted({round(step * last / max(1, limit - 1)) for step in range(limit)})
 
-    @asynccontextmanager
-    async def subject(self, sample: Sample) -> AsyncIterator[Subject]:
-        """The sample with everything that it needs; all of it is removed afterwards."""
-        async with self.others(sample.needs) as others:
-            subject = Subject(self, sample, others)
-            try:
-                yield subject
-            finally:
-                self.faults.forget()
-                await subject.remove()
-
-    @asynccontextmanager
-    async def others(self, needs: Sequence[str]) -> AsyncIterator[Others]:
-        """The samples of these ids and what they need, made; they are removed afterwards."""
-        made: list[Subject] = []
-        try:
-            for needed in self._needed(needs):
-                subject = Subject(self, needed, {item.sample.id: item.made for item in made})
-                made.append(subject)
-                await subject.create()
-            yield {item.sample.id: item.made for item in made}
-        finally:
-            self.faults.forget()
-            for subject in reversed(made):
-                await subject.remove()
-
-    def _needed(self, needs: Sequence[str], path: tuple[str, ...] = ()) -> list[Sample]:
-        found: list[Sample] = []
-        known = {item.id: item for item in self.suite.samples}
-        for name in needs:
-            if name not in known:
-                raise Unmet(f"'{name}', which is needed, is the id of a sample", f"there are {', '.join(known)}")
-            if name in path:
-                raise Unmet("samples do not need each other in a circle", " -> ".join((*path, name)))
-            for item in (*self._needed(known[name].needs, (*path, name)), known[name]):
-                if item not in found:
-                    found.append(item)
-        return found
-
 
 @contextmanager
-def platform_of(suite: "ConformanceSuite", directory: Path) -> Iterator[Platform]:
+def platform_of(suite: SuiteDescription, directory: Path) -> Iterator[Platform]:
     """The suite's platform, cleaned up by the suite afterwards when it yields it."""
     given = suite.platform(directory)
     if isinstance(given, Platform):

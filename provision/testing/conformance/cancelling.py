@@ -3,18 +3,16 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from provision.testing.conformance import rehearsals
 from provision.testing.conformance.cases import Case, of_operations
+from provision.testing.conformance.description import SuiteDescription
 from provision.testing.conformance.failures import updated_again
 from provision.testing.conformance.resuming import attempt, gone, whole_again
 from provision.testing.conformance.subjects import Subject
 from provision.testing.conformance.verdicts import expect, expect_precise, listed
 from provision.testing.harness import OperationFailed
-
-if TYPE_CHECKING:
-    from provision.testing.conformance.suite import ConformanceSuite
 
 _MOMENTS = 3
 """The first call, the last one, and one between."""
@@ -23,7 +21,7 @@ _QUIET_S = 0.1
 """When nothing has called the platform for so long, nothing of the operation is left running."""
 
 
-def cases(suite: "ConformanceSuite") -> Iterator[Case]:
+def cases(suite: SuiteDescription) -> Iterator[Case]:
     """For every sample."""
     yield from of_operations(suite, "cancelled", _create, _update, _delete)
 

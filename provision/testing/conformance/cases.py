@@ -2,15 +2,13 @@
 
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from provision.spi import CanDelete, CanRead, CanUpdate
 from provision.testing.conformance.bench import Bench
+from provision.testing.conformance.description import SuiteDescription
 from provision.testing.conformance.samples import Sample
-from provision.testing.conformance.subjects import Subject
-
-if TYPE_CHECKING:
-    from provision.testing.conformance.suite import ConformanceSuite
+from provision.testing.conformance.subjects import Subject, subject_of
 
 Kind = Any
 Body = Callable[[Subject], Awaitable[None]]
@@ -28,13 +26,13 @@ def of_sample(sample: Sample, check: str, body: Body) -> Case:
     """A check that works with one sample."""
 
     async def run(bench: Bench) -> None:
-        async with bench.subject(sample) as subject:
+        async with subject_of(bench, sample) as subject:
             await body(subject)
 
     return Case(f"{sample.id}-{check}", run)
 
 
-def of_operations(suite: "ConformanceSuite", ending: str, create: Body, update: Body, delete: Body) -> Iterator[Case]:
+def of_operations(suite: SuiteDescription, ending: str, create: Body, update: Body, delete: Body) -> Iterator[Case]:
     """A check of each operation that the samples' types have; every round begins with nothing."""
     for sample, kind in samples(suite):
         if not removable(sample, kind):
@@ -46,7 +44,7 @@ def of_operations(suite: "ConformanceSuite", ending: str, create: Body, update: 
             yield of_sample(sample, f"delete-{ending}", delete)
 
 
-def samples(suite: "ConformanceSuite") -> Iterator[tuple[Sample, Kind]]:
+def samples(suite: SuiteDescription) -> Iterator[tuple[Sample, Kind]]:
     """Every sample of the suite whose type the plugin has, with the type."""
     kinds = {kind.token: kind for kind in suite.provider.resource_types}
     for sample in suite.samples:

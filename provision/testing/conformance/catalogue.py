@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING
 
 from provision.testing.conformance import (
     cancelling,
@@ -19,10 +18,8 @@ from provision.testing.conformance import (
 )
 from provision.testing.conformance.bench import Bench
 from provision.testing.conformance.cases import Case
+from provision.testing.conformance.description import SuiteDescription
 from provision.testing.conformance.verdicts import expect, listed
-
-if TYPE_CHECKING:
-    from provision.testing.conformance.suite import ConformanceSuite
 
 FAMILIES = (
     *(plugin, inputs, objects, changes, ownership, secrecy),
@@ -31,7 +28,7 @@ FAMILIES = (
 )
 
 
-def catalogue(suite: "ConformanceSuite") -> Sequence[Case]:
+def catalogue(suite: SuiteDescription) -> Sequence[Case]:
     """Every check of the suite; names are unique."""
     found = [case for family in FAMILIES for case in family.cases(suite)]
     names = [case.name for case in found]

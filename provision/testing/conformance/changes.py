@@ -2,22 +2,19 @@
 
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import TYPE_CHECKING
 
 from provision.host.values import plain
 from provision.spi import CanDelete, CanUpdate
 from provision.testing.conformance.cases import Case, can, of_sample, readable, removable, samples
+from provision.testing.conformance.description import SuiteDescription
 from provision.testing.conformance.objects import expect_consistent
 from provision.testing.conformance.samples import Values
 from provision.testing.conformance.subjects import Subject, described
 from provision.testing.conformance.verdicts import expect, listed
 from provision.testing.harness import CheckRefused, Made
 
-if TYPE_CHECKING:
-    from provision.testing.conformance.suite import ConformanceSuite
 
-
-def cases(suite: "ConformanceSuite") -> Iterator[Case]:
+def cases(suite: SuiteDescription) -> Iterator[Case]:
     """For every sample, each of its changes."""
     for sample, kind in samples(suite):
         for index, change in enumerate(sample.updates, 1):

@@ -8,21 +8,19 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from provision.spi import Capabilities
+from provision.testing.conformance.description import SuiteDescription
 from provision.testing.conformance.verdicts import Unmet
 from provision.testing.faults import Effect
-
-if TYPE_CHECKING:
-    from provision.testing.conformance.suite import ConformanceSuite
 
 MODULE = "provision.testing.served"
 _START_S = 60
 _OTHER_HASHES = "1" if os.environ.get("PYTHONHASHSEED") != "1" else "2"
 
 
-def where(suite: "ConformanceSuite") -> str:
+def where(suite: SuiteDescription) -> str:
     """How another process finds the suite.
 
     Raises:
@@ -45,7 +43,7 @@ def where(suite: "ConformanceSuite") -> str:
     )
 
 
-def graph(suite: "ConformanceSuite", name: str, told: Capabilities, directory: Path) -> str:
+def graph(suite: SuiteDescription, name: str, told: Capabilities, directory: Path) -> str:
     """The graph of a stack as a process with another hash seed makes it, in canonical JSON."""
     result = subprocess.run(
         [sys.executable, "-m", MODULE, where(suite), "graph", str(directory)],
@@ -73,7 +71,7 @@ class Child:
 class Nursery:
     """Starts plugin processes quickly: one process has everything imported, and forks for each."""
 
-    def __init__(self, suite: "ConformanceSuite") -> None:
+    def __init__(self, suite: SuiteDescription) -> None:
         """Nothing is started before the first question."""
         self._suite = suite
         self._process: subprocess.Popen[str] | None = None

@@ -2,24 +2,22 @@
 
 from collections.abc import Awaitable, Iterator
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from provision.spi import CanDelete, CanList, CanUpdate
 from provision.testing.conformance import rehearsals
 from provision.testing.conformance.cases import Case, can, of_sample, readable, removable, samples
+from provision.testing.conformance.description import SuiteDescription
 from provision.testing.conformance.resuming import attempt, gone, whole_again
 from provision.testing.conformance.subjects import Subject
 from provision.testing.conformance.verdicts import Unmet, expect, expect_precise, listed
 from provision.testing.faults import RAISING, Effect
 from provision.testing.harness import Made, OperationFailed
 
-if TYPE_CHECKING:
-    from provision.testing.conformance.suite import ConformanceSuite
-
 _READING = (Effect.ERROR, Effect.THROTTLED, Effect.LOST_BEFORE)
 
 
-def cases(suite: "ConformanceSuite") -> Iterator[Case]:
+def cases(suite: SuiteDescription) -> Iterator[Case]:
     """For every sample, each operation with each effect that the SDK can have."""
     for sample, kind in samples(suite):
         if not removable(sample, kind):  # every round begins with nothing

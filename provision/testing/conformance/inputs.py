@@ -2,24 +2,21 @@
 
 from collections.abc import Iterator
 from functools import partial
-from typing import TYPE_CHECKING
 
 from provision.host.plugin.shapes import record_of
 from provision.host.values import plain
 from provision.spi import UNKNOWN, has_unknown
 from provision.testing.conformance.cases import Case, of_sample, samples
+from provision.testing.conformance.description import SuiteDescription
 from provision.testing.conformance.samples import Values
 from provision.testing.conformance.subjects import STACK_ID, Subject
 from provision.testing.conformance.verdicts import Unmet, expect
 from provision.testing.harness import CheckRefused
 
-if TYPE_CHECKING:
-    from provision.testing.conformance.suite import ConformanceSuite
-
 _NO_SUCH = "noSuchProperty"
 
 
-def cases(suite: "ConformanceSuite") -> Iterator[Case]:
+def cases(suite: SuiteDescription) -> Iterator[Case]:
     """For every sample."""
     for sample, _ in samples(suite):
         yield of_sample(sample, "check", _accepted)

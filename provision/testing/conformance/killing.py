@@ -3,10 +3,11 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from provision.testing.conformance import rehearsals
 from provision.testing.conformance.cases import Case, of_operations
+from provision.testing.conformance.description import SuiteDescription
 from provision.testing.conformance.failures import updated_again
 from provision.testing.conformance.resuming import attempt, gone, whole_again
 from provision.testing.conformance.subjects import Subject
@@ -14,11 +15,8 @@ from provision.testing.conformance.verdicts import expect, listed
 from provision.testing.faults import Effect
 from provision.testing.harness import Lifecycle, OperationFailed
 
-if TYPE_CHECKING:
-    from provision.testing.conformance.suite import ConformanceSuite
 
-
-def cases(suite: "ConformanceSuite") -> Iterator[Case]:
+def cases(suite: SuiteDescription) -> Iterator[Case]:
     """For every sample, when its platform outlives the plugin's process."""
     if not suite.survives_processes:
         return

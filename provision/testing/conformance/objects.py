@@ -1,21 +1,19 @@
 """Checks of an object's life without failures: made, read, applied again, listed, imported, removed."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from provision.host.plugin.shapes import record_of, to_wire_names
 from provision.host.values import plain
 from provision.spi import CanDelete, CanList, has_unknown
 from provision.testing.conformance.cases import Case, can, of_sample, readable, removable, samples
+from provision.testing.conformance.description import SuiteDescription
 from provision.testing.conformance.subjects import STACK_ID, Subject, described
 from provision.testing.conformance.verdicts import Unmet, expect, expect_precise, listed
 from provision.testing.harness import Made, OperationFailed
 
-if TYPE_CHECKING:
-    from provision.testing.conformance.suite import ConformanceSuite
 
-
-def cases(suite: "ConformanceSuite") -> Iterator[Case]:
+def cases(suite: SuiteDescription) -> Iterator[Case]:
     """For every sample, what its type can."""
     for sample, kind in samples(suite):
         yield of_sample(sample, "preview", _preview)

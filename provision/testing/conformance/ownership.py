@@ -1,23 +1,20 @@
 """Checks that nothing is touched which is not the stack's own."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from provision.host.values import plain
 from provision.spi import CanDelete, CanUpdate, OwnedInputs
 from provision.testing.conformance.cases import Case, can, of_sample, readable, samples
+from provision.testing.conformance.description import SuiteDescription
 from provision.testing.conformance.resuming import attempt
 from provision.testing.conformance.subjects import STACK_ID, Subject
 from provision.testing.conformance.verdicts import Unmet, expect, expect_precise
 from provision.testing.harness import Made
 
-if TYPE_CHECKING:
-    from provision.testing.conformance.suite import ConformanceSuite
-
 _OTHER = "f" * 32
 
 
-def cases(suite: "ConformanceSuite") -> Iterator[Case]:
+def cases(suite: SuiteDescription) -> Iterator[Case]:
     """For every sample; other stacks only where objects carry a stack's marker."""
     told = {sample.token for sample, _ in samples(suite) if sample.foreign is not None}
     for sample, kind in samples(suite):

@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections.abc import Iterator, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from provision.host.plugin.shapes import record_of, to_wire_names
 from provision.host.values import plain
@@ -12,14 +12,13 @@ from provision.spi import Capabilities, FeatureUse, Support
 from provision.testing.conformance import documents
 from provision.testing.conformance.bench import Bench
 from provision.testing.conformance.cases import Case
+from provision.testing.conformance.description import SuiteDescription
 from provision.testing.conformance.rehearsals import calls_of
 from provision.testing.conformance.samples import FunctionSample
+from provision.testing.conformance.subjects import others_of, subject_of
 from provision.testing.conformance.verdicts import Unmet, expect, expect_precise, listed
 from provision.testing.faults import Effect
 from provision.testing.harness import CheckRefused, Lifecycle, OperationFailed
-
-if TYPE_CHECKING:
-    from provision.testing.conformance.suite import ConformanceSuite
 
 _NO_SUCH = "noSuchSetting"
 _UNKNOWN_FEATURES = (
@@ -31,7 +30,7 @@ _UNKNOWN_FEATURES = (
 )
 
 
-def cases(suite: "ConformanceSuite") -> Iterator[Case]:
+def cases(suite: SuiteDescription) -> Iterator[Case]:
     """Once for the plugin, and for each sample of a function."""
     yield Case("plugin-samples", _samples)
     yield Case("plugin-transport", _transport)
@@ -72,7 +71,7 @@ async def _transport(bench: Bench) -> None:
         expect(isinstance(made, Exception), f"`errors[Effect.{effect.name}]` makes an exception", repr(made))
     for sample in bench.suite.samples:
         if sample.token in {kind.token for kind in bench.suite.provider.resource_types}:
-            async with bench.subject(sample) as subject:
+            async with subject_of(bench, sample) as subject:
                 await calls_of(subject, subject.create())
 
 
@@ -192,7 +191,7 @@ async def _supports(bench: Bench) -> None:
 
 async def _function(sample: FunctionSample, bench: Bench) -> None:
     function = next(item for item in bench.suite.provider.functions if item.token == sample.token)
-    async with bench.others(sample.needs) as others:
+    async with others_of(bench, sample.needs) as others:
         given = sample.arguments(others) if callable(sample.arguments) else sample.arguments
         arguments = to_wire_names(given, record_of(function.Arguments))
         volatile = to_wire_names(dict.fromkeys(sample.volatile), record_of(function.Result))

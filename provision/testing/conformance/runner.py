@@ -6,24 +6,21 @@ import traceback
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from provision.errors import ProvisionError, StackFileError
 from provision.testing.conformance.bench import Bench, platform_of
 from provision.testing.conformance.cases import Case
 from provision.testing.conformance.children import Nursery
+from provision.testing.conformance.description import SuiteDescription
 from provision.testing.conformance.samples import Platform
 from provision.testing.conformance.verdicts import Unmet
 from provision.testing.harness import CheckRefused, OperationFailed
-
-if TYPE_CHECKING:
-    from provision.testing.conformance.suite import ConformanceSuite
 
 
 class Run:
     """One run of a suite."""
 
-    def __init__(self, suite: "ConformanceSuite") -> None:
+    def __init__(self, suite: SuiteDescription) -> None:
         """Nothing is started before the first check."""
         self._suite = suite
         self._stack = ExitStack()

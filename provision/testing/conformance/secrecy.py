@@ -6,7 +6,7 @@ import html
 import json
 import urllib.parse
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from google.protobuf import struct_pb2
 from google.protobuf.message import Message
@@ -17,22 +17,20 @@ from provision.host.values import SecretValue, decode_struct, plain
 from provision.spi import CanUpdate
 from provision.testing.conformance.bench import Bench
 from provision.testing.conformance.cases import Case, can, readable, samples
+from provision.testing.conformance.description import SuiteDescription
 from provision.testing.conformance.rehearsals import calls_of
 from provision.testing.conformance.resuming import attempt
 from provision.testing.conformance.samples import Sample
-from provision.testing.conformance.subjects import Subject
+from provision.testing.conformance.subjects import Subject, subject_of
 from provision.testing.conformance.verdicts import Unmet, expect
 from provision.testing.faults import Effect
 from provision.testing.harness import CheckRefused, Lifecycle, Made, OperationFailed
-
-if TYPE_CHECKING:
-    from provision.testing.conformance.suite import ConformanceSuite
 
 SHORTEST = 4
 """Secrets of samples must be longer than any text that occurs by chance."""
 
 
-def cases(suite: "ConformanceSuite") -> Iterator[Case]:
+def cases(suite: SuiteDescription) -> Iterator[Case]:
     """For the configuration and every sample, where they have something to hide."""
     if any(field.secret for field in record_of(suite.provider.Config).fields.values()):
         yield Case("plugin-secrets", _configuration)
@@ -67,7 +65,7 @@ async def _configuration(bench: Bench) -> None:
 
 def _case(sample: Sample) -> Case:
     async def run(bench: Bench) -> None:
-        async with bench.subject(sample) as subject:
+        async with subject_of(bench, sample) as subject:
             secrets, never = _secrets(subject), _never(subject)
             await _live(subject)
         await bench.again()  # what the former process still had to say is then known

@@ -3,18 +3,17 @@
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import Awaitable, Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
 
 from provision.host.plugin.shapes import record_of, to_wire_names
 from provision.host.values import plain
 from provision.spi import CanDelete, OwnedInputs, Replacement
+from provision.testing.conformance.bench import Bench
 from provision.testing.conformance.samples import REMOVED, Others, Sample, Values
 from provision.testing.conformance.verdicts import Unmet, expect
 from provision.testing.harness import CheckRefused, Made, OperationFailed
-
-if TYPE_CHECKING:
-    from provision.testing.conformance.bench import Bench
 
 STACK_ID = "stackId"
 T = TypeVar("T")
@@ -31,7 +30,7 @@ class Subject:
         before: what was on the platform before any of them.
     """
 
-    def __init__(self, bench: "Bench", sample: Sample, others: Others) -> None:
+    def __init__(self, bench: Bench, sample: Sample, others: Others) -> None:
         """Nothing is made yet."""
         self.bench = bench
         self.sample = sample
@@ -247,3 +246,45 @@ def described(found: Any, made: Made, inputs: Mapping[str, Any]) -> str:
         head = path.split(".")[0].split("[")[0]
         parts.append(f"{path} ({kind}: {made.inputs.get(head)!r} -> {inputs.get(head)!r})")
     return "; ".join(parts) or "changes that are not detailed"
+
+
+@asynccontextmanager
+async def subject_of(bench: Bench, sample: Sample) -> AsyncIterator[Subject]:
+    """The sample with everything that it needs; all of it is removed afterwards."""
+    async with others_of(bench, sample.needs) as others:
+        subject = Subject(bench, sample, others)
+        try:
+            yield subject
+        finally:
+            bench.faults.forget()
+            await subject.remove()
+
+
+@asynccontextmanager
+async def others_of(bench: Bench, needs: Sequence[str]) -> AsyncIterator[Others]:
+    """The samples of these ids and what they need, made; they are removed afterwards."""
+    made: list[Subject] = []
+    try:
+        for needed in _needed(bench, needs):
+            subject = Subject(bench, needed, {item.sample.id: item.made for item in made})
+            made.append(subject)
+            await subject.create()
+        yield {item.sample.id: item.made for item in made}
+    finally:
+        bench.faults.forget()
+        for subject in reversed(made):
+            await subject.remove()
+
+
+def _needed(bench: Bench, needs: Sequence[str], path: tuple[str, ...] = ()) -> list[Sample]:
+    found: list[Sample] = []
+    known = {item.id: item for item in bench.suite.samples}
+    for name in needs:
+        if name not in known:
+            raise Unmet(f"'{name}', which is needed, is the id of a sample", f"there are {', '.join(known)}")
+        if name in path:
+            raise Unmet("samples do not need each other in a circle", " -> ".join((*path, name)))
+        for item in (*_needed(bench, known[name].needs, (*path, name)), known[name]):
+            if item not in found:
+                found.append(item)
+    return found

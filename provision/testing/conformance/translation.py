@@ -5,7 +5,7 @@ import json
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from provision.diagnostics import DiagnosticSink, format_path
 from provision.errors import ProvisionError, StackFileError
@@ -15,19 +15,17 @@ from provision.spi import Capabilities, FeatureUse, Provider, ResourceGraph
 from provision.testing.conformance import children
 from provision.testing.conformance.bench import Bench
 from provision.testing.conformance.cases import Case
+from provision.testing.conformance.description import SuiteDescription
 from provision.testing.conformance.samples import StackSample
 from provision.testing.conformance.verdicts import Unmet, expect
 from provision.translate import Scope, address_inputs, allocate, features, graph_json, negotiate, translate
 from provision.translate.grammar import answers
 
-if TYPE_CHECKING:
-    from provision.testing.conformance.suite import ConformanceSuite
-
 _SCOPE = Scope("project", "dev")
 _WITHOUT = "without"
 
 
-def cases(suite: "ConformanceSuite") -> Iterator[Case]:
+def cases(suite: SuiteDescription) -> Iterator[Case]:
     """For every stack."""
     for sample in suite.stacks:
         yield _case(sample, "translates", _translates)
