@@ -4,8 +4,8 @@ import grpc
 from google.protobuf.any_pb2 import Any
 from google.protobuf.message import Message
 
-from provision.host.plugin.texts import fit
 from provision.host.protocol import status_pb2
+from provision.host.texts import fit
 
 
 class Abort(Exception):

@@ -60,7 +60,7 @@ def test_two_providers_of_one_plugin_have_a_process_each_and_nothing_is_left(pro
     begun = slow(project, ("up", "--yes"))
     home = project.env["PULUMI_HOME"]
     running = list(processes(home).values())
-    assert len([words for words in running if "provision.host.standby" in words]) == 2, running
+    assert len([words for words in running if "provision.host.early" in words]) == 2, running
     assert [words for words in running if "provision.host.plugin memory" in words], "the second provider's"
     begun.send_signal(signal.SIGINT)
     assert project.end(begun).code == 130

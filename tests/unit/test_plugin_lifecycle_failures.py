@@ -26,8 +26,8 @@ from provision.errors import (
 )
 from provision.host.plugin import resources
 from provision.host.plugin.masking import MASK, Masker
-from provision.host.plugin.texts import LONGEST, fit
 from provision.host.protocol import provider_pb2
+from provision.host.texts import LONGEST, fit
 from provision.spi import UNKNOWN, Created
 from provision.testing import Lifecycle, OperationFailed
 

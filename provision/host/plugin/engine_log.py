@@ -7,8 +7,8 @@ from typing import Any, Protocol
 
 import grpc.aio
 
-from provision.host.plugin.texts import fit
 from provision.host.protocol import CHANNEL_OPTIONS, engine_pb2, engine_pb2_grpc
+from provision.host.texts import fit
 
 
 class Log(Protocol):

@@ -17,7 +17,7 @@ from provision.errors import (
 from provision.host.aborting import Abort
 from provision.host.plugin.masking import Masker
 from provision.host.plugin.running import Defect, Running
-from provision.host.plugin.texts import text_of
+from provision.host.texts import text_of
 from provision.spi.operation import Cancelled
 
 _CODES: tuple[tuple[type[ProvisionError], grpc.StatusCode], ...] = (

@@ -11,7 +11,7 @@ from provision.errors import CreatedButUnhealthy, PlatformError, ProvisionError,
 from provision.host.plugin.engine_log import Log
 from provision.host.plugin.limits import Limits
 from provision.host.plugin.masking import Masker
-from provision.host.plugin.texts import text_of
+from provision.host.texts import text_of
 from provision.spi.operation import Cancelled, Operation, Retries
 
 R = TypeVar("R")

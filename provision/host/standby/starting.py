@@ -96,7 +96,7 @@ def _start(
             _, answer = pipe()
             ends[name] = [asked, hold, answer]
         process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "provision.host.standby", *(["--run"] if expected.runs else []), *platforms],
+            [sys.executable, "-P", "-m", "provision.host.early", *(["--run"] if expected.runs else []), *platforms],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
