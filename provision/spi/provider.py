@@ -98,7 +98,14 @@ class CanDescribe(Protocol):
 
 @dataclass(frozen=True)
 class Finding:
-    """One line of `provision doctor`: `ok` None means a warning; `fix` says how to get what is missing."""
+    """One line of `provision doctor`.
+
+    Attributes:
+        subject: what was looked at; the command names the plugin before it.
+        ok: None means a warning.
+        detail: what was found.
+        fix: how to get what is missing.
+    """
 
     subject: str
     ok: bool | None

@@ -181,6 +181,7 @@ def test_nothing_outlives_a_command_that_is_killed_nor_an_engine_that_is(environ
         its_shim, _ = int(engine.stdout.readline()), int(engine.stdout.readline())
         command.kill()
     until(lambda: not lives(waiting), "what nobody had taken outlived the command")
+    until(lambda: not Path(known[VARIABLE]).exists(), "the folder of the notes outlived the command")
     assert lives(plugin), "what the engine uses is the engine's"
     engine.kill()
     until(lambda: not lives(plugin), "the plugin outlived the engine")

@@ -3,7 +3,7 @@
 import json
 import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import click
 
@@ -83,7 +83,8 @@ def _plugin(name: str) -> Iterator[Finding]:
     plugin = registry.load(name)
     yield Finding(f"plugin {name}", True, f"version {plugin.version}")
     if isinstance(plugin, HasDoctor):
-        yield from plugin.diagnose(plugin.Config())
+        for finding in plugin.diagnose(plugin.Config()):  # each says `account` or `roles` of its own platform
+            yield replace(finding, subject=f"{name}, {finding.subject}" if finding.subject != name else name)
     else:
         plugin.disconnect(plugin.connect(plugin.Config()))
         yield Finding(name, True, "answers")

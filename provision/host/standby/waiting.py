@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import shutil
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -96,6 +97,7 @@ class Standby:
 
     def _watch(self) -> None:
         os.read(self._life, 1)  # nobody ever writes
+        shutil.rmtree(self._note.parent, ignore_errors=True)  # a command that was killed could not
         with self._lock:
             self._left = True
             if not self._taken:
