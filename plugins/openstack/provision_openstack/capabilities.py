@@ -42,7 +42,7 @@ def ask(session: Session) -> Capabilities:
     there are; `microversions` by service, the greatest ones; `extensions` of Neutron; `quotas` by name, as
     `[limit, used]` with -1 for no limit; `flavors` and `images` that are visible; `zones` and `volume_zones`;
     `volume_types`; `encrypted_types`, those that encrypt (None: the cloud tells only administrators, and nobody
-    configured any); `external_networks`.
+    configured any); `refuted_types`, those that are configured as such and are not; `external_networks`.
 
     Raises:
         provision.errors.ProvisionError: a service does not answer.
@@ -63,7 +63,7 @@ def ask(session: Session) -> Capabilities:
         questions["images"] = lambda: images(session)
     if "block-storage" in there:
         questions["volume_quotas"] = lambda: _limits(session, "block-storage", _VOLUME_LIMITS)
-        questions["types"] = lambda: _types(session)
+        questions["types"] = lambda: volume_types(session)
         questions["volume_zones"] = lambda: _zones(session, "block-storage")
     answers = dict(zip(questions, session.together(*questions.values()), strict=True))
     quotas = [answers.pop(name, {}) for name in ("compute_quotas", "volume_quotas", "network_quotas")]
@@ -77,6 +77,7 @@ def ask(session: Session) -> Capabilities:
         "images": [],
         "volume_types": [],
         "encrypted_types": [],
+        "refuted_types": sorted(session.config.encrypted_volume_types),
         "volume_zones": [],
         **answers.pop("types", {}),
         **answers,
@@ -169,27 +170,36 @@ def _zones(session: Session, service: str) -> list[str]:
     return sorted(str(zone["zoneName"]) for zone in told if zone.get("zoneState", {}).get("available", True))
 
 
-def _types(session: Session) -> dict[str, Any]:
-    """Types of volumes, and those that encrypt as the cloud and the configuration say."""
-    types = _asked(session, "block-storage", "/types").get("volume_types", ())
-    encrypted: set[str] | None = set(session.config.encrypted_volume_types)
-    for one in types:
+def volume_types(session: Session) -> dict[str, Any]:
+    """Types of volumes, and those that encrypt: what the cloud tells counts more than what is configured."""
+    listed = _asked(session, "block-storage", "/types").get("volume_types", ())
+    types = {str(one["name"]): str(one["id"]) for one in listed}
+    told = _encrypting(session, types)
+    configured = set(session.config.encrypted_volume_types)
+    encrypted = told if told is not None else configured & set(types) if configured else None
+    return {
+        "volume_types": sorted(types),
+        "encrypted_types": None if encrypted is None else sorted(encrypted),
+        "refuted_types": sorted(configured - (encrypted or set())),
+    }
+
+
+def _encrypting(session: Session, types: Mapping[str, str]) -> set[str] | None:
+    """Names of types that encrypt, of types by name and id; None: the cloud tells only administrators."""
+    found = set()
+    for name, identity in types.items():
         try:
-            found = session.service("block-storage").get(f"/types/{one['id']}/encryption")
+            told = session.service("block-storage").get(f"/types/{identity}/encryption")
         except ApiError as error:
             if error.status == 403:
-                encrypted = encrypted or None
-                break
+                return None
             if error.absent:
                 continue
             with explained("asking block-storage which types encrypt"):
                 raise
-        if found.get("provider"):
-            encrypted = (encrypted or set()) | {str(one["name"])}
-    return {
-        "volume_types": sorted({str(one["name"]) for one in types}),
-        "encrypted_types": None if encrypted is None else sorted(encrypted),
-    }
+        if told.get("provider"):
+            found.add(name)
+    return found
 
 
 def _external(session: Session) -> list[dict[str, str]]:

@@ -2,7 +2,7 @@
 
 import contextlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from provision.errors import (
@@ -165,17 +165,18 @@ _FAULTS: tuple[tuple[re.Pattern[str], str, str], ...] = (
         re.compile(r"No valid host", re.IGNORECASE),
         "no host of the cloud can take it",
         "hosts lack room for the flavor, or none has what its extra specs, the availability zone or the server group "
-        "ask for: take a smaller flavor, fewer machines in a group that keeps apart, or ask the operators",
+        "ask for: take a smaller flavor, fewer machines in a group that keeps apart, or ask the operators; hosts that "
+        "have just come up count only after a minute or two",
     ),
     (
         re.compile(r"Exceeded maximum number of retries|MaxRetriesExceeded|Exhausted all hosts", re.IGNORECASE),
         "every host that was tried refused it",
-        "run again; when it stays so, ask the operators with the server's id",
+        "when it happens again, ask the operators with the server's id",
     ),
     (
         re.compile(r"Binding failed|PortBindingFailed|[Ff]ailed to allocate the network|VirtualInterfaceCreate"),
         "its network could not be set up on the host",
-        "run again; when it stays so, ask the operators whether the network's agents run",
+        "when it happens again, ask the operators whether the network's agents run",
     ),
     (
         re.compile(r"quota", re.IGNORECASE),
@@ -185,15 +186,20 @@ _FAULTS: tuple[tuple[re.Pattern[str], str, str], ...] = (
     (
         re.compile(r"[Ii]mage .*(unacceptable|could not be found|is not active)"),
         "its image cannot be used",
-        "look at the image (`openstack image show`), mend it, then run again",
+        "look at the image (`openstack image show`), and mend it",
     ),
     (
         re.compile(r"[Vv]olume .*(did not finish|could not be|failed|not found)|Block Device Mapping is Invalid"),
         "a volume of it could not be had",
-        "look at the volumes (`openstack volume list`), then run again",
+        "look at the volumes (`openstack volume list`)",
     ),
 )
-_ANY_FAULT = ("the cloud could not start it", "run again: it is made anew; when it stays so, ask the operators")
+_ANY_FAULT = ("the cloud could not start it", "when it happens again, ask the operators")
+_PASSING = re.compile(
+    r"Exceeded maximum number of retries|MaxRetriesExceeded|Exhausted all hosts|Binding failed|PortBindingFailed|"
+    r"Timed out waiting for a reply|MessagingTimeout"
+)
+"""What another attempt may be spared: hosts that refused one after the other, or did not answer in time."""
 
 
 def server_fault(server: Mapping[str, Any]) -> tuple[str, str]:
@@ -209,3 +215,8 @@ def server_fault(server: Mapping[str, Any]) -> tuple[str, str]:
             return f"{reason}: {text}", fix
     reason, fix = _ANY_FAULT
     return f"{reason}: {text}" if text else f"{reason}, and does not say why", fix
+
+
+def may_pass(reasons: Iterable[str]) -> bool:
+    """Whether what keeps a server from starting may be over when it is made once more."""
+    return any(_PASSING.search(reason) for reason in reasons)

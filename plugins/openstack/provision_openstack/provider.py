@@ -47,7 +47,7 @@ from provision_openstack.resources import (
     Volume,
     VolumeAttachment,
 )
-from provision_openstack.session import Session
+from provision_openstack.session import Session, preload
 
 if TYPE_CHECKING:  # only negotiation needs the models
     from provision.models import Stack
@@ -82,6 +82,10 @@ class OpenStackProvider(Provider[OpenStackConfig, Session]):
     rate_limits: ClassVar[Mapping[str, RateLimit]] = {
         name: RateLimit(per_second=100, burst=200) for name in ("network", "compute", "image", "block-storage")
     }
+
+    def preload(self) -> None:
+        """The parts of the library that logging in needs."""
+        preload()
 
     def connect(self, config: OpenStackConfig) -> Session:
         """Log in.

@@ -1,10 +1,12 @@
 """The way to one project of one cloud."""
 
 import logging
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
 
 from provision.errors import EnvironmentProblem
+from provision.spi import native_call
 from provision.spi.cloud import CloudSession
 from provision_openstack.config import OpenStackConfig
 from provision_openstack.errors import ApiError, explain, explained, is_absent
@@ -16,6 +18,10 @@ _LOG_IN = (
     "look at clouds.yaml and OS_CLOUD, or the variables OS_*; `pulumi config set provision-openstack:cloud NAME` "
     "chooses an entry, and `openstack token issue` shows whether it does"
 )
+_REGION = (
+    "write another one as `provision-openstack:region`, or name it under `regions` of the cloud's entry in clouds.yaml "
+    "(`region_name` there allows no other)"
+)
 
 
 class Session(CloudSession):
@@ -24,6 +30,7 @@ class Session(CloudSession):
     Attributes:
         config: how it was configured.
         region: name of the region; empty for a cloud without.
+        regions: names of the regions that the user's catalogue has, sorted.
         project_id: the project.
         user_id: who is logged in.
         roles: names of the user's roles in the project, sorted.
@@ -41,9 +48,10 @@ class Session(CloudSession):
         self.config = config
         self._services: dict[str, Service] = {}
         self._new: set[str] = set()
-        self._run: Run = lambda name, call: call()
+        self._run: Run = _told
         self._cloud = _found(config)
         self.region = str(self._cloud.get_region_name() or "")
+        self.regions: list[str] = []
         self.project_id, self.user_id, self.roles = self._logged_in()
         self.reader = Reader(self)
 
@@ -142,6 +150,11 @@ class Session(CloudSession):
         return adapter
 
     def _absent(self, name: str, why: str) -> EnvironmentProblem:
+        if self.region and self.regions and self.region not in self.regions:
+            return EnvironmentProblem(
+                f"the cloud has no region '{self.region}'; its regions are: {', '.join(self.regions)}",
+                "write one of them as `provision-openstack:region`, in clouds.yaml or as OS_REGION_NAME",
+            )
         where = f" in the region {self.region}" if self.region else ""
         return EnvironmentProblem(
             f"the cloud has no service of the type '{name}'{where} ({why or 'the catalogue has none'})",
@@ -171,7 +184,10 @@ class Session(CloudSession):
                 f"{', '.join(self.config.project_ids)} may be worked in",
                 "take another cloud (`provision-openstack:cloud`, OS_CLOUD), or mend `provision-openstack:projectIds`",
             )
-        return str(project), str(user or ""), sorted(access.role_names) if access is not None else []
+        if access is None:
+            return str(project), str(user or ""), []
+        self.regions = _regions(access)
+        return str(project), str(user or ""), sorted(access.role_names)
 
     def _refused(self, error: Exception) -> EnvironmentProblem:
         status = int(getattr(error, "http_status", 0) or 0)
@@ -181,6 +197,23 @@ class Session(CloudSession):
             problem = explain(f"logging in at {where}", ApiError("identity", "POST", "/auth/tokens", 401, text))
             return EnvironmentProblem(problem.summary, problem.fix)
         return EnvironmentProblem(f"logging in at {where}: {text}", f"check that {where} can be reached; {_LOG_IN}")
+
+
+def _told(name: str, call: Callable[[], Any]) -> Any:
+    """Make a call, and have it told of where that is wanted."""
+    return native_call(name, call, failed=_refusal)
+
+
+def _refusal(answer: Any) -> str:
+    """The status of an answer that is a refusal."""
+    status = getattr(answer, "status_code", 0)
+    return str(status) if isinstance(status, int) and status >= 400 else ""
+
+
+def preload() -> None:
+    """Import early what every session needs: it takes longer than to log in."""
+    from keystoneauth1.loading._plugins.identity import generic  # noqa: F401 - how people log in
+    from openstack import config, exceptions  # noqa: F401
 
 
 def _found(config: OpenStackConfig) -> Any:
@@ -202,9 +235,16 @@ def _found(config: OpenStackConfig) -> Any:
         files = openstack.config.OpenStackConfig(app_name="provision-openstack")
         return files.get_one(**{key: value for key, value in chosen.items() if value is not None})
     except (ClientException, SDKException, OSError, ValueError) as error:
-        raise EnvironmentProblem(
-            f"no cloud of OpenStack can be chosen: {' '.join(str(error).split())}", _LOG_IN
-        ) from None
+        text = " ".join(str(error).split())
+        fix = _REGION if "not a valid region" in text else _LOG_IN
+        raise EnvironmentProblem(f"no cloud of OpenStack can be chosen: {text}", fix) from None
+
+
+def _regions(access: Any) -> list[str]:
+    """Names of the regions in a user's catalogue."""
+    services = access.service_catalog.catalog if access.has_service_catalog() else ()
+    ends = [end for service in services for end in service.get("endpoints") or ()]
+    return sorted({str(end.get("region_id") or end.get("region") or "") for end in ends} - {""})
 
 
 def _plain(**arguments: Any) -> Any:

@@ -6,6 +6,7 @@ from typing import Any
 from provision.models import MetadataPolicy, Revoke, Topology
 from provision.spi import ENFORCED, Capabilities, Evidence, FeatureUse, Support, unsupported
 from provision.spi.own_words import own_words
+from provision_openstack.translate.encryption import refutation
 from provision_openstack.translate.referring import MODELS
 
 _SHOWN = Support(True, evidence=frozenset({Evidence.TRANSLATED, Evidence.ACCEPTED}))
@@ -129,7 +130,8 @@ _REFUSED: Mapping[str, tuple[str, str]] = {
     "isolation.policies.confinement": (f"how a host confines its emulators: {_OPERATORS}", "remove it"),
     "isolation.policies.disk_encryption.key": ("Cinder makes a key for each volume by itself", "remove 'key'"),
     "isolation.policies.peer_isolation": (
-        "security groups stop packets, and machines of one network see each other's address resolution all the same",
+        "security groups do not stop address resolution, which machines of one network hear from each other, and "
+        "Neutron has no isolated ports",
         "put the machines on networks of their own, or deny 'any' between them by a traffic policy",
     ),
     "isolation.policies.single_tenancy": (f"which hosts a project's servers share: {_OPERATORS}", "remove it"),
@@ -198,6 +200,8 @@ def _encrypted_disks(use: FeatureUse, capabilities: Capabilities) -> Support:
     types = capabilities.facts.get("encrypted_types")
     if types:
         return _SHOWN
+    if refuted := capabilities.facts.get("refuted_types"):
+        return unsupported(*refutation(refuted))
     if types is None:
         return unsupported(
             "the cloud tells only administrators which types of volumes encrypt",

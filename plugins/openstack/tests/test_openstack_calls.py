@@ -4,6 +4,7 @@ import os
 
 import pytest
 from fake_cloud import FakeCloud
+from provision_openstack.capabilities import volume_types
 from provision_openstack.config import OpenStackConfig
 from provision_openstack.doctor import diagnose
 from provision_openstack.errors import AnswerLost, ApiError, explained
@@ -172,6 +173,20 @@ def test_a_service_is_asked_what_it_is_once_however_many_begin_at_a_time(cloud, 
     assert cloud.asked["GET /compute/v2.1"] == 1
 
 
+def test_a_region_that_the_cloud_does_not_have_is_named_with_those_that_it_has(cloud, tmp_path):
+    path = tmp_path / "clouds.yaml"
+    path.write_text(path.read_text().replace('"region_name": "here"', '"regions": []'))
+    with pytest.raises(EnvironmentProblem, match="no region 'there'; its regions are: here"):
+        Session(OpenStackConfig(cloud="fake", region="there")).network  # noqa: B018 - it is asked for when it is used
+    assert Session(OpenStackConfig(cloud="fake", region="here")).network
+
+
+def test_a_region_that_clouds_yaml_does_not_allow_is_refused_with_those_that_it_does(cloud):
+    with pytest.raises(EnvironmentProblem, match="Valid choices are here") as caught:
+        Session(OpenStackConfig(cloud="fake", region="there"))
+    assert "`regions`" in caught.value.fix
+
+
 def test_every_call_passes_whoever_stands_between(cloud, session):
     cloud.lay("GET", f"{NETWORKS}/{'0' * 32}", (200, {"network": {}}))
     names = []
@@ -196,6 +211,31 @@ def test_what_is_no_answer_of_the_service_itself_is_told_in_plain_words(cloud, s
         session.network.post("/networks", {})
 
     assert "no such thing" in caught.value.text
+
+
+@pytest.mark.parametrize(
+    ("configured", "answer", "encrypted", "refuted"),
+    [
+        (["luks"], (200, {"provider": "luks"}), ["luks"], []),
+        ([], (200, {"provider": "luks"}), ["luks"], []),
+        (["luks"], (200, {}), [], ["luks"]),
+        (["luks"], (404, {"itemNotFound": {"message": "no"}}), [], ["luks"]),
+        (["luks", "nothing"], (403, {"forbidden": {"message": "no"}}), ["luks"], ["nothing"]),
+        ([], (403, {"forbidden": {"message": "no"}}), None, []),
+    ],
+)
+def test_which_types_of_volumes_encrypt_the_cloud_knows_better_than_the_configuration(
+    cloud, configured, answer, encrypted, refuted
+):
+    cloud.discoverable("block-storage", "3")
+    cloud.lay("GET", "/block-storage/v3/types", (200, {"volume_types": [{"name": "luks", "id": "t"}]}))
+    cloud.lay("GET", "/block-storage/v3/types/t/encryption", answer)
+    session = Session(OpenStackConfig(cloud="fake", encrypted_volume_types=configured))
+
+    told = volume_types(session)
+
+    assert (told["encrypted_types"], told["refuted_types"]) == (encrypted, refuted)
+    session.close()
 
 
 def test_whoever_has_chosen_no_cloud_misses_none(monkeypatch):

@@ -81,6 +81,15 @@ def test_a_server_whose_first_host_refuses_it_runs_on_another(cloud, session):
     assert session.compute.get(f"/servers/{made.id}")["server"]["status"] == "ACTIVE"
 
 
+def test_a_server_that_all_hosts_refuse_one_after_the_other_is_made_once_more(cloud, session):
+    with cloud.going_wrong(spawn_fails("^thrice$", "no more disk", times=3)):
+        made = run(_server(cloud, "thrice"))
+        assert len(cloud.followed()) == 3
+
+    assert _there(session, "compute", "/servers", "thrice") == [made.id]
+    assert session.compute.get(f"/servers/{made.id}")["server"]["status"] == "ACTIVE"
+
+
 def test_a_server_that_cannot_start_says_why_and_is_kept(cloud, session):
     with (
         cloud.going_wrong(spawn_fails("^broken$", "no more disk", abort=True)),

@@ -22,7 +22,7 @@ from provision.spi import (
     PowerRequest,
     RunState,
 )
-from provision.testing import Lifecycle, OperationFailed
+from provision.testing import CheckRefused, Lifecycle, OperationFailed
 
 pytestmark = pytest.mark.lab
 
@@ -78,7 +78,7 @@ def machine(cloud, project):
             )
         made["server"] = await make(
             lifecycle, SERVER, "server", name="server", flavorId=cloud.flavor(), imageId=cloud.image(),
-            rootVolume={"sizeGib": 2}, nics=[{"portId": made["front-nic"].id}, {"portId": made["back-nic"].id}],
+            rootVolume={}, rootSizeGib=2, nics=[{"portId": made["front-nic"].id}, {"portId": made["back-nic"].id}],
         )  # fmt: skip
         for disk in ("data", "logs"):
             made[disk] = await make(lifecycle, VOLUME, disk, name=disk, sizeGib=1)
@@ -135,6 +135,41 @@ def test_volumes_grow_while_a_server_has_them_and_alone(machine, session):
     assert (volume(session, machine["data"])["size"], volume(session, machine["data"])["status"]) == (3, "in-use")
 
 
+def test_the_volume_that_a_server_starts_from_grows_while_it_runs_and_never_shrinks(machine, session):
+    async def work(lifecycle):
+        before = live(session, machine["server"])
+        machine["server"] = await update(lifecycle, SERVER, "server", machine["server"], rootSizeGib=4)
+        seen = await lifecycle.read(SERVER, machine["server"], "server")
+        assert seen.inputs["rootSizeGib"] == 4
+        with pytest.raises(CheckRefused, match="cannot shrink from 4 to 3 GiB"):
+            await changed(lifecycle, SERVER, "server", machine["server"], rootSizeGib=3)
+        return before
+
+    before, after = alone(work), live(session, machine["server"])
+
+    attached = [one["id"] for one in after["os-extended-volumes:volumes_attached"]]
+    (root,) = set(attached) - {machine["data"].id, machine["logs"].id}
+    there = session.volume.get(f"/volumes/{root}")["volume"]
+    assert (there["size"], there["status"], after["status"]) == (4, "in-use", "ACTIVE")
+    assert (after["id"], after["OS-SRV-USG:launched_at"]) == (before["id"], before["OS-SRV-USG:launched_at"])
+
+
+def test_what_must_be_encrypted_and_is_not_is_refused_when_it_is_made(machine, session):
+    async def work(lifecycle):
+        with pytest.raises(OperationFailed) as volume:
+            await make(lifecycle, VOLUME, "open", name="open", sizeGib=1, encrypted=True)
+        await lifecycle.delete(VOLUME, volume.value.kept, "open")
+        more = {"flavorId": machine["server"].inputs["flavorId"], "imageId": machine["server"].inputs["imageId"]}
+        more |= {"rootVolume": {}, "rootSizeGib": 1, "rootEncrypted": True}
+        with pytest.raises(OperationFailed) as server:
+            await make(lifecycle, SERVER, "bare", name="bare", **more)
+        await lifecycle.delete(SERVER, server.value.kept, "bare")
+        return volume.value.message, server.value.message
+
+    for message in alone(work):
+        assert "is to be encrypted, and Cinder made it without" in message
+
+
 def test_a_volume_that_its_storage_does_not_let_grow_is_whole_and_says_what_to_do(cloud, machine, session):
     async def work(lifecycle):
         stuck = await make(lifecycle, VOLUME, "stuck", name="stuck", sizeGib=1)
@@ -188,7 +223,7 @@ def test_an_interface_is_added_and_taken_away_in_place(machine, session):
     "change",
     [
         {"userData": "IyEvYmluL3NoCg=="},
-        {"rootVolume": {"sizeGib": 4}},
+        {"rootVolume": {"deleteOnTermination": False}},
         {"availabilityZone": "elsewhere"},
         {"keyName": "other"},
     ],

@@ -1,4 +1,4 @@
-"""Twenty servers in a real OpenStack: no call that changes something is made in vain, and a refresh costs pages."""
+"""Fifty servers in a real OpenStack: no call that changes something is made in vain, and a refresh costs pages."""
 
 import time
 from collections import Counter
@@ -14,7 +14,7 @@ from provision.spi import CreateRequest, DeleteRequest, Operation, ReadRequest
 
 pytestmark = pytest.mark.lab
 
-COUNT, PARALLEL = 20, 10
+COUNT, PARALLEL = 50, 16
 STACK = "e" * 32
 
 
@@ -72,7 +72,7 @@ def changes(calls):
     return {name: number for name, number in calls.items() if not name.partition(".")[2].startswith("GET")}
 
 
-def test_twenty_servers_are_made_looked_at_and_removed_with_few_calls(cloud, stack):
+def test_fifty_servers_are_made_looked_at_and_removed_with_few_calls(cloud, stack):
     image, flavor = cloud.image(), cloud.flavor()
     calls = counted(stack.session)
     network = stack.make(Network, "network", name="many")

@@ -102,7 +102,7 @@ def test_what_is_translated_says_all_that_is_asked(part):
         ("own", PORT, {"allowed_address_pairs": [{"ip_address": "0.0.0.0/0"}]}),
         ("sealed", DISK, {"volume_type": None}),
         ("sealed", SERVER, {"root_volume": None}),
-        ("sealed", SERVER, {"root_volume": {"size_gib": 1, "volume_type": "__DEFAULT__"}}),
+        ("sealed", SERVER, {"root_volume": {"volume_type": "__DEFAULT__"}}),
         ("closed", SERVER, {"config_drive": False}),
         ("apart", SERVER, {"server_group_id": None}),
         ("apart", "isolation/apart/server-group", {"policy": "soft-anti-affinity"}),

@@ -77,7 +77,7 @@ def test_required_policies_that_nobody_can_carry_out_there_are_refused_with_reas
     errors = [one for one in refused.value.diagnostics if one.severity is Severity.ERROR]
     said = {str(one.path[2]): one.summary for one in errors if one.path[0] == "isolation"}
     assert set(said) == NEVER | {"hands-off"}
-    assert "see each other's address resolution" in said["apart"]
+    assert "do not stop address resolution" in said["apart"]
     assert "whether hosts merge equal pages" in said["unshared-memory"]
     assert "'world-to-gate' lets 'gate' and addresses beyond the stack meet" in said["hands-off"]
     shares = {one.path[2:]: one.summary for one in errors if one.path[0] == "sharing"}

@@ -39,6 +39,7 @@ def test_no_field_of_the_grammar_is_unknown():
         ("isolation.policies.traffic.revoke", Revoke.CUT, {}),
         ("isolation.policies.disk_encryption", None, {"encrypted_types": None}),
         ("isolation.policies.disk_encryption", None, {"encrypted_types": []}),
+        ("isolation.policies.disk_encryption", None, {"encrypted_types": [], "refuted_types": ["luks"]}),
         ("isolation.policies.disk_encryption.key", "mine", {}),
         ("machines.disks.encrypted", True, {"encrypted_types": []}),
         ("sharing.shares.cpu.weight", 50, {}),

@@ -216,7 +216,7 @@ def test_a_root_of_a_size_is_a_volume():
         },
     }
     inputs = translate(request(document)).node("machines/one/server").inputs
-    assert inputs["root_volume"] == {"size_gib": 20, "volume_type": "fast"}
+    assert (inputs["root_volume"], inputs["root_size_gib"]) == ({"volume_type": "fast"}, 20)
     assert inputs["disposable"] is True
     assert inputs["requirements"] == {"memory_mib": 64}
 
@@ -405,14 +405,25 @@ def test_all_disks_of_a_sealed_machine_are_volumes_that_encrypt():
     machines = THREE_TIERS["machines"] | {"db": THREE_TIERS["machines"]["db"] | {"disks": {"data": {"size": "1GiB"}}}}
     document = THREE_TIERS | {"isolation": {"policies": {"sealed": sealed}}, "machines": machines}
     graph = translate(request(document, encrypted_types=["luks", "fast"]))
-    assert graph.node("machines/db/disk-data").inputs["volume_type"] == "fast"
-    assert graph.node("machines/db/server").inputs["root_volume"] == {"size_gib": 1, "volume_type": "fast"}
+    disk = graph.node("machines/db/disk-data").inputs
+    assert (disk["volume_type"], disk["encrypted"]) == ("fast", True)
+    server = graph.node("machines/db/server").inputs
+    assert server["root_volume"] == {"volume_type": "fast"}
+    assert (server["root_size_gib"], server["root_encrypted"]) == (1, True)
     assert "root_volume" not in graph.node("machines/app/server").inputs
     machines["db"]["disks"]["data"]["type"] = "slow"
     assert (
         "of the type 'slow', which does not encrypt"
         in (said(document | {"machines": machines}, encrypted_types=["luks"])["isolation.policies.sealed"])
     )
+
+
+def test_types_that_are_configured_to_encrypt_and_do_not_are_named():
+    sealed = {"kind": "disk_encryption", "machines": ["machine.db"]}
+    document = THREE_TIERS | {"isolation": {"policies": {"sealed": sealed}}}
+    told = said(document, encrypted_types=["fast"], refuted_types=["luks"])
+    assert "encryptedVolumeTypes' names luks" in told["isolation.policies.sealed"]
+    assert said(document, encrypted_types=["fast"], refuted_types=[]) == {}
 
 
 def test_what_denies_is_taken_out_of_what_is_allowed():

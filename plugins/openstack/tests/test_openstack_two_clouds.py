@@ -1,4 +1,7 @@
-"""One stack in two clouds, over a network that was there before: killed, resumed, looked at, switched, cancelled."""
+"""One stack in two clouds, each in a region of its own, over a network that was there before.
+
+Its runs are killed, resumed and cancelled, and it is looked at and switched.
+"""
 
 import json
 import os
@@ -11,6 +14,7 @@ from openstack_engine import COMMAND, Deployed, engine_environment
 from openstack_lab.configuring import write_clouds
 from provision_openstack.config import OpenStackConfig
 from provision_openstack.session import Session
+from second_region import SecondRegion
 
 pytestmark = [pytest.mark.lab, pytest.mark.engine]
 
@@ -19,7 +23,7 @@ STACK = """
 version: 1
 locations:
   one: {platform: openstack, config: {cloud: one, region: RegionOne}}
-  two: {platform: openstack, config: {cloud: two}}
+  two: {platform: openstack, config: {cloud: two, region: RegionTwo}}
 images:
   tiny: {sources: {openstack: {kind: named, name: tiny}}}
 networks:
@@ -46,14 +50,21 @@ isolation:
 
 
 @pytest.fixture
-def clouds(cloud, tmp_path, monkeypatch):
+def region(cloud):
+    """Where the second cloud has its things."""
+    with SecondRegion(cloud) as made:
+        yield made
+
+
+@pytest.fixture
+def clouds(cloud, region, tmp_path, monkeypatch):
     """Two projects as two clouds; the first has a network and a group that somebody made by hand."""
     cloud.image()
     cloud.flavor()
     names = [cloud.project(word).name for word in ("one", "two")]
     path = tmp_path / "clouds.yaml"
     users = dict(zip(("one", "two"), ((name, name) for name in names), strict=True))
-    write_clouds(cloud.layout, path, users)
+    write_clouds(cloud.layout, path, users, ["RegionOne", "RegionTwo"])
     monkeypatch.setenv("OS_CLIENT_CONFIG_FILE", str(path))
     made = [Session(OpenStackConfig(cloud=word)) for word in ("one", "two")]
     network = made[0].network.post("/networks", {"network": {"name": "office"}})["network"]
@@ -110,7 +121,7 @@ def begun(stack, verb, reached, number):
     return process.returncode, said
 
 
-def test_a_stack_in_two_clouds_survives_what_happens_to_its_runs(stack, clouds):
+def test_a_stack_in_two_clouds_survives_what_happens_to_its_runs(stack, clouds, region):
     one, two = clouds
     before = [standing(session) for session in clouds]
 
@@ -120,6 +131,10 @@ def test_a_stack_in_two_clouds_survives_what_happens_to_its_runs(stack, clouds):
     assert sorted(servers(one)) == ["desk-0", "desk-1", "desk-2"]
     assert sorted(servers(two)) == ["bench"]
     assert len(standing(one)["ports"]) == 3, "nothing was made twice"
+    asked = dict(region.asked)
+    assert json.loads(asked["nova POST /v2.1/servers"])["server"]["name"] == "desks-dev-bench"
+    assert json.loads(asked["neutron POST /v2.0/networks"])["network"]["name"] == "desks-dev-lab"
+    assert not any(b"desk-" in body for _, body in region.asked), "the first cloud is in the other region"
     assert standing(one)["networks"] == before[0]["networks"]
     monitored = dict(before[0]["security_groups"])["monitored"]
     ports = one.network.get("/ports", {"project_id": one.project_id})["ports"]

@@ -8,7 +8,8 @@ from provision_openstack.resources.server_changes import power_of
 from provision_openstack.resources.subnet import whole
 from pydantic import ValidationError
 
-from provision.spi import CheckRequest, DataLoss
+from provision.errors import PlatformError
+from provision.spi import CheckRequest, DataLoss, Operation, Stored
 
 OWNER = Owner("5eed", "urn:group")
 
@@ -48,7 +49,7 @@ def test_what_does_not_run_is_stopped(status, power):
 
 
 def test_a_server_loses_what_is_on_its_own_disk():
-    kept = {"root_volume": {"size_gib": 1, "delete_on_termination": False}}
+    kept = {"root_volume": {"delete_on_termination": False}, "root_size_gib": 1}
     assert Server().loses_data(server()) is DataLoss.REMOVED
     assert Server().loses_data(server(disposable=True)) is DataLoss.NEVER
     assert Server().loses_data(server(**kept)) is DataLoss.REPLACED
@@ -61,7 +62,10 @@ def test_a_server_loses_what_is_on_its_own_disk():
     [
         {"image_id": "i", "boot_volume_id": "v"},
         {},
-        {"boot_volume_id": "v", "root_volume": {"size_gib": 1}},
+        {"boot_volume_id": "v", "root_volume": {}, "root_size_gib": 1},
+        {"image_id": "i", "root_volume": {}},
+        {"image_id": "i", "root_size_gib": 1},
+        {"image_id": "i", "root_encrypted": True},
         {"image_id": "i", "flavor_id": None},
         {"image_id": "i", "nics": [{"port_id": "p"}, {"port_id": "p"}]},
         {"image_id": "i", "user_data": "%%%"},
@@ -79,6 +83,31 @@ def test_a_volume_never_shrinks():
     assert [failure.property for failure in check(1, 2)] == ["size_gib"]
     assert not check(2, 1)
     assert not check(1, None)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "refused"), [(2, 1, ["root_size_gib"]), (1, 2, []), (None, 1, []), (1, None, [])]
+)
+def test_the_volume_that_a_server_starts_from_never_shrinks(before, after, refused):
+    old, new = ({"root_size_gib": size} for size in (before, after))
+    assert [one.property for one in Server().check(CheckRequest("urn", new, old)).failures] == refused
+
+
+def test_state_of_a_server_that_had_its_size_in_its_root_volume_means_the_same_today():
+    old = {"name": "web", "rootVolume": {"sizeGib": 2, "volumeType": "fast"}}
+    new = {"name": "web", "rootVolume": {"volumeType": "fast"}, "rootSizeGib": 2}
+    upgraded = Server.upgrades[0](Stored(old, {"name": "web"}))
+    assert (upgraded.inputs, upgraded.outputs) == (new, {"name": "web"})
+
+
+def test_a_volume_that_must_be_encrypted_and_is_not_is_not_used():
+    plain = {"id": "v", "status": "available", "size": 1, "volume_type": "slow", "encrypted": False}
+    sealed, any_volume = (Volume.Inputs(stack_id="5eed", size_gib=1, encrypted=wanted) for wanted in (True, False))
+    operation = Operation(urn="urn", session=None)
+    with pytest.raises(PlatformError, match="volumes of the type 'slow' are not encrypted"):
+        Volume().change(operation, plain, sealed, fresh=True)
+    assert not Volume().change(operation, plain | {"encrypted": True}, sealed, fresh=True)
+    assert not Volume().change(operation, plain, any_volume, fresh=True)
 
 
 def test_pools_that_neutron_made_are_not_wanted_as_such():

@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 import pytest
-from provision_openstack.errors import server_fault
+from provision_openstack.errors import may_pass, server_fault
 from provision_openstack.extra_specs import known, problems
 from provision_openstack.provider import OpenStackProvider
 
@@ -20,11 +20,11 @@ from provision.testing import CheckRefused, Lifecycle
             "no host of the cloud can take it",
             "smaller flavor",
         ),
-        ("Exceeded maximum number of retries.", "every host that was tried refused it", "run again"),
+        ("Exceeded maximum number of retries.", "every host that was tried refused it", "operators"),
         ("Build of instance x aborted: Failed to allocate the network(s)", "its network could not be set up", "agents"),
         ("Binding failed for port y", "its network could not be set up", "agents"),
-        ("something else", "the cloud could not start it: something else", "made anew"),
-        ("", "does not say why", "made anew"),
+        ("something else", "the cloud could not start it: something else", "operators"),
+        ("", "does not say why", "operators"),
     ],
 )
 def test_a_server_in_error_says_why_with_novas_own_text_and_the_way_out(text, reason, advice):
@@ -33,6 +33,12 @@ def test_a_server_in_error_says_why_with_novas_own_text_and_the_way_out(text, re
     assert reason in said
     assert text in said
     assert advice in fix
+
+
+def test_what_another_attempt_may_be_spared_is_told_apart_from_what_stays():
+    assert may_pass(["every host refused it: Exceeded maximum number of retries. Exhausted all hosts available"])
+    assert may_pass(["Binding failed for port p, please check neutron logs"])
+    assert not may_pass(["No valid host was found. There are not enough hosts available.", "Quota exceeded"])
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from provision.spi import AS_CIDR, IGNORE_ORDER, IMMUTABLE, STABLE, Computed, OwnedInputs, Properties
+from provision.spi import AS_CIDR, IGNORE_ORDER, IMMUTABLE, STABLE, Computed, OwnedInputs, Properties, StackField
 from provision_openstack.resources.native_model import NamedInputs, NativeOutputs
 from provision_openstack.resources.spelling import AS_ADDRESS, Address, Cidr
 
@@ -16,7 +16,11 @@ Ipv6Mode = Literal["slaac", "dhcpv6-stateful", "dhcpv6-stateless"]
 class NetworkInputs(NamedInputs):
     """Inputs of `network:Network`."""
 
-    mtu: Annotated[int | None, Field(description="Largest packet in bytes; None: what the cloud has.", ge=68)] = None
+    mtu: Annotated[
+        int | None,
+        Field(description="Largest packet in bytes; None: what the cloud has.", ge=68),
+        StackField(("networks.mtu",)),
+    ] = None
     port_security_enabled: Annotated[
         bool, Field(description="Whether ports of it are held to their addresses and groups unless they say otherwise.")
     ] = True

@@ -3,16 +3,19 @@
 import ipaddress
 import re
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, ClassVar
 
-from provision.errors import ForeignObject, PlatformError, RetriableError
-from provision.spi import ChoiceRequest, DataLoss, Operation
-from provision_openstack.errors import server_fault
+from provision.errors import CreatedButUnhealthy, ForeignObject, PlatformError, RetriableError
+from provision.spi import Checked, CheckRequest, ChoiceRequest, Created, CreateRequest, DataLoss, Operation
+from provision_openstack.errors import may_pass, server_fault
 from provision_openstack.kinds import PORT, SERVER
 from provision_openstack.ownership import METADATA_KEY, Owner, made_by, plain_metadata
 from provision_openstack.reading import Live
 from provision_openstack.resources import choosing, server_changes
 from provision_openstack.resources.base import Native
+from provision_openstack.resources.growing import shrunk
+from provision_openstack.resources.roots import boots_from, root_as_it_is, size_apart
 from provision_openstack.resources.server_model import ServerInputs, ServerOutputs
 from provision_openstack.session import Session
 from provision_openstack.sizes import FlavorRequirements
@@ -35,6 +38,8 @@ class Server(Native[ServerInputs, ServerOutputs]):
     kind = SERVER
     changing: ClassVar[Mapping[str, str]] = {"name": "name"}
     waits_until_gone = True
+    schema_version = 1
+    upgrades: ClassVar[Mapping[int, Any]] = MappingProxyType({0: size_apart})
 
     def loses_data(self, inputs: ServerInputs) -> DataLoss:
         """What is on its own disk, which has no other life than its own."""
@@ -42,6 +47,23 @@ class Server(Native[ServerInputs, ServerOutputs]):
             return DataLoss.NEVER
         kept = inputs.root_volume is not None and not inputs.root_volume.delete_on_termination
         return DataLoss.REPLACED if kept else DataLoss.REMOVED
+
+    def check(self, request: CheckRequest) -> Checked:
+        """Its root volume only ever grows."""
+        return Checked(request.inputs, shrunk(request, "root_size_gib"))
+
+    def create(self, request: CreateRequest[ServerInputs]) -> Created[ServerOutputs]:
+        """Make it; once more where hosts refused it one after the other.
+
+        Nova tries few hosts by itself, and servers that must lie apart and are made together take them from each other.
+        """
+        try:
+            return super().create(request)
+        except CreatedButUnhealthy as error:
+            if not may_pass(error.reasons):
+                raise
+            request.operation.report(f"{error.summary}: it is made once more")
+            return super().create(request)  # it takes away what is left of the first
 
     def choose(self, request: ChoiceRequest) -> str | None:
         """The smallest flavor that has what is asked for, and the newest image of a name.
@@ -63,7 +85,7 @@ class Server(Native[ServerInputs, ServerOutputs]):
             "name": inputs.name,
             "flavorRef": inputs.flavor_id,
             "imageRef": None if inputs.root_volume is not None else inputs.image_id,
-            "block_device_mapping_v2": _boots_from(inputs),
+            "block_device_mapping_v2": boots_from(inputs),
             "networks": [{"port": nic.port_id} for nic in inputs.nics] or "none",
             "key_name": inputs.key_name,
             "user_data": user_data.get_secret_value() if user_data is not None else None,
@@ -166,7 +188,7 @@ class Server(Native[ServerInputs, ServerOutputs]):
         if self.kind.state(live) in ("ERROR", "BUILD"):
             values["power"] = recorded.power
         if image is None and recorded.image_id is not None:  # it boots from a volume that was made from the image
-            values |= {"image_id": recorded.image_id, "boot_volume_id": None, "root_volume": recorded.root_volume}
+            values |= {"image_id": recorded.image_id, "boot_volume_id": None, **root_as_it_is(session, live, recorded)}
         if recorded.boot_volume_id in volumes:
             values["boot_volume_id"] = recorded.boot_volume_id
         zone = live.get("OS-EXT-AZ:availability_zone")
@@ -224,20 +246,3 @@ def _holder(session: Session, identity: str, stack_id: str) -> ForeignObject | N
         f"the port {identity} is in use by the server {server}, which is not this stack's; it was not touched",
         "take the port off that server by hand, or give the machine another one",
     )
-
-
-def _boots_from(inputs: ServerInputs) -> list[dict[str, Any]] | None:
-    if inputs.boot_volume_id is not None:
-        source = {"source_type": "volume", "uuid": inputs.boot_volume_id, "delete_on_termination": False}
-    elif inputs.root_volume is not None:
-        root = inputs.root_volume
-        source = {
-            "source_type": "image",
-            "uuid": inputs.image_id,
-            "volume_size": root.size_gib,
-            "delete_on_termination": root.delete_on_termination,
-            **({"volume_type": root.volume_type} if root.volume_type is not None else {}),
-        }
-    else:
-        return None
-    return [{"boot_index": 0, "destination_type": "volume", **source}]

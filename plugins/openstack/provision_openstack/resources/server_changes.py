@@ -8,6 +8,7 @@ from provision_openstack.errors import server_fault
 from provision_openstack.kinds import PORT, SERVER
 from provision_openstack.ownership import METADATA_KEY, Owner
 from provision_openstack.reading import Live
+from provision_openstack.resources.roots import settle_root
 from provision_openstack.resources.server_model import ServerInputs
 from provision_openstack.session import Session
 
@@ -30,6 +31,7 @@ def after_creation(operation: Operation, live: Live, inputs: ServerInputs) -> bo
         PlatformError: it failed.
     """
     identity = str(live["id"])
+    settle_root(operation, live, inputs, fresh=True)
     if inputs.power == "stopped":
         switch(operation, identity, "stopped")
     if inputs.locked:
@@ -60,8 +62,9 @@ def bring_in_line(operation: Operation, live: Live, inputs: ServerInputs, ports:
         or half_done
         or switches
     )
+    grown = settle_root(operation, live, inputs, fresh=False)
     if not differs and bool(live.get("locked")) == inputs.locked:
-        return False
+        return grown
     session.touched(identity)
     if live.get("locked") and (differs or not inputs.locked):
         unlock(session, identity)
@@ -173,6 +176,7 @@ def _interfaces(operation: Operation, identity: str, now: list[str], wanted: lis
     session: Session = operation.session
     path = f"/servers/{identity}/os-interface"
     fewer = [port for port in now if port not in wanted]
+    leaving = [session.reader.look(PORT, port) or {} for port in fewer]
     for port in fewer:
         session.compute.delete(f"{path}/{port}", version=SERVER.version)
     for port in wanted:
@@ -184,9 +188,15 @@ def _interfaces(operation: Operation, identity: str, now: list[str], wanted: lis
 
         def gone() -> "Pending | bool":
             there = {str(port["id"]) for port in session.reader.all(PORT, {"device_id": identity})}
-            return Pending("interfaces are taken away") if there & set(fewer) else True
+            shown = _hardware_addresses(session.reader.look(SERVER, identity) or {})  # Nova remembers them for longer
+            left = there & set(fewer) or shown & {str(port.get("mac_address")) for port in leaving}
+            return Pending("interfaces are taken away") if left else True
 
         operation.wait_until(gone)
+
+
+def _hardware_addresses(live: Live) -> set[str]:
+    return {str(one.get("OS-EXT-IPS-MAC:mac_addr")) for some in (live.get("addresses") or {}).values() for one in some}
 
 
 def _until(operation: Operation, identity: str, look: Any) -> str:

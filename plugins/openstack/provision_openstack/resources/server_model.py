@@ -7,7 +7,19 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, SecretStr, model_validator
 
-from provision.spi import DESTROYS_DATA, RESTARTS, STABLE, Computed, Isolates, Keyed, OwnedInputs, Properties, Sticky
+from provision.spi import (
+    DESTROYS_DATA,
+    RESTARTS,
+    STABLE,
+    Computed,
+    Isolates,
+    Keyed,
+    OwnedInputs,
+    Properties,
+    StackField,
+    Sticky,
+    spell_size,
+)
 from provision_openstack.labels import Metadata
 from provision_openstack.resources.native_model import NativeOutputs
 from provision_openstack.sizes import FlavorRequirements
@@ -25,7 +37,6 @@ class ServerNic(Properties):
 class RootVolume(Properties):
     """A volume that a server boots from, and that is made with it from its image."""
 
-    size_gib: Annotated[int, Field(description="Its size in GiB.", ge=1), DESTROYS_DATA]
     volume_type: Annotated[str | None, Field(description="Name of its type; None: the cloud's own."), DESTROYS_DATA] = (
         None
     )
@@ -35,8 +46,8 @@ class RootVolume(Properties):
 class ServerInputs(OwnedInputs):
     """Inputs of `compute:Server`.
 
-    A new flavor resizes it, which Nova does by a restart; power and interfaces change in place. Anything that would
-    need a rebuild replaces it, since both lose what is on its own disk.
+    A new flavor resizes it, which Nova does by a restart; power, interfaces and the size of a root volume change in
+    place. Anything that would need a rebuild replaces it, since both lose what is on its own disk.
     """
 
     name: Annotated[str, Field(description="Its name.", min_length=1, max_length=255)]
@@ -48,6 +59,7 @@ class ServerInputs(OwnedInputs):
         Field(description="Id of its flavor; another one resizes it. None: the smallest with the `requirements`."),
         Sticky(("requirements",)),
         RESTARTS,
+        StackField(("machines.size.openstack",), spell=None),
     ] = None
     image: Annotated[
         str | None, Field(description="Name or id of its image in Glance; of several the newest is taken, once.")
@@ -66,6 +78,15 @@ class ServerInputs(OwnedInputs):
         Field(description="Boot from a volume that is made with it; None: from the flavor's disk."),
         DESTROYS_DATA,
     ] = None
+    root_size_gib: Annotated[
+        int | None,
+        Field(description="Size of the `rootVolume` in GiB. It grows in place, and never shrinks.", ge=1),
+        StackField(("machines.root.size",), spell_size("GiB")),
+    ] = None
+    root_encrypted: Annotated[
+        bool,
+        Field(description="Whether the `rootVolume` must be encrypted, which its type decides: one is else not used."),
+    ] = False
     nics: Annotated[list[ServerNic], Field(description="Its interfaces, in order."), Keyed("port_id")] = []
     key_name: Annotated[str | None, Field(description="Whole name of its key pair."), DESTROYS_DATA] = None
     user_data: Annotated[
@@ -84,7 +105,9 @@ class ServerInputs(OwnedInputs):
         dict[str, str], Field(description="Further hints for Nova's scheduler."), DESTROYS_DATA
     ] = {}
     metadata: Annotated[Metadata, Field(description="Further metadata.")] = {}
-    power: Annotated[Literal["running", "stopped"], Field(description="Whether it is to run.")] = "running"
+    power: Annotated[
+        Literal["running", "stopped"], Field(description="Whether it is to run."), StackField(("machines.power",))
+    ] = "running"  # fmt: skip
     disposable: Annotated[
         bool, Field(description="Whether what it writes to its own disk may be lost: then nothing refuses its removal.")
     ] = False
@@ -97,6 +120,10 @@ class ServerInputs(OwnedInputs):
             raise ValueError("a server boots either from an image (`imageId` or `image`) or from `bootVolumeId`")
         if self.root_volume is not None and not imaged:
             raise ValueError("`rootVolume` is made from an image: `imageId` or `image`")
+        if (self.root_volume is None) != (self.root_size_gib is None):
+            raise ValueError("`rootVolume` has a size, `rootSizeGib`, and nothing else has")
+        if self.root_encrypted and self.root_volume is None:
+            raise ValueError("`rootEncrypted` is said of a `rootVolume`")
         if self.flavor_id is None and self.requirements is None:
             raise ValueError("a server has a flavor: give `flavorId`, or `requirements` of one")
         if self.user_data is not None:

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from provision.spi import DESTROYS_DATA, IMMUTABLE, STABLE, Computed, Normalized, OwnedInputs
+from provision.spi import DESTROYS_DATA, IMMUTABLE, STABLE, Computed, Normalized, OwnedInputs, StackField, spell_size
 from provision_openstack.labels import Description, Metadata
 from provision_openstack.resources.native_model import NativeOutputs
 
@@ -51,7 +51,11 @@ class VolumeInputs(OwnedInputs):
 
     name: Annotated[str, Field(description="Its name.", max_length=255)] = ""
     description: Annotated[Description, Field(description="What people read of it.")] = ""
-    size_gib: Annotated[int, Field(description="Its size in GiB. It grows in place, and never shrinks.", ge=1)]
+    size_gib: Annotated[
+        int,
+        Field(description="Its size in GiB. It grows in place, and never shrinks.", ge=1),
+        StackField(("machines.disks.size",), spell_size("GiB")),
+    ]
     volume_type: Annotated[
         str | None,
         Field(description="Name of its type, such as one that encrypts; None: the cloud's own."),
@@ -63,6 +67,9 @@ class VolumeInputs(OwnedInputs):
     image_id: Annotated[str | None, Field(description="Image with its first content; None: empty."), DESTROYS_DATA] = (
         None
     )
+    encrypted: Annotated[
+        bool, Field(description="Whether it must be encrypted, which its type decides: one that is not is not used.")
+    ] = False
     metadata: Annotated[Metadata, Field(description="Further metadata.")] = {}
 
 

@@ -1,6 +1,6 @@
 """Which disks must be encrypted, and by which type of volume: users of a cloud choose types, they make none."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from provision.models import DiskEncryptionPolicy, Stack
 from provision.spi import Capabilities, Decision, Objection, enforced
@@ -25,10 +25,22 @@ def type_of(written: str | None, capabilities: Capabilities, *, encrypted: bool)
     return min(types) if written is None and encrypted and types else written
 
 
+def refutation(names: Sequence[str]) -> tuple[str, str]:
+    """What is wrong with types of volumes that are configured to encrypt and do not, and what to do."""
+    return (
+        f"'provision-openstack:encryptedVolumeTypes' names {', '.join(names)}: the cloud has no such type of volumes, "
+        "or says that it does not encrypt",
+        "name types that the operators call encrypted, or ask them for one",
+    )
+
+
 def objections(stack: Stack, capabilities: Capabilities, decisions: Mapping[str, Decision]) -> Iterator[Objection]:
     """Disks of types that do not encrypt, where a policy wants them to."""
     types = capabilities.facts.get("encrypted_types") or ()
+    refuted = capabilities.facts.get("refuted_types") or ()
     for name, entries in sealed(stack, decisions):
+        if types and refuted:
+            yield Objection(("isolation", "policies", name), *refutation(refuted), warns=True)
         for entry in entries if types else ():
             machine = stack.machines[entry]
             disks = {name: disk.type for name, disk in machine.disks.items()}

@@ -68,9 +68,12 @@ class Machines:
         )
         for disk_name, disk in machine.disks.items():
             settings: dict[str, Any] = {"name": self.names.native(name, disk_name), "size_gib": disk.size.gib}
-            kind = type_of(disk.type, capabilities, encrypted=whole or disk.encrypted)
+            encrypted = whole or disk.encrypted
+            kind = type_of(disk.type, capabilities, encrypted=encrypted)
             if kind is not None:
                 settings["volume_type"] = kind
+            if encrypted:
+                settings["encrypted"] = True
             path = f"{parent}/disk-{disk_name}"
             volume = self.builder.add(resources.Volume, path, settings, parent=parent, keep=disk.keep_on_delete)
             ends = {"server_id": server.output("id"), "volume_id": volume.output("id")}
@@ -80,13 +83,16 @@ class Machines:
         root = machine.root or RootDisk()
         found: dict[str, Any] = {"disposable": True} if root.disposable else {}
         capabilities = self.request.capabilities
-        kind = type_of(root.type, capabilities, encrypted=sealed or root.encrypted)
-        if root.size is not None:
-            found["root_volume"] = {"size_gib": root.size.gib}
-        elif on_volume(machine, sealed=sealed):  # disks of flavors are encrypted by nobody that users could ask
-            found["root_volume"] = {"size_gib": least_disk(self.stack, capabilities, machine)}
-        if "root_volume" in found and kind is not None:
-            found["root_volume"]["volume_type"] = kind
+        encrypted = sealed or root.encrypted
+        kind = type_of(root.type, capabilities, encrypted=encrypted)
+        if not on_volume(machine, sealed=sealed):
+            return found
+        found["root_size_gib"] = (
+            root.size.gib if root.size is not None else least_disk(self.stack, capabilities, machine)
+        )
+        found["root_volume"] = {"volume_type": kind} if kind is not None else {}
+        if encrypted:  # disks of flavors are encrypted by nobody that users could ask
+            found["root_encrypted"] = True
         return found
 
     def _port(self, name: str, machine: Machine, nic: End) -> Node:

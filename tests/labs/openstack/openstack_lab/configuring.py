@@ -5,7 +5,7 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -57,11 +57,13 @@ def configure(layout: Layout, venv: Path) -> None:
     write_clouds(layout, layout.clouds, users)
 
 
-def write_clouds(layout: Layout, path: Path, users: Mapping[str, tuple[str, str]]) -> None:
-    """Write a clouds.yaml: by name of the cloud, the user and the project."""
+def write_clouds(
+    layout: Layout, path: Path, users: Mapping[str, tuple[str, str]], regions: Sequence[str] = (REGION,)
+) -> None:
+    """Write a clouds.yaml: by name of the cloud, the user and the project; its first region is the usual one."""
     clouds = {
         cloud: {
-            "region_name": REGION,
+            "regions": list(regions),
             "auth": {
                 "auth_url": f"{layout.url('keystone')}/v3",
                 "username": user,
@@ -181,7 +183,7 @@ def _nova(layout: Layout, pastes: Mapping[str, Path]) -> Sections:
             "state_path": layout.directory / "nova",
             "compute_driver": "labvirt.LabDriver",
             "host": "controller",
-            "service_down_time": 40 if layout.settings.mode == "full" else 90,  # a loaded machine is slow to report
+            "service_down_time": 90,  # a loaded machine is slow to report
             "report_interval": 5,
             "allow_resize_to_same_host": "true",
             "rpc_response_timeout": 60,

@@ -95,10 +95,12 @@ class Database:
             )
 
     def computes(self) -> int:
-        """Hosts that have reported lately and can be scheduled to."""
+        """Hosts that have reported lately, also what they have, and can be scheduled to."""
         (text,) = self.sql(
-            "select count(*) from nova_cell1.services where deleted = 0 and services.binary = 'nova-compute' "
-            "and last_seen_up > utc_timestamp() - interval 12 second"
+            "select count(*) from nova_cell1.services join nova_cell1.compute_nodes node on node.host = services.host "
+            "where services.deleted = 0 and services.binary = 'nova-compute' and node.deleted = 0 "
+            "and last_seen_up > utc_timestamp() - interval 12 second and exists (select 1 from placement.inventories "
+            "join placement.resource_providers owner on owner.id = resource_provider_id where owner.uuid = node.uuid)"
         )
         return int(text)
 

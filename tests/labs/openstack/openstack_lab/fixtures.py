@@ -33,20 +33,10 @@ def running(settings: Settings) -> Iterator[Lab]:
     place = _PLACES / f"{os.getpid()}-{begun(os.getpid())}-{settings.mode}"
     lab = start(place, settings)
     try:
-        _warm(lab)
         yield lab
     finally:
         lab.stop()
         shutil.rmtree(place, ignore_errors=True)
-
-
-def _warm(lab: Lab) -> None:
-    """Have Neutron create something: of several creations at once it refuses users' first ones (403), until one ended.
-
-    It reads its policies at the first, and asks them for the others meanwhile.
-    """
-    network = lab.admin().network
-    network.delete_network(network.create_network(name="first"))
 
 
 def sweep_places() -> None:

@@ -228,6 +228,7 @@ class Keeper:
             "LAB_CPUS": str(settings.cpus),
             "LAB_MEMORY_MIB": str(settings.memory_mib),
             "LAB_DISK_GIB": str(settings.disk_gib),
+            "LAB_NEEDED": " ".join(layout.url(name) for name in ("keystone", "placement")),
             "LAB_NOVA_PORT": str(layout.ports["nova"]),
             **{
                 f"OS_{name.upper()}_CONFIG_DIR": str(layout.etc / name)

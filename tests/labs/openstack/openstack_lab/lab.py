@@ -124,6 +124,13 @@ class Lab:
         """Kill one of its processes, such as `compute-c1`, in the mode `full`."""
         os.kill(pids(self.directory)[process], signal.SIGKILL)
 
+    def fence(self, host: str) -> None:
+        """Tell Nova that a host is dead, as operators' tools do: it would find out by itself after a minute or two."""
+        compute = self.admin().compute
+        (service,) = compute.services(binary="nova-compute", host=host)
+        answer = compute.put(f"/os-services/{service.id}", json={"forced_down": True}, microversion="2.53")
+        answer.raise_for_status()
+
     def processes(self) -> dict[str, int]:
         """Its processes, by name."""
         return pids(self.directory)

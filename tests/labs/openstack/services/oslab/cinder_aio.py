@@ -14,7 +14,7 @@ from oslo_privsep import priv_context
 from oslo_service import service as oslo_service
 from oslo_service import wsgi
 
-from oslab import wsgiwrap
+from oslab import policies, wsgiwrap
 
 CONF = cfg.CONF
 BACK_END = "fake"
@@ -22,7 +22,9 @@ BACK_END = "fake"
 
 class Loader(wsgi.Loader):
     def load_app(self, name):
-        return wsgiwrap.Faulty(super().load_app(name), "cinder")
+        application = super().load_app(name)
+        policies.read("cinder")
+        return wsgiwrap.Faulty(application, "cinder")
 
 
 def main():

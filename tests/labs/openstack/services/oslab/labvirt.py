@@ -3,6 +3,8 @@
 import os
 import sys
 import time
+import urllib.error
+import urllib.request
 import uuid
 
 import nova.virt
@@ -14,6 +16,7 @@ from nova.virt import fake
 from oslab import faults
 
 _LIVES = ("active", "paused", "suspended", "stopped")
+_SECONDS = 240
 
 
 def register():
@@ -33,6 +36,8 @@ class LabDriver(fake.FakeDriver):
     local_gb = int(os.environ["LAB_DISK_GIB"])
 
     def init_host(self, host):
+        for url in os.environ["LAB_NEEDED"].split():
+            _wait_for(url)
         self._host = host
         self._set_nodes([host])
         self.host_status_base["hypervisor_hostname"] = host
@@ -64,6 +69,21 @@ class LabDriver(fake.FakeDriver):
 
     def get_host_ip_addr(self):
         return "127.0.0.1"
+
+
+def _wait_for(url):
+    """Until an API answers: a host that cannot report its resources when it starts tries that again minutes later."""
+    end = time.monotonic() + _SECONDS
+    while True:
+        try:
+            urllib.request.urlopen(url, timeout=_SECONDS).close()
+            return
+        except urllib.error.HTTPError:
+            return
+        except OSError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.1)
 
 
 # Nova's resource tracker reads every allocation of the host, one request each, at every claim and release, for drivers

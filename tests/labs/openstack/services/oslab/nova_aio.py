@@ -25,7 +25,7 @@ from nova.scheduler import rpcapi as scheduler_rpcapi  # noqa: E402
 from oslo_log import log as logging  # noqa: E402
 from paste import deploy  # noqa: E402
 
-from oslab import labvirt, wsgiwrap  # noqa: E402
+from oslab import labvirt, policies, wsgiwrap  # noqa: E402
 
 CONF = nova.conf.CONF
 
@@ -49,6 +49,7 @@ def main():
         kept.append(started("nova-compute", compute_rpcapi.RPC_TOPIC, **more))
     CONF.clear_override("host")
     application = deploy.loadapp(f"config:{CONF.wsgi.api_paste_config}", name="osapi_compute")
+    policies.read("nova")
     wsgiwrap.serve(wsgiwrap.Faulty(application, "nova"), int(os.environ["LAB_NOVA_PORT"]))
     done = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

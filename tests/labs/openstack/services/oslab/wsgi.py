@@ -14,6 +14,7 @@ MODULES = {
 }
 real = importlib.import_module(MODULES[SERVICE]).application
 
-from oslab import wsgiwrap  # noqa: E402 - after nova has decided about its monkey patching
+from oslab import policies, wsgiwrap  # noqa: E402 - after nova has decided about its monkey patching
 
+policies.read(SERVICE)
 application = wsgiwrap.Faulty(real, SERVICE)
