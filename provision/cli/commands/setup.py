@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     "--image", "images", multiple=True, metavar="NAME", help="Build this built-in image too; it may take minutes."
 )
 @click.option("--refresh", is_flag=True, help="Build the images of --image anew, with the newest packages.")
-def command(images: tuple[str, ...], refresh: bool) -> None:
+@click.option("--no-images", is_flag=True, help="Leave out the small images that platforms make, such as 'micro'.")
+def command(images: tuple[str, ...], refresh: bool, no_images: bool) -> None:
     """Install the Pulumi engine when it is missing, and make the plugins known to it; safe to run again."""
     from provision.host.engine import ensure_engine, pulumi_home
     from provision.host.setup import install_shims, plugin_executables
@@ -25,6 +26,8 @@ def command(images: tuple[str, ...], refresh: bool) -> None:
 
     if refresh and not images:
         raise click.UsageError("--refresh says how to build the images of --image, and there is none")
+    if no_images and images:
+        raise click.UsageError("--no-images and --image contradict each other")
     engine = ensure_engine(note)
     click.echo(f"engine: Pulumi {engine.version} at {engine.path}")
     problems: list[PluginError] = []
@@ -37,7 +40,7 @@ def command(images: tuple[str, ...], refresh: bool) -> None:
         except PluginError as problem:  # it must not keep the others from being set up
             problems.append(problem)
     for plugin in plugins:
-        if isinstance(plugin, HasSetup):
+        if isinstance(plugin, HasSetup) and not no_images:
             plugin.prepare(note)
             click.echo(f"{plugin.name}: prepared")
     _build(plugins, images, refresh)
