@@ -27,7 +27,8 @@ ENFORCED_BY: Mapping[str, str] = {
     "anti_spoofing": "the card's own filter: its MAC, addresses and ARP, whether asked for or not",
     "peer_isolation": "isolated ports of the bridge",
     "no_internet": "nwfilter, before every rule that lets something pass",
-    "no_host_access": "nwfilter, for all addresses of the hypervisor; on networks without a way out it has none",
+    "no_host_access": "nwfilter, for the hypervisor's addresses; the kernel's table `mangle`, for those that it gets "
+    "later; on networks without a way out it has none",
     "metadata": "nwfilter, for 169.254.169.254; the seed is a disk",
     "spread": "pins to NUMA nodes (memory too) or to sets of whole cores that have none in common; `host`: counted",
     "pack": "pins to one NUMA node (memory too) or one set of cores; others: one hypervisor is in one of each",
@@ -51,7 +52,7 @@ TOGETHER: Mapping[str, tuple[str, ...]] = {
         "an output of another stack among its peers that is no prefix",
     ),
     "peer_isolation": ("two of them on one network, of which neither selects all machines",),
-    "no_host_access": ("a way out, and the addresses of a hypervisor elsewhere are not known",),
+    "no_host_access": ("a way out, and a hypervisor elsewhere, or on which `provision` is not root",),
     "spread": (
         "more machines than the nodes, cores or the one host have room for",
         "`over: rack` or `zone`: libvirt does not know where a hypervisor stands",

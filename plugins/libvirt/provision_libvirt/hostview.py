@@ -67,6 +67,10 @@ class HostView:
             return None
         return done.stdout if done.returncode == 0 else None
 
+    def may_change_rules(self) -> bool:
+        """Whether the packet rules of the host's kernel may be changed from here."""
+        return os.geteuid() == 0 and all(shutil.which(name, path=_PATH) for name in ("iptables", "ip6tables"))
+
     def merges_pages(self) -> bool | None:
         """Whether the kernel merges equal pages now (KSM); None when it cannot be seen."""
         said = _text(self.root / "sys/kernel/mm/ksm/run").strip()
@@ -106,6 +110,7 @@ def facts(uri: str) -> dict[str, Any]:
         "huge_pages_mounted": None if view is None else huge_pages_mounted(view),
         "seccomp": None if view is None else seccomp(view),
         "time_service": None if view is None else time_service(view),
+        "closes_host": None if view is None else view.may_change_rules(),
     }
 
 

@@ -10,7 +10,13 @@ from provision_libvirt import support_hardware, support_host, testdriver, usermo
 from provision_libvirt.filtering import filter_problem
 from provision_libvirt.translate.services import NAMED_PROTOCOLS
 
-BEST: Mapping[str, Any] = {"nwfilter": True, "host_addresses": ["192.0.2.1"], "time_service": True, **support_host.BEST}
+BEST: Mapping[str, Any] = {
+    "nwfilter": True,
+    "host_addresses": ["192.0.2.1"],
+    "closes_host": True,
+    "time_service": True,
+    **support_host.BEST,
+}
 """Facts of a hypervisor that lacks nothing."""
 _PACKETS = Support(True, evidence=frozenset(Evidence))
 _ISOLATED_PORTS = (6, 1)

@@ -56,6 +56,7 @@ def facts(uri: str) -> dict[str, Any]:
         "mode": SESSION,
         "nwfilter": False,
         "host_addresses": [],
+        "closes_host": False,
         "cgroup_version": None,
         "cgroup_controllers": [],
         "shaping_missing": None,

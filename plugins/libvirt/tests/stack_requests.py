@@ -11,6 +11,7 @@ FACTS: dict[str, Any] = {
     "bridge_nf_call_ip6tables": True,
     "bridge_nf_call_iptables": True,
     "host_addresses": ["198.51.100.1", "2001:db8::1"],
+    "closes_host": True,
     "micro_digest": "a" * 64,
     "images": {"debian": {"digest": "d" * 64, "size": 2 << 30}},
     "nwfilter": True,

@@ -109,6 +109,7 @@ ROWS = {
     "isolation.services.nd": (("isolation", "services"), {"nd": False}),
     "machines.autostart": ((*W, "autostart"), True),
     "machines.cpus": ((*W, "cpus"), 2),
+    "machines.cpus (as far as there is room)": ((*W, "cpus"), 2, ((*W, "overrides"), {"libvirt": {"max_cpus": 2}})),
     "machines.delete_protection": ((*W, "delete_protection"), True),
     "machines.disks": ((*W, "disks", "more"), {"size": "1GiB"}),
     "machines.disks.encrypted": ((*W, "disks", "data", "encrypted"), True),
@@ -213,6 +214,7 @@ EXPECTED = {
     PLACE: {
         "isolation.policies.dedicated_cpus",
         "machines.autostart",
+        "machines.cpus (as far as there is room)",
         "machines.disks",
         "machines.disks.keep_on_delete",
         "machines.disks.size",

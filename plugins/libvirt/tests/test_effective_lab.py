@@ -13,8 +13,10 @@ import pytest
 from provision_libvirt import capabilities, lab, micro
 from provision_libvirt.config import LibvirtConfig
 from provision_libvirt.effective import effective
+from provision_libvirt.evidence import busy
 from provision_libvirt.hostview import host_view
 from provision_libvirt.ownership import in_stack
+from provision_libvirt.probes import probe_channel
 from provision_libvirt.provider import LibvirtProvider
 from provision_libvirt.resources import Domain, Pool, Seed, Volume, encryption, xml_domain
 from provision_libvirt.resources.guest import console_text
@@ -25,7 +27,8 @@ from signed_disk import signed_disk
 
 from provision.diagnostics import DiagnosticSink
 from provision.errors import ForeignObject, PlatformError, PolicyRefused, StackFileError
-from provision.models import Stack
+from provision.models import Share, Stack
+from provision.spi import DeployedMachine, EvidenceRequest, NativeState
 from provision.translate import negotiate
 
 pytestmark = pytest.mark.lab
@@ -185,6 +188,37 @@ def test_limits_change_and_go_while_the_machine_runs(hypervisor, guest):
     assert guest.domain.ID() == started
 
 
+def test_a_busy_machine_is_seen_to_be_held_to_its_limits_and_to_have_more_without_them(hypervisor, guest):
+    share = Share.model_validate(
+        {"machines": ["machine.web"], "cpu": {"cap": 0.05}, "disk": {"iops": 50, "throughput": "1MiB/s"}}
+    )
+    held = guest.thing.update(cpu_quota_us=5_000, disk_iops=50, disk_bytes_s=1 << 20)
+    native = NativeState(
+        Domain.token, "machines/web/domain", held.id, held.outputs.model_dump(), held.inputs.model_dump()
+    )
+    machine = DeployedMachine("web", (native,))
+    channel = probe_channel(hypervisor.session, machine)
+
+    def measured(expected):
+        """A host that is busy may give so little that nothing is shown: then it is measured again."""
+        end = time.monotonic() + 300
+        while True:
+            (found,) = busy.measure(hypervisor.session, channel, EvidenceRequest(machine, (share,)))
+            print(found)
+            if all(one.holds is expected for one in found) or time.monotonic() > end:
+                return [one.holds for one in found]
+
+    try:
+        assert measured(True) == [True] * 3
+        live = libvirt.VIR_DOMAIN_AFFECT_LIVE
+        guest.domain.setSchedulerParametersFlags({"global_quota": -1}, live)
+        guest.domain.setBlockIoTune("vda", {"total_iops_sec": 0, "total_bytes_sec": 0}, live)
+        assert measured(False) == [False] * 3
+    finally:
+        channel.close()
+        guest.thing.update()
+
+
 def test_the_guest_of_a_machine_without_any_of_it_differs(hypervisor, guest):
     """What the tests above look at is not there by itself."""
     values = guest.thing.inputs.model_dump(exclude={"stack_id"})
@@ -278,7 +312,8 @@ def test_every_part_of_a_definition_is_in_libvirts_grammar(hypervisor):
     """Also what this host cannot start, but for a TPM, which libvirt only knows where it can make one."""
     has_tpm = "emulator" in hypervisor.facts.facts["tpm_backends"] or None
     inputs = Domain.Inputs(
-        stack_id="s", pool=POOL, name="grammar", memory_mib=128, vcpus=2, accelerator="qemu", console_log=False,
+        stack_id="s", pool=POOL, name="grammar", memory_mib=128, vcpus=2, online_vcpus=1, accelerator="qemu",
+        console_log=False,
         disks=[{"path": "/x"}], nics=[{"network": "n", "mac": "02:00:00:00:00:01", "inbound_kilobytes_s": 5,
                                        "outbound_kilobytes_s": 6, "connected": False, "settings": "x"}],
         balloon_mib=96,

@@ -13,12 +13,13 @@ from provision_libvirt.config import LibvirtConfig
 from provision_libvirt.provider import LibvirtProvider
 from provision_libvirt.resources import Filter
 from provision_libvirt.resources.filter_hold import old_rules_held
-from resource_bench import Bench, network
+from resource_bench import Bench, Thing, network
 from stack_requests import addresses, request
 from test_nwfilter_live import traffic
 
+from provision.packets import Protocol
 from provision.packets.sets import PacketSpace
-from provision.spi import LiveRulesRequest, ReadRequest
+from provision.spi import LiveRulesRequest, Probe, ReadRequest, Seen
 from provision.verify.proof.compare import Way, differences
 from provision.verify.proof.ends import Ends
 from provision.verify.proof.intent import IntentSet
@@ -92,26 +93,59 @@ def test_the_kernel_holds_what_the_file_says_after_each_edit_and_nothing_is_left
     for after in (STATES[4], STATES[9], STATES[0]):
         running.edited.edit(after.document)
         assert differing(running, after.document) == []
-    saved = subprocess.run(
-        ["nsenter", "-t", str(running.lab.pid), "-n", "iptables-save"], capture_output=True, text=True, check=True
-    ).stdout
-    assert "hold-" not in saved
+    assert "hold-" not in saved(running)
 
 
-def test_a_network_of_another_stack_is_outside_with_all_that_is_on_it(running):
-    """Its gateway is an address of the hypervisor too, but no rule of this stack can know it before it is there."""
-    with_outside = state("to outside", ports(7000, 7000), out=traffic("machine.a", "outside", "tcp/80"))
-    running.edited.edit(with_outside.document)
+def saved(running):
+    command = ["nsenter", "-t", str(running.lab.pid), "-n"]
+    return "".join(
+        subprocess.run([*command, tool], capture_output=True, text=True, check=True).stdout
+        for tool in ("iptables-save", "ip6tables-save")
+    )
+
+
+THEIRS, NEW = ["10.77.0.1", "fd77::1"], "198.51.100.77"
+
+
+def test_all_addresses_of_the_hypervisor_are_its_own_those_on_networks_of_other_stacks_too(running):
+    """No rule of this stack could know them before they are there, and what is beyond the hypervisor is in reach."""
+    made = state("to outside", ports(7000, 7000), out=traffic("machine.a", "outside", "tcp/80"))
+    running.edited.edit(made.document)
     bench = Bench(running.session)
+    inside = running.edited.provider.probe_channel(running.session, running.edited.machine("a"))
+    beyond = [running.lab.outside_address, running.lab.outside_address6]
+
+    def reached():
+        """Where a connection to tcp/80 is opened or refused by whoever has the address."""
+        places = [*beyond, *THEIRS, NEW]
+        answers = inside.run([Probe(Protocol.TCP, address, 80) for address in places])
+        assert Seen.FAILED not in {answer.seen for answer in answers}
+        return [place for place, answer in zip(places, answers, strict=True) if answer.seen.passed]
+
+    def leaks():
+        return {(one.way, one.source, one.destination) for one in differing(running, made.document)}
+
+    kind, inputs, created = running.edited.made["networks/near/network"]
+    ours = Thing(kind, running.edited.operation("networks/near/network", kind), inputs, created.id, created.outputs)
     try:
-        network(bench, stack="another stack", name="theirs-front", bridge="pv-theirs")
-        assert differing(running, with_outside.document) == []
-        kernel(running, "ip", "address", "add", "198.51.100.77/32", "dev", "lo")
-        found = differing(running, with_outside.document)
-        assert (Way.LEAK, "a", "host") in {(one.way, one.source, one.destination) for one in found}
+        network(bench, stack="another stack", name="theirs-front", bridge="pv-theirs", host_addresses=["192.0.2.7"])
+        assert "provision-pv-theirs-in" in saved(running)
+        kernel(running, "ip", "address", "add", f"{NEW}/32", "dev", "lo")
+        assert reached() == beyond
+        assert (leaks(), ours.drift()) == (set(), set())
+        for tool in ("iptables", "ip6tables"):  # as after a new start of the hypervisor
+            kernel(running, tool, "-t", "mangle", "-F")
+        assert reached() == [*beyond, *THEIRS, NEW]
+        assert (Way.LEAK, "a", "host") in leaks()
+        assert ours.drift() == {"host_addresses"}
+        ours.update()
+        assert reached() == beyond
+        assert (leaks(), ours.drift()) == (set(), set())
     finally:
-        kernel(running, "ip", "address", "flush", "dev", "lo", "to", "198.51.100.77/32")
+        inside.close()
+        kernel(running, "ip", "address", "flush", "dev", "lo", "to", f"{NEW}/32")
         bench.remove()
+    assert "provision-pv-theirs" not in saved(running)
     running.edited.edit(STATES[0].document)
 
 
@@ -173,10 +207,7 @@ def test_a_deny_that_is_new_ends_connections_to_the_machine_too(running):
 
 
 def held(running):
-    text = subprocess.run(
-        ["nsenter", "-t", str(running.lab.pid), "-n", "iptables-save"], capture_output=True, text=True, check=True
-    ).stdout
-    return "-A FORWARD -j hold-libvirt-in" in text
+    return "-A FORWARD -j hold-libvirt-in" in saved(running)
 
 
 def test_a_copy_that_a_killed_run_left_goes_with_the_next_look(running):

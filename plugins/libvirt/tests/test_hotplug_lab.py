@@ -120,6 +120,7 @@ def machine(bench):
     }
     made = bench.make(
         Domain, "web", pool=POOL, name="shop-dev-web", memory_mib=160, balloon_mib=128, balloon=True,
+        vcpus=3, online_vcpus=1,
         accelerator="qemu", kernel=kernel.path, initrd=initrd.path, cmdline=micro.CMDLINE, seed=seed.path,
         disks=disks("one"), nics=[cards[FRONT]], generations=[seed.generation], probe_channel=True, ready="channel",
         ready_timeout_s=180, shutdown_timeout_s=120, autostart=True, disk_iops=5000,
@@ -174,6 +175,15 @@ def test_a_running_machine_gets_and_loses_disks_cards_and_memory(bench, machine,
     assert made.drift() == set()
     assert domain.memoryStats()["actual"] == 112 << 10
     made = made.update(balloon_mib=None)
+    assert made.drift() == set()
+
+    # Virtual CPUs that there is room for; what somebody plugs in by hand is drift.
+    made = made.update(online_vcpus=2)
+    assert made.drift() == set()
+    guest.until("cat /sys/devices/system/cpu/present", ["0-1"])
+    domain.setVcpusFlags(3, libvirt.VIR_DOMAIN_AFFECT_LIVE)
+    assert made.drift() == {"online_vcpus"}
+    made = made.update(online_vcpus=None)
     assert made.drift() == set()
 
     # What was in the middle goes; the others do not move, in the running machine and for its next start.

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from provision_libvirt.micro import Probe, ProbeClient, ProbeFailure, State, agent_binary
 from provision_libvirt.micro.agent import GUEST
+from provision_libvirt.micro.client import Reads
 from provision_libvirt.micro.cpio import Entry, archive, directory, regular, symlink
 from provision_libvirt.micro.image import _is_static
 from provision_libvirt.micro.kernel import _SIGNATURE_MARK, collect_modules, extract_vmlinux
@@ -237,6 +238,29 @@ def test_a_flood_goes_through_all_ports_in_turn(client: ProbeClient) -> None:
             got += 1
 
 
+def test_a_held_connection_carries_until_its_other_end_closes(client: ProbeClient, agent_socket: Path) -> None:
+    port = free_port(socket.SOCK_STREAM)
+    client.listen("tcp", [port])
+    assert client.beat(5).state is State.ERROR
+    assert client.hold(Probe("tcp", "127.0.0.1", port, 5)).state is State.OPEN
+    assert [answer.state for answer in client.run([Probe("tcp", "127.0.0.1", port)] * 3)] == [State.OPEN] * 3
+    assert [client.beat(5).state for _ in range(3)] == [State.OPEN] * 3
+    with ProbeClient(SocketTransport(agent_socket)) as other:
+        assert other.beat(5).detail == "no-flow"  # it is its client's alone
+    client.unlisten_all()
+    assert client.beat(5).state in (State.REFUSED, State.ERROR)
+    client.release()
+    assert client.beat(5).detail == "no-flow"
+
+
+def test_a_connection_that_swallows_what_it_gets_is_a_timeout(client: ProbeClient) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as mute:
+        mute.bind(("127.0.0.1", 0))
+        mute.listen()
+        assert client.hold(Probe("tcp", "127.0.0.1", mute.getsockname()[1], 5)).state is State.OPEN
+        assert client.beat(0.3).state is State.TIMEOUT
+
+
 @pytest.mark.parametrize(
     ("request_line", "reply"),
     [
@@ -252,6 +276,14 @@ def test_a_flood_goes_through_all_ports_in_turn(client: ProbeClient) -> None:
         (b"1 flood ::1 8 9 0 1", b"1 error bad-rate"),
         (b"1 flood ::1 8 9 100 0", b"1 error bad-timeout"),
         (b"1 flood here 8 9 100 1", b"1 error bad-address"),
+        (b"1 beat 1", b"1 error no-flow"),
+        (b"1 hold ::1 80 0", b"1 error bad-timeout"),
+        (b"1 heard", b"1 error not-watching"),
+        (b"1 frame 02 " + b"00" * 60, b"1 error bad-frame"),
+        (b"1 frame 02000000ffff zz" + b"00" * 60, b"1 error bad-frame"),
+        (b"1 frame 02000000ffff " + b"00" * 60, b"1 error no-card"),
+        (b"1 burn 1", b"1 error bad-request"),  # on a unix socket it is no guest's
+        (b"1 read vda 4096 1", b"1 error bad-request"),
         (b"a/b ping", b"? error bad-id"),
         (b"x" * 33 + b" ping", b"? error bad-id"),
         (b"\xff\x00\x80 ping", b"? error bad-id"),
@@ -323,6 +355,19 @@ def test_no_more_requests_fly_than_the_window_allows() -> None:
 def test_a_silent_agent_is_a_failure_and_not_a_closed_port() -> None:
     with pytest.raises(ProbeFailure, match="left 1 of 1 probes unanswered"):
         ProbeClient(Scripted(), grace_seconds=0.05).run([Probe("tcp", "a", 1, 0.01)])
+
+
+def test_an_older_agent_is_told_from_one_that_fails() -> None:
+    for ask in (ProbeClient.watch, lambda c: c.burn(0.1), lambda c: c.hold(Probe("tcp", "a", 1)),
+                lambda c: c.transmit([("02:00:00:00:00:01", b"x")])):  # fmt: skip
+        with pytest.raises(ProbeFailure, match="the agent is older than this program"):
+            ask(ProbeClient(Scripted(b"<0> error bad-request\n")))
+
+
+def test_what_a_guest_heard_and_read_is_told() -> None:
+    assert ProbeClient(Scripted(b"<0> ok \n")).heard() == frozenset()
+    assert ProbeClient(Scripted(b"<0> ok 0123abcd,ffff0000\n")).heard() == {"0123abcd", "ffff0000"}
+    assert ProbeClient(Scripted(b"<0> ok read 400 2000000 800\n")).read("vda", 4096, 2) == Reads(400, 2.0, 0.0008)
 
 
 def test_an_unknown_agent_is_refused() -> None:

@@ -516,13 +516,15 @@ def test_the_life_of_a_machine(bench, parts):
 
 
 def test_a_guest_that_does_not_boot_is_kept_with_the_end_of_its_console(bench, parts):
-    with pytest.raises(CreatedButUnhealthy, match="is not ready after") as caught:
-        parts(cmdline="console=ttyS0 no_timer_check panic=0 rdinit=/nonsense", ready_timeout_s=12, disks=[])
-    error = caught.value
+    end, error = time.monotonic() + 300, None
+    while error is None or not any("Kernel panic" in reason for reason in error.reasons):
+        assert time.monotonic() < end  # the same guest is waited for again: a busy machine takes long to its end
+        with pytest.raises(CreatedButUnhealthy, match="is not ready after") as caught:
+            parts(cmdline="console=ttyS0 no_timer_check panic=0 rdinit=/nonsense", ready_timeout_s=12, disks=[])
+        error = caught.value
     outputs = Domain.Outputs.model_validate(error.outputs)
 
     assert bench.connection.lookupByUUIDString(error.id).isActive()
-    assert any("Kernel panic" in reason for reason in error.reasons)
     assert not any("\x1b" in reason for reason in error.reasons)
     inputs = Domain.Inputs(stack_id=STACK, pool=POOL, name="shop-dev-web", memory_mib=96, console_log=True)
     Thing(Domain, bench.made[0].operation, inputs, error.id, outputs).delete()

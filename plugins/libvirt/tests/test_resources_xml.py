@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from provision_libvirt.resources import (
+    Domain,
     Volume,
     cpusets,
     tuning,
@@ -86,7 +87,8 @@ domains = model(
     name=names,
     memory_mib=st.integers(128, 1 << 20),
     balloon_mib=st.none() | st.integers(32, 127),
-    vcpus=st.integers(1, 64),
+    vcpus=st.integers(8, 64),
+    online_vcpus=st.none() | st.integers(1, 7),
     accelerator=st.sampled_from(["kvm", "qemu"]),
     kernel=st.none() | texts,
     initrd=st.none() | texts,
@@ -452,6 +454,7 @@ CHANGED = {
     "shutdown_timeout_s": 5,
     "shutdown_on_delete": True,
     "vcpus": 2,
+    "online_vcpus": 1,
     "accelerator": "qemu",
     "kernel": "/p/other",
     "initrd": "/p/other",
@@ -511,6 +514,24 @@ def test_every_field_of_a_machine_replaces_it_or_is_known_to_the_test_above():
 
     assert replacing == {"name", "machine"}
     assert set(DomainInputs.model_fields) == replacing | set(CHANGED) | {"stack_id", "pool", "pool_uuid"}
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "refused"),
+    [
+        ({"vcpus": 4, "online_vcpus": 1}, {"vcpus": 4, "online_vcpus": 3}, False),
+        ({"vcpus": 4, "online_vcpus": 3}, {"vcpus": 4}, False),
+        ({"vcpus": 4}, {"vcpus": 4, "online_vcpus": 3}, True),
+        ({"vcpus": 4, "online_vcpus": 2}, {"vcpus": 4, "online_vcpus": 1}, True),
+        ({"vcpus": 4}, {"vcpus": 2}, False),
+        ({"vcpus": 4}, {"vcpus": 5, "online_vcpus": 1}, False),
+        ({"vcpus": 4}, {"vcpus": 4, "online_vcpus": 1, "power": "stopped"}, False),
+        ({"vcpus": 4, "power": "stopped"}, {"vcpus": 4, "online_vcpus": 1}, False),
+    ],
+)
+def test_a_running_machine_gets_virtual_cpus_and_gives_none_back(before, after, refused):
+    checked = Domain().check(CheckRequest("u", {"name": "web"} | after, before))
+    assert [failure.property for failure in checked.failures] == (["online_vcpus"] if refused else [])
 
 
 @pytest.mark.parametrize(

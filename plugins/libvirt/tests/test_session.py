@@ -32,6 +32,7 @@ def failure(code, domain=libvirt.VIR_FROM_QEMU, text="it failed", number=-1):
         (failure(libvirt.VIR_ERR_INTERNAL_ERROR, libvirt.VIR_FROM_RPC, "keepalive timeout"), RetriableError),
         (failure(libvirt.VIR_ERR_SYSTEM_ERROR, text="End of file while reading data"), RetriableError),
         (failure(libvirt.VIR_ERR_INTERNAL_ERROR, text="qemu-img: Unable to get accurate CPU usage"), RetriableError),
+        (failure(libvirt.VIR_ERR_INTERNAL_ERROR, text="ebtables v1.8.9: RULE_DELETE failed (No such"), RetriableError),
         (failure(libvirt.VIR_ERR_XML_ERROR), PlatformError),
     ],
 )

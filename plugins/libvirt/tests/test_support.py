@@ -32,7 +32,8 @@ from provision.translate import negotiate
 
 CAPABILITIES = Capabilities("libvirt", FACTS)
 FRAMEWORK = {
-    "version", "description", "platform", "parameters", "references", "locations", "outputs", "include", "modules",
+    "version", "description", "platform", "parameters", "references", "locations", "drift", "outputs", "include",
+    "modules",
 }  # fmt: skip
 EVERYWHERE = {"kind", "level", "labels", "count", "location", "renamed_from", "least_memory", "evidence"}
 
@@ -322,6 +323,44 @@ def test_a_pool_that_is_overcommitted_is_refused_or_told_as_its_author_asks(rule
     assert found.path == ("sharing", "pools", "host", "cpu_overcommit")
     with pytest.raises(StackFileError) if rule == "refuse" else contextlib.nullcontext():
         assert translate(request(document)).nodes
+
+
+def test_room_for_cpus_is_refused_where_it_cannot_be_given():
+    def told(most, **policies):
+        web = {"image": "micro", "memory": "96MiB", "cpus": 2, "overrides": {"libvirt": {"max_cpus": most}}}
+        document = {"version": 1, "machines": {"web": web}, "isolation": {"policies": policies}}
+        sink = DiagnosticSink()
+        with contextlib.suppress(StackFileError):
+            negotiate(Stack.model_validate(document), LibvirtProvider(), CAPABILITIES, sink)
+        return [found.summary.partition("'libvirt': ")[2] for found in sink]
+
+    own = {"kind": "dedicated_cpus", "machines": ["machine.web"], "numa": False}
+    assert told(2) == told(4) == told(2, own=own) == []
+    assert told(1) == ["it is less than 'cpus: 2'"]
+    assert told(4, own=own) == [
+        "each virtual CPU of machine 'web' has one of the hypervisor's own, chosen when it starts"
+    ]
+
+
+def test_too_little_memory_to_start_by_uefi_is_told_unless_the_file_says_what_the_image_needs():
+    def told(memory, least=None, **machine):
+        source = {"kind": "file", "path": "disk.img"}
+        image = {"sources": {"libvirt": source}} | ({} if least is None else {"least_memory": least})
+        signed = {"kind": "secure_boot", "vtpm": False, "machines": ["machine.web"]}
+        document = {
+            "version": 1,
+            "images": {"own": image},
+            "machines": {"web": {"image": "own", "memory": memory, **machine}},
+            "isolation": {"policies": {} if machine else {"signed": signed}},
+        }
+        sink = DiagnosticSink()
+        able = Capabilities("libvirt", {**CAPABILITIES.facts, "firmware": ["bios", "efi"]})
+        negotiate(Stack.model_validate(document), LibvirtProvider(), able, sink)
+        return [(str(found.severity), found.path) for found in sink]
+
+    warned = [("warning", ("machines", "web", "memory"))]
+    assert told("319MiB") == told("256MiB", firmware="uefi") == warned
+    assert told("320MiB") == told("256MiB", least="256MiB") == told("256MiB", firmware="bios") == []
 
 
 @pytest.mark.parametrize("image", ["debian", "micro"])

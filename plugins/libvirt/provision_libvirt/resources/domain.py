@@ -8,6 +8,7 @@ import libvirt
 from provision.spi import (
     Cancelled,
     Checked,
+    CheckFailure,
     CheckRequest,
     Created,
     CreateRequest,
@@ -47,8 +48,13 @@ class Domain(ResourceType[DomainInputs, DomainOutputs, Session]):
     Query = Query
 
     def check(self, request: CheckRequest) -> Checked:
-        """Keep the name on the hypervisor."""
-        return name_for_life(request)
+        """Keep the name on the hypervisor; refuse to take virtual CPUs from a running machine."""
+        inputs, before = name_for_life(request).inputs, request.old_inputs or {}
+        if before.get("power", "running") == inputs.get("power", "running") == "running":
+            reason = tuning.takes_vcpus(before, inputs)
+            if reason:
+                return Checked(inputs, (CheckFailure("online_vcpus", reason),))
+        return Checked(inputs)
 
     def create(self, request: CreateRequest[DomainInputs]) -> Created[DomainOutputs]:
         """Define and start the machine and wait until it is ready, going on with what an interrupted run left.
@@ -275,6 +281,7 @@ def _change_running(operation: Operation, domain: Any, live: dict[str, Any], inp
     """Change what can be changed while the machine runs; gives whether it was paused and runs again."""
     hotplug.unplug(operation, domain, live, inputs, renamed=True)
     hotplug.plug(operation, domain, live, inputs, settled(text, domain.XMLDesc(0)))
+    tuning.change_vcpus(operation, domain, live, inputs)
     tuning.change(domain, live, inputs)
     paused = guest.power(domain) == "paused"
     if paused:

@@ -5,7 +5,17 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from provision.spi import IMMUTABLE, RESTARTS, Computed, Isolates, Keyed, OwnedInputs, Properties
+from provision.spi import (
+    IMMUTABLE,
+    RESTARTS,
+    Computed,
+    Isolates,
+    Keyed,
+    OwnedInputs,
+    Properties,
+    StackField,
+    spell_size,
+)
 from provision_libvirt.resources.cpusets import AS_CPUS
 from provision_libvirt.resources.native_model import POOL_ONLY_ORDERS, NativeOutputs
 
@@ -86,13 +96,25 @@ class DomainInputs(OwnedInputs):
     ] = None
     name: Annotated[str, Field(description="Name on the hypervisor.", pattern=r"^[A-Za-z0-9_.+-]+$"), IMMUTABLE]
     memory_mib: Annotated[
-        int, Field(description="Memory in MiB, what a balloon takes of it included.", ge=32), RESTARTS
+        int,
+        Field(description="Memory in MiB, what a balloon takes of it included.", ge=32),
+        RESTARTS,
+        StackField(("machines.memory",), spell_size("MiB")),
     ]
     balloon_mib: Annotated[
         int | None,
         Field(description="Memory that the guest has while its balloon takes the rest; none: all of it.", ge=32),
     ] = None
-    vcpus: Annotated[int, Field(description="Number of virtual CPUs.", ge=1), RESTARTS] = 1
+    vcpus: Annotated[
+        int,
+        Field(description="Number of virtual CPUs that there is room for.", ge=1),
+        RESTARTS,
+        StackField(("machines.cpus",)),
+    ] = 1
+    online_vcpus: Annotated[
+        int | None,
+        Field(description="How many of them are plugged in; none: all. More can be while the machine runs.", ge=1),
+    ] = None
     accelerator: Annotated[
         Literal["kvm", "qemu", "test"],
         Field(description="`kvm`, `qemu` for emulation, or `test` for libvirt's test driver, which runs nothing."),
@@ -125,8 +147,12 @@ class DomainInputs(OwnedInputs):
         Field(description="Generations of kernel, root disk and seed: made anew, they need a restart."),
         RESTARTS,
     ] = []
-    power: Annotated[Power, Field(description="Wanted state; `paused` is only ever read.")] = "running"
-    autostart: Annotated[bool, Field(description="Start with the hypervisor's libvirt.")] = False
+    power: Annotated[
+        Power, Field(description="Wanted state; `paused` is only ever read."), StackField(("machines.power",))
+    ] = "running"  # fmt: skip
+    autostart: Annotated[
+        bool, Field(description="Start with the hypervisor's libvirt."), StackField(("machines.autostart",))
+    ] = False  # fmt: skip
     shutdown_timeout_s: Annotated[
         int,
         Field(description="How long the guest may take to shut down before it is switched off, in seconds.", ge=0),

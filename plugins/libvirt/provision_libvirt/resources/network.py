@@ -25,7 +25,7 @@ from provision.spi import (
     admitted,
 )
 from provision_libvirt.ownership import Owner, stack_mark
-from provision_libvirt.resources import bridges, xml_network
+from provision_libvirt.resources import bridges, host_closed, xml_network
 from provision_libvirt.resources.common import foreign, name_for_life, new_generation, ours, taken, taken_back
 from provision_libvirt.resources.finding import NETWORK
 from provision_libvirt.resources.importing import imported, is_adopted, not_importable, stack_pool
@@ -53,22 +53,26 @@ class Network(ResourceType[NetworkInputs, NetworkOutputs, Session]):
     def create(self, request: CreateRequest[NetworkInputs]) -> Created[NetworkOutputs]:
         """Make and start the network, or bring what an interrupted run left of it into the wanted form."""
         inputs, urn = request.inputs, request.operation.urn
-        connection = request.operation.session.connection()
+        connection, uri = request.operation.session.connection(), request.operation.session.config.uri
         uuid = Owner(inputs.stack_id, urn).uuid()
         left = NETWORK.marked(connection, uuid)
         if left is not None:
             if kept := _unchanged(left, inputs):
+                host_closed.close(uri, inputs)
                 return Created(uuid, _outputs(inputs, uuid, kept))
             request.operation.report("making anew what an interrupted run left")
             _remove(left)
         _refuse_other(connection, inputs, uuid)
+        if request.operation.cancelled():
+            raise Cancelled
         generation = new_generation()
         text = xml_network.render(inputs, uuid, stack=stack_mark(inputs.stack_id), urn=urn, generation=generation)
         with explained(f"making the network '{inputs.name}'"), _clashes(inputs):
             network = connection.networkDefineXML(text)
             with taken_back(lambda: _remove(network)):
-                bridges.start(network, inputs.bridge, request.operation.session.config.uri)
+                bridges.start(network, inputs.bridge, uri)
                 network.setAutostart(1)
+                host_closed.close(uri, inputs)
         return Created(uuid, _outputs(inputs, uuid, generation))
 
     def read(self, request: ReadRequest[NetworkInputs, NetworkOutputs]) -> Read[NetworkInputs, NetworkOutputs] | None:
@@ -87,6 +91,7 @@ class Network(ResourceType[NetworkInputs, NetworkOutputs, Session]):
             if recorded:  # a change by hand may be in the running network alone, or only in what the next start uses
                 values, stored = xml_network.parse(live), xml_network.parse(_stored(network))
                 values = {name: _seen(getattr(recorded, name), values[name], stored[name]) for name in values}
+                values["host_addresses"] = host_closed.seen(request.operation.session.config.uri, recorded)
                 inputs = NetworkInputs.model_construct(**{**dict(recorded), **values})
         outputs = _outputs(inputs, uuid, xml_network.generation(live) or "", adopted=is_adopted(request))
         return Read(uuid, inputs, outputs)
@@ -107,22 +112,26 @@ class Network(ResourceType[NetworkInputs, NetworkOutputs, Session]):
             text = xml_network.render(
                 inputs, request.id, stack=stack_mark(inputs.stack_id), urn=request.operation.urn, generation=generation
             )
+            uri = request.operation.session.config.uri
             connection.networkDefineXML(text)
             if network.isActive():
                 _update_live(network, inputs, request.operation)
             else:
-                bridges.start(network, inputs.bridge, request.operation.session.config.uri)
+                bridges.start(network, inputs.bridge, uri)
+            host_closed.close(uri, inputs) if inputs.host_addresses is not None else host_closed.open_again(
+                uri, request.old_inputs
+            )
         return Updated(_outputs(inputs, request.id, generation, adopted=request.outputs.adopted))
 
     def delete(self, request: DeleteRequest[NetworkInputs, NetworkOutputs]) -> None:
         """Stop and remove the network."""
         connection = request.operation.session.connection()
         network = NETWORK.marked(connection, request.id)
-        if network is None:
-            return
-        if not ours(request.id, request.inputs, request.outputs):
-            raise foreign("network", network.name())
-        _remove(network)
+        if network is not None:
+            if not ours(request.id, request.inputs, request.outputs):
+                raise foreign("network", network.name())
+            _remove(network)
+        host_closed.open_again(request.operation.session.config.uri, request.inputs)
 
 
 def _outputs(inputs: NetworkInputs, uuid: str, generation: str, *, adopted: bool = False) -> NetworkOutputs:

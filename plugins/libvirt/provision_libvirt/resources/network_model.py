@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from provision.spi import IMMUTABLE, Computed, OwnedInputs, Properties
+from provision.spi import IMMUTABLE, Computed, OwnedInputs, Properties, StackField
 from provision_libvirt.resources.native_model import POOL_ONLY_ORDERS, NativeOutputs
 from provision_libvirt.resources.spelling import ANY_SPELLING
 
@@ -62,8 +62,15 @@ class NetworkInputs(OwnedInputs):
     ipv6: Annotated[
         IpAddress | None, Field(description="IPv6 address of the hypervisor; none: no host address."), IMMUTABLE
     ] = None
-    domain: Annotated[str | None, Field(description="DNS domain, answered by this network alone."), IMMUTABLE] = None
-    mtu: Annotated[int | None, Field(description="MTU in bytes.", ge=576, le=65535), IMMUTABLE] = None
+    domain: Annotated[
+        str | None,
+        Field(description="DNS domain, answered by this network alone."),
+        IMMUTABLE,
+        StackField(("networks.domain",)),
+    ] = None
+    mtu: Annotated[
+        int | None, Field(description="MTU in bytes.", ge=576, le=65535), IMMUTABLE, StackField(("networks.mtu",))
+    ] = None  # fmt: skip
     dns: Annotated[bool, Field(description="Whether the hypervisor answers DNS on this network."), IMMUTABLE] = True
     dhcp_range: Annotated[DhcpRange | None, Field(description="Addresses for machines without a fixed one.")] = None
     dhcp_hosts: Annotated[
@@ -72,6 +79,14 @@ class NetworkInputs(OwnedInputs):
         ANY_SPELLING,
     ] = []
     dns_hosts: Annotated[list[DnsHost], Field(description="Names in the network's DNS."), ANY_SPELLING] = []
+    host_addresses: Annotated[
+        list[str] | None,
+        Field(
+            description="Addresses of the hypervisor, beyond this network, that packet filters decide about. All its "
+            "others are closed to the network by rules of the kernel, whenever it gets them; none: no such rules."
+        ),
+        ANY_SPELLING,
+    ] = None
 
 
 class NetworkOutputs(NativeOutputs):

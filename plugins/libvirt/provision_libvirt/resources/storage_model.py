@@ -5,7 +5,18 @@ from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr
 
-from provision.spi import DESTROYS_DATA, IMMUTABLE, Computed, Isolates, Normalized, OwnedInputs, Properties, Sticky
+from provision.spi import (
+    DESTROYS_DATA,
+    IMMUTABLE,
+    Computed,
+    Isolates,
+    Normalized,
+    OwnedInputs,
+    Properties,
+    StackField,
+    Sticky,
+    spell_size,
+)
 from provision_libvirt.resources.native_model import POOL_ONLY_ORDERS, NativeOutputs
 
 Format = Literal["qcow2", "raw"]
@@ -95,6 +106,7 @@ class VolumeInputs(OwnedInputs):
     capacity_bytes: Annotated[
         int | None,
         Field(description="Size that a guest sees; none: that of the source. Grows in place.", gt=0),
+        StackField(("machines.disks.size", "machines.root.size"), spell_size("B")),
     ] = None
     source: Annotated[Source | None, Field(description="First content; none: empty."), DESTROYS_DATA] = None
     built: Annotated[

@@ -24,6 +24,7 @@ _MEANS_NOTHING: Mapping[str, Any] = {
 """Values that ask for what is there anyway, so that nothing of them is written into a definition."""
 _UNLIMITED_KIB = 9_007_199_254_740_991  # VIR_DOMAIN_MEMORY_PARAM_UNLIMITED
 _LIVE = libvirt.VIR_DOMAIN_AFFECT_LIVE
+_TOLD_SECONDS = 30.0
 BALLOON_SECONDS = 60.0
 """How long a guest's balloon may take to its new size."""
 
@@ -62,6 +63,66 @@ def change(domain: Any, live: Mapping[str, Any], wanted: DomainInputs) -> None:
     if (wanted.disk_iops, wanted.disk_bytes_s) != (live["disk_iops"], live["disk_bytes_s"]):
         _limit_disks(domain, wanted)
     _pin(domain, live, wanted)
+
+
+def takes_vcpus(before: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
+    """Why a running machine does not come to have fewer virtual CPUs, as inputs say; empty when it is not to."""
+    room = before.get("vcpus", 1)
+    if room != wanted.get("vcpus", 1) or not isinstance(room, int):  # it starts anew
+        return ""
+    has, then = (inputs.get("online_vcpus") or room for inputs in (before, wanted))
+    if not (isinstance(has, int) and isinstance(then, int) and then < has):
+        return ""
+    return (
+        f"a guest gives no virtual CPU back when it is asked to (from {has} to {then}); switch the machine off first "
+        "(power: stopped), or change how many there is room for, which starts it anew"
+    )
+
+
+def change_vcpus(operation: Operation, domain: Any, live: Mapping[str, Any], wanted: DomainInputs) -> None:
+    """Plug virtual CPUs in, up to those that there is room for, and have the guest use them where it can be asked.
+
+    Raises:
+        libvirt.libvirtError: the hypervisor refuses.
+        PlatformError: somebody plugged more in by hand, and the guest keeps them.
+    """
+    has, aim = (live["online_vcpus"] or live["vcpus"], wanted.online_vcpus or wanted.vcpus)
+    if has == aim:
+        return
+    try:
+        domain.setVcpusFlags(aim, _LIVE)
+    except libvirt.libvirtError as error:
+        if aim > has:
+            raise
+        raise PlatformError(
+            f"the guest of the machine '{wanted.name}' has {has} virtual CPUs, not {aim}, and gives none back: {error}",
+            "switch the machine off (power: stopped) and on again",
+        ) from None
+    if aim > has and (why := _untold(operation, domain, wanted, aim)):
+        operation.note(
+            f"the machine '{wanted.name}' has {aim} virtual CPUs now; its system uses the new ones when it brings them "
+            f"online by itself, or after a restart, since it could not be told to: {why}"
+        )
+
+
+def _untold(operation: Operation, domain: Any, wanted: DomainInputs, cpus: int) -> str:
+    """Tell the guest to use so many virtual CPUs; gives why that could not be done, empty when it was.
+
+    Raises:
+        Cancelled: the run was cancelled meanwhile.
+    """
+    if wanted.ready != "agent":
+        return "no agent of the guest is known"
+    end = time.monotonic() + _TOLD_SECONDS
+
+    def tell() -> Pending | str:
+        try:
+            domain.setVcpusFlags(cpus, libvirt.VIR_DOMAIN_VCPU_GUEST)
+        except libvirt.libvirtError as error:  # the guest takes a moment to see what was plugged in
+            return str(error) if time.monotonic() >= end else Pending("waiting for the guest to see its virtual CPUs")
+        return ""
+
+    return operation.wait_until(tell, longest=1.0)
 
 
 def balloon_aim(domain: Any, live: Mapping[str, Any], config: int | None) -> int | None:
@@ -124,7 +185,7 @@ def _limit_disks(domain: Any, wanted: DomainInputs) -> None:
 
 def _pin(domain: Any, live: Mapping[str, Any], wanted: DomainInputs) -> None:
     if cpusets.canonical(live["vcpu_pins"]) != cpusets.canonical(wanted.vcpu_pins):
-        for vcpu in range(wanted.vcpus):
+        for vcpu in range(wanted.online_vcpus or wanted.vcpus):
             pins = wanted.vcpu_pins or ()
             domain.pinVcpuFlags(vcpu, _map(domain, pins[vcpu] if vcpu < len(pins) else None), _LIVE)
     if cpusets.canonical(live["emulator_pin"]) != cpusets.canonical(wanted.emulator_pin):

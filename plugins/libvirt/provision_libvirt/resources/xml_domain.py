@@ -52,7 +52,8 @@ def render(inputs: DomainInputs, uuid: str, *, stack: str, urn: str, console_pat
     if inputs.balloon_mib is not None:
         add(root, "currentMemory", str(inputs.balloon_mib), unit="MiB")
     add_tuning(root, inputs)
-    add(root, "vcpu", str(inputs.vcpus))
+    online = inputs.online_vcpus if inputs.online_vcpus != inputs.vcpus else None
+    add(root, "vcpu", str(inputs.vcpus), current=online)
     os = add(root, "os")
     add(os, "type", "hvm", arch="x86_64", machine=inputs.machine)
     add_firmware(os, inputs)
@@ -179,6 +180,7 @@ def parse(text: str) -> dict[str, Any]:
         "memory_mib": kib(root.find("memory")) // 1024,
         "balloon_mib": _balloon_mib(root),
         "vcpus": _vcpus(root),
+        "online_vcpus": _online(root),
         "accelerator": root.get("type", ""),
         "machine": attribute(root, "os/type", "machine") or "",
         "kernel": root.findtext("os/kernel"),
@@ -204,8 +206,13 @@ def _balloon_mib(root: Element) -> int | None:
 
 
 def _vcpus(root: Element) -> int:
-    found = root.find("vcpu")
-    return 1 if found is None else int(found.get("current") or found.text or "1")
+    return int(root.findtext("vcpu") or "1")
+
+
+def _online(root: Element) -> int | None:
+    """How many of them are plugged in; None when that is all."""
+    current = int(attribute(root, "vcpu", "current") or "0")
+    return current if 0 < current < _vcpus(root) else None
 
 
 def _marked(owner: Element | None, tag: str, name: str, value: str) -> Element:
@@ -263,7 +270,7 @@ def used_filters(texts: Sequence[str]) -> set[str]:
 
 _IMPLIED = frozenset(
     (
-        *("uuid", "metadata", "memory", "currentMemory", "vcpu", "os", "os/boot", "resource", "pm"),
+        *("uuid", "metadata", "memory", "currentMemory", "vcpu", "vcpus", "os", "os/boot", "resource", "pm"),
         *("cpu", "clock", "features", "devices/emulator", "devices/controller", "devices/input", "devices/audio"),
         *("devices/watchdog", "devices/console", "devices/serial"),
     )

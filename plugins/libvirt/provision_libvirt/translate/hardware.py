@@ -3,44 +3,26 @@
 from collections.abc import Mapping
 from hashlib import blake2s
 from math import ceil
-from typing import Annotated, Any, Literal
+from typing import Any
 
-from pydantic import Field
-
-from provision.models import Firmware, Machine, Model
+from provision.models import Firmware, Machine
 from provision_libvirt.resources.domain_model import DomainInputs
 from provision_libvirt.translate.hostpart import HostParts
+from provision_libvirt.translate.overrides import most_cpus, overrides_of
 
-PLATFORM = "libvirt"
 EMULATOR_MIB = 256
 """What QEMU needs beside the memory of its guest, or the kernel would end it under its limit."""
 _SHUTDOWN_SECONDS = DomainInputs.model_fields["shutdown_timeout_s"].default
-
-
-class MachineOverrides(Model):
-    """What `overrides.libvirt` of a machine may say."""
-
-    machine_type: Annotated[
-        Literal["pc", "q35"] | None,
-        Field(description="The board: q35 (PCI Express), or pc (of 1996, for systems that know no other)."),
-    ] = None
-
-
-def overrides_of(machine: Machine) -> MachineOverrides:
-    """The native fields of a machine.
-
-    Raises:
-        pydantic.ValidationError: there is no such field.
-    """
-    return MachineOverrides.model_validate(machine.overrides.get(PLATFORM, {}))
 
 
 def hardware(entry: str, machine: Machine, parts: HostParts) -> dict[str, Any]:
     """Inputs of the domain of a machine."""
     made: dict[str, Any] = {
         **_memory(entry, machine, parts),
-        "vcpus": machine.cpus,
+        "vcpus": most_cpus(machine),
     }
+    if machine.cpus < made["vcpus"]:
+        made["online_vcpus"] = machine.cpus
     if machine.shutdown_timeout != _SHUTDOWN_SECONDS:
         made["shutdown_timeout_s"] = ceil(machine.shutdown_timeout)
     board = overrides_of(machine).machine_type

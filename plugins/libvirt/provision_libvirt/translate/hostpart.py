@@ -22,6 +22,7 @@ from provision.spi import Capabilities, Decision, enforced
 from provision.spi.peers import instances, peer_set
 from provision_libvirt.resources.xml_protection import MANDATORY
 from provision_libvirt.support_host import encryption_technology
+from provision_libvirt.translate.overrides import most_cpus
 from provision_libvirt.translate.placing import Placing, place_machines
 
 P = TypeVar("P")
@@ -72,7 +73,7 @@ class HostParts:
 
     def domain(self, name: str, entry: str, machine: Machine) -> dict[str, Any]:
         """Inputs of the domain of a machine instance, beyond those that every domain has."""
-        made = self._shares(entry) | self.placing.domain(name, machine.cpus)
+        made = self._shares(entry) | self.placing.domain(name, most_cpus(machine))
         for policy in self._about_memory(entry):
             if not policy.shared_pages:
                 made["share_pages"] = False

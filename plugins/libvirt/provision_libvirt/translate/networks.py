@@ -2,12 +2,14 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from ipaddress import ip_address
 from typing import Any
 
 from provision.models import Internet, Network, Stack
-from provision.spi import GraphBuilder, Node
+from provision.spi import Capabilities, GraphBuilder, Node
 from provision.spi.flows import End
 from provision_libvirt import resources
+from provision_libvirt.translate.closing import own_addresses
 from provision_libvirt.translate.hostside import gateway, has_host_address
 from provision_libvirt.translate.names import Names
 
@@ -15,7 +17,12 @@ _MODES = {Internet.NONE: "isolated", Internet.NAT: "nat", Internet.ROUTED: "rout
 
 
 def add_networks(
-    stack: Stack, names: Names, places: Sequence[End], builder: GraphBuilder, pool: Node
+    stack: Stack,
+    names: Names,
+    places: Sequence[End],
+    builder: GraphBuilder,
+    pool: Node,
+    capabilities: Capabilities,
 ) -> Mapping[str, Node]:
     """Add every network; gives the nodes by name."""
     by_network: dict[str, list[End]] = defaultdict(list)
@@ -27,7 +34,11 @@ def add_networks(
         made[name] = builder.add(
             resources.Network,
             f"networks/{name}/network",
-            {"pool": pool.output("name")} | _inputs(stack, names, name, network, by_network[name]),
+            {
+                "pool": pool.output("name"),
+                **_inputs(stack, names, name, network, by_network[name]),
+                **_closed(stack, network, capabilities),
+            },
             parent=f"networks/{name}",
         )
     return made
@@ -61,6 +72,19 @@ def _inputs(stack: Stack, names: Names, name: str, network: Network, places: Seq
     if dns:
         inputs["dns_hosts"] = _names(network, places)
     return inputs
+
+
+def _closed(stack: Stack, network: Network, capabilities: Capabilities) -> dict[str, Any]:
+    """What the stack's filters know of the hypervisor, where all else of it can be closed.
+
+    On a network without a way out they close all but its own address anyway.
+    """
+    if network.internet is Internet.NONE or not capabilities.facts.get("closes_host"):
+        return {}
+    further = capabilities.facts.get("host_addresses", ())
+    known = [address for family in (4, 6) for address in own_addresses(stack, family, further)]
+    own = [prefix for prefix in (network.cidr, network.cidr6) if prefix is not None]
+    return {"host_addresses": [one for one in known if not any(ip_address(one) in prefix for prefix in own)]}
 
 
 def _names(network: Network, places: Sequence[End]) -> list[dict[str, Any]]:

@@ -30,7 +30,7 @@ class Placing:
     refused: Mapping[str, str]
 
     def domain(self, name: str, vcpus: int) -> dict[str, Any]:
-        """Inputs of the domain of a machine."""
+        """Inputs of the domain of a machine that has room for so many virtual CPUs."""
         own = self.own.placed.get(name)
         if own is not None:
             made: dict[str, Any] = {

@@ -33,7 +33,9 @@ def translate(request: TranslationRequest) -> ResourceGraph:
         builder.component("Policy", f"isolation/{name}")
     machines = {name: machine for name, _, machine in instances(stack)}
     pool = builder.add(Pool, "pool", {"name": names.prefix, "disposable": disposable(stack, names, machines)})
-    networks = {} if is_user(request.capabilities) else add_networks(stack, names, nics, builder, pool)
+    networks = (
+        {} if is_user(request.capabilities) else add_networks(stack, names, nics, builder, pool, request.capabilities)
+    )
     filters = Filters(
         stack,
         names,
