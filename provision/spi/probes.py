@@ -3,15 +3,12 @@
 import enum
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from provision.packets import Protocol as IpProtocol
 
-if TYPE_CHECKING:  # evidence is about machines, which are defined here
-    from provision.spi.evidence import EvidenceRequest, Shown
-
 FRAME_MARK = b"prov#"
-"""Begins the mark of a frame, which is 8 hexadecimal digits; 13 bytes fit behind an ARP packet in the shortest frame."""
+"""Begins the mark of a frame, which is 8 hexadecimal digits: both fit behind an ARP packet in the shortest frame."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,22 +167,6 @@ class CanProbe(Protocol):
 
     def outside_channel(self, session: Any) -> ProbeChannel | None:
         """A probing peer beyond the stack's networks, None when there is none."""
-
-
-@runtime_checkable
-class CanMeasure(Protocol):
-    """Without it nobody shows that a limit holds by making a machine busy, and reports say so."""
-
-    def measure(self, session: Any, channel: ProbeChannel, request: "EvidenceRequest") -> "Sequence[Sequence[Shown]]":
-        """Make a machine want more than its limits allow, for some seconds each, and see what it gets.
-
-        Gives for each thing asked, in that order, evidence of kind `PROBED`; empty where it limits nothing. `holds` is
-        None unless it is shown that the machine wanted more: what an idle machine, or one on a busy host, does not
-        take proves no limit. Nothing that the machine keeps is changed.
-
-        Raises:
-            provision.errors.ProvisionError: the machine cannot be made busy.
-        """
 
 
 @runtime_checkable

@@ -18,12 +18,14 @@ from provision.spi import (
 )
 from provision.verify.endpoints import OUTSIDE, Endpoint, outside_endpoint
 from provision.verify.evidence import gather
+from provision.verify.forging import Forged, Forgeries, forgeries, send
 from provision.verify.gates import unmet
 from provision.verify.intent import Intent
+from provision.verify.measuring import UNASKED, measure
 from provision.verify.pairs import MAX_PAIRS
-from provision.verify.plan import ProbePlan, make_plan
+from provision.verify.plan import LeftOut, ProbePlan, make_plan
 from provision.verify.report import VerifyReport, make_report
-from provision.verify.run import Progress, run, silent
+from provision.verify.run import Crew, Progress, run, silent
 from provision.verify.state import DeployedStack
 
 
@@ -38,6 +40,7 @@ def verify(
     sites: Mapping[str, tuple[Provider[Any, Any], Any]] | None = None,
     away: Mapping[str, str] = {},
     required: Collection[Evidence] = (),
+    measuring: bool = False,
 ) -> VerifyReport:
     """Hold a deployed stack against its file: by real packets between its machines, and by all other evidence.
 
@@ -51,6 +54,7 @@ def verify(
         sites: of a stack in several locations, plugin and session of each that can be reached.
         away: the others, and why not; what is there is not proven.
         required: kinds of evidence that no policy may lack, beside those that policies of the file ask for themselves.
+        measuring: whether machines are made busy, to see that limits hold them.
 
     Raises:
         UserError: nothing is deployed, or the platform shows nothing of what passes between machines.
@@ -59,10 +63,25 @@ def verify(
     lacking = _lacking(deployed, places)
     gathered = gather(loaded, deployed, places, away)
     ready = _prepare(loaded, deployed, places, away, lacking, max_pairs)
-    outsides = ready.outsides
-    ran = run(ready.plan, ready.open_channel, progress, opened=outsides.opened)
+    outsides, plan = ready.outsides, ready.plan
+    false: list[Forged] = []
+    beyond: list[LeftOut] = []
+    measured = dict.fromkeys(loaded.stack.sharing.shares, UNASKED)
+
+    def forge(crew: Crew) -> None:
+        tried, untried = send(ready.false.chosen, crew)
+        false.extend(tried)
+        beyond.extend(untried)
+
+    def busy(crew: Crew) -> None:
+        measured.update(measure(loaded.stack, deployed, places, list(plan.addresses), crew))
+
+    more = [forge, busy] if measuring else [forge]
+    ran = run(plan, ready.open_channel, progress, opened=outsides.opened, more=more)
     ran = replace(ran, failures={**ran.failures, **outsides.failed})
-    report = make_report(loaded.stack, deployed, _file(loaded), ready.plan, ran, outsides.missing, gathered)
+    gathered = replace(gathered, measured=measured)
+    plan = replace(plan, left_out=(*plan.left_out, *beyond))
+    report = make_report(loaded.stack, deployed, _file(loaded), plan, ran, outsides.missing, gathered, false)
     return replace(report, unmet=tuple(map(str, unmet(loaded.stack, report, required))))
 
 
@@ -74,11 +93,13 @@ class Prepared:
         plan: every probe.
         open_channel: opens the channel of a machine by its name; may raise.
         outsides: the peers beyond the stack's networks.
+        false: the false senders to try.
     """
 
     plan: ProbePlan
     open_channel: Callable[[str], ProbeChannel]
     outsides: "Outsides"
+    false: Forgeries
 
 
 def prepare(
@@ -123,10 +144,13 @@ def _prepare(
 ) -> Prepared:
     unable = {name: lacks[at] for name in deployed.machines if (at := deployed.location_of(name)) in lacks}
     downgraded = {policy.name for policy in deployed.downgraded}
-    intent = Intent(loaded.stack, deployed.addresses(loaded.stack), downgraded)
+    addresses = deployed.addresses(loaded.stack)
+    intent = Intent(loaded.stack, addresses, downgraded)
     outsides = Outsides(places, deployed, away)
     try:
         plan = make_plan(intent, list(deployed.machines), outsides.peers(), max_pairs=max_pairs, unable=unable)
+        false = forgeries(intent, addresses, plan)
+        plan = replace(plan, left_out=(*plan.left_out, *false.left_out))
     except BaseException:
         outsides.close()
         raise
@@ -138,7 +162,7 @@ def _prepare(
         assert isinstance(one, CanProbe)
         return one.probe_channel(its_session, deployed.machines[name])
 
-    return Prepared(plan, open_channel, outsides)
+    return Prepared(plan, open_channel, outsides, false)
 
 
 class Outsides:

@@ -61,6 +61,7 @@ class Gathered:
         policies: by name of policy, what was seen live.
         shares: the same by name of share, with what native settings say of it.
         settings: by name of policy, what native settings say of it.
+        measured: by name of share, what busy machines showed.
     """
 
     proof: Proof | None = None
@@ -71,6 +72,7 @@ class Gathered:
     policies: Mapping[str, Mapping[Evidence, Held]] = field(default_factory=dict)
     shares: Mapping[str, Mapping[Evidence, Held]] = field(default_factory=dict)
     settings: Mapping[str, Held] = field(default_factory=dict)
+    measured: Mapping[str, Held] = field(default_factory=dict)
 
     def of(self, name: str, policy: Policy) -> Mapping[Evidence, Held]:
         """Every kind but *probed* that is known of a policy."""

@@ -95,7 +95,7 @@ class Intent:
         return self._sources.holding(endpoint, entry, family), self._destinations.holding(endpoint, entry, family)
 
     def _decide(self, source: Endpoint, destination: Endpoint, service: Service, family: Family) -> Verdict:
-        closed = self._kept_apart(source, destination)
+        closed = self.kept_apart(source, destination)
         if closed is not None:
             return Verdict(False, closed)
         for rule in self._speaking(source, destination, family):
@@ -107,7 +107,8 @@ class Intent:
                 return Verdict(False, rule.why)
         return self._default
 
-    def _kept_apart(self, source: Endpoint, destination: Endpoint) -> str | None:
+    def kept_apart(self, source: Endpoint, destination: Endpoint) -> str | None:
+        """The policy by which two ends of one network see nothing of each other; None when there is none."""
         if not self._apart or not source.network or source.network != destination.network:
             return None
         ends = {self._entry(source), self._entry(destination)}

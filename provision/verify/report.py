@@ -10,6 +10,7 @@ from provision.packets import Service
 from provision.spi import Evidence
 from provision.verify.endpoints import Family
 from provision.verify.evidence import Gathered
+from provision.verify.forging import Forged
 from provision.verify.guardrails.check import Checked
 from provision.verify.held import UNSPOKEN, Held
 from provision.verify.judge import Outcome, judge
@@ -17,6 +18,11 @@ from provision.verify.plan import LeftOut, ProbePlan
 from provision.verify.proof import Proof
 from provision.verify.run import RunResult
 from provision.verify.state import DeployedStack, PolicyRecord
+
+FALSE = "false "
+"""Begins the service of a row about a false sender."""
+SHARE = "share"
+"""Kind of what is no policy but a share."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +34,8 @@ class Row:
         source_address: its address.
         destination: name of the machine, `outside`, or `host (NETWORK)`.
         destination_address: the address that was probed.
-        service: `tcp/80`, `udp/53`, `icmp` or `icmpv6` (an echo).
+        service: `tcp/80`, `udp/53`, `icmp` or `icmpv6` (an echo); `false mac`, `false ip` or `false arp` for a frame of
+            which that is another's.
         family: 4 or 6.
         expected: whether packets are to pass.
         passed: whether they did, None when that is not known.
@@ -168,6 +175,7 @@ def make_report(
     ran: RunResult,
     missing: Mapping[str, str] = {},
     gathered: Gathered | None = None,
+    false: Sequence[Forged] = (),
 ) -> VerifyReport:
     """Judge all that was seen.
 
@@ -179,8 +187,9 @@ def make_report(
         ran: what was seen.
         missing: things beyond machines that could not be probed, with the reason.
         gathered: all evidence but that of probes.
+        false: what came of false senders.
     """
-    rows = tuple(_rows(ran))
+    rows = (*_rows(ran), *map(_false, false))
     known = Gathered() if gathered is None else gathered
     weakened = {policy.name for policy in deployed.downgraded}
     return VerifyReport(
@@ -196,7 +205,7 @@ def make_report(
         plan.left_out,
         plan.rule,
         tuple(
-            _of_machines(name, "share", "required", {Evidence.TRANSLATED: UNSPOKEN, **held})
+            _share(name, {Evidence.TRANSLATED: UNSPOKEN, **held}, known.measured.get(name))
             for name, held in known.shares.items()
         ),
         known.proof,
@@ -223,6 +232,27 @@ def _rows(ran: RunResult) -> Iterator[Row]:
             note or _reason(result.detail, outcome, passed),
             result.attempts,
         )
+
+
+def _false(tried: Forged) -> Row:
+    """A false sender as a row: what it claims to be never may pass."""
+    forgery = tried.forgery
+    outcomes = {True: Outcome.DIFFERS, False: Outcome.AGREES, None: Outcome.UNPROVEN}
+    return Row(
+        str(forgery.source),
+        str(forgery.source.address(forgery.family)),
+        str(forgery.witness),
+        str(forgery.witness.address(forgery.family)),
+        f"{FALSE}{forgery.claim}",
+        int(forgery.family),
+        False,
+        tried.passed,
+        {True: "open", False: "timeout", None: "failed"}[tried.passed],
+        forgery.policy,
+        outcomes[tried.passed],
+        f"as {forgery.said}" if tried.passed else tried.note,
+        tried.attempts,
+    )
 
 
 def _reason(detail: str, outcome: Outcome, passed: bool | None) -> str:
@@ -284,7 +314,15 @@ def _of_machines(name: str, kind: str, level: str, held: Mapping[Evidence, Held]
     else:
         standing = Standing.ACCEPTED if True in found else Standing.NOT_SHOWN
     none = Held(None, "no probe speaks of this kind of policy")
-    return replace(_evidence(name, kind, level, standing, (), {**held, Evidence.PROBED: none}), probes=False)
+    return replace(_evidence(name, kind, level, standing, (), {Evidence.PROBED: none, **held}), probes=False)
+
+
+def _share(name: str, held: Mapping[Evidence, Held], measured: Held | None) -> PolicyEvidence:
+    """A share, of which machines that were made busy may show something."""
+    if measured is None:
+        return _of_machines(name, SHARE, "required", held)
+    found = _of_machines(name, SHARE, "required", {**held, Evidence.PROBED: measured})
+    return replace(found, probes=True)
 
 
 def _evidence(

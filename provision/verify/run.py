@@ -55,6 +55,7 @@ def run(
     progress: Progress = silent,
     *,
     opened: Mapping[str, ProbeChannel] | None = None,
+    more: "Sequence[Callable[[Crew], None]]" = (),
     workers: int = WORKERS,
 ) -> RunResult:
     """Carry `plan` out; whatever happens, Ctrl-C included, every channel is closed again, and with it its listeners.
@@ -64,16 +65,17 @@ def run(
         open_channel: opens the channel of a machine by its name; may raise.
         progress: told how far it is.
         opened: channels that are open already; they are closed here too.
+        more: what else is done with the open channels, once all probes are sent.
         workers: most machines that are busy at a time.
     """
     crew = Crew(open_channel, dict(opened or {}), progress, workers)
     try:
-        return _phases(plan, crew)
+        return _phases(plan, crew, more)
     finally:
         crew.dismiss()
 
 
-def _phases(plan: ProbePlan, crew: "Crew") -> RunResult:
+def _phases(plan: ProbePlan, crew: "Crew", more: "Sequence[Callable[[Crew], None]]") -> RunResult:
     names = list(plan.addresses)
     crew.each("opening channels", names, lambda name: crew.enter(name, plan.listeners[name]))
     controls = {name: Controls(name, plan) for name in names}
@@ -90,6 +92,8 @@ def _phases(plan: ProbePlan, crew: "Crew") -> RunResult:
 
     crew.each("probing", crew.able(names), first)
     crew.each("looking again", [name for name in crew.able(names) if any(map(surprising, results[name]))], again)
+    for extra in more:
+        extra(crew)
     crew.each("checking the probes once more", crew.able(names), lambda n: controls[n].after(crew.probing(n)))
     return RunResult(
         tuple(result for name in names for result in results.get(name, ())),
@@ -216,6 +220,10 @@ class Crew:
                 broken.append(answers[0].detail)
             seen += answers
         return seen
+
+    def channel(self, name: str) -> ProbeChannel:
+        """The open channel of a machine that is able."""
+        return self._channels[name]
 
     def dismiss(self) -> None:
         """Stop what still runs, then close every channel; a channel that does not close keeps no other from it.

@@ -5,11 +5,14 @@ from provision.verify.evidence import APPLIED, NATIVE, of_proof
 from provision.verify.guardrails.check import Checked
 from provision.verify.intent import DEFAULT_ALLOW, DEFAULT_DENY, NO_ADDRESS, NO_DISCOVERY, NO_ROUTE
 from provision.verify.judge import Outcome
-from provision.verify.report import PolicyEvidence, Row, Standing, VerifyReport
+from provision.verify.report import FALSE, SHARE, PolicyEvidence, Row, Standing, VerifyReport
 
 
 def counter_example(row: Row, file: str) -> str:
     """One difference as a sentence: the packet, what became of it, and what the file says."""
+    if row.service.startswith(FALSE):
+        way = f"{row.source} ({row.source_address}) -> {row.destination} ({row.destination_address})"
+        return f"{row.service} {way} arrives, sent {row.note}, but {_denying(row.why, file)}"
     protocol, _, port = row.service.partition("/")
     target = f"[{row.destination_address}]" if row.family == 6 and port else row.destination_address
     way = f"{row.source} ({row.source_address}) -> {row.destination} ({target})" + (f":{port}" if port else "")
@@ -68,8 +71,9 @@ def summary(report: VerifyReport) -> str:
 
 
 def beyond_probes(item: PolicyEvidence) -> dict[Evidence, bool | None]:
-    """Whether each kind of evidence but probes agrees."""
-    return {kind: holds for kind, holds in item.holds.items() if kind is not Evidence.PROBED}
+    """Whether each kind of evidence agrees, but that of probes that are in rows."""
+    measured = item.probes and item.kind == SHARE
+    return {kind: holds for kind, holds in item.holds.items() if measured or kind is not Evidence.PROBED}
 
 
 def differences(report: VerifyReport) -> list[str]:
@@ -92,7 +96,7 @@ def differences(report: VerifyReport) -> list[str]:
 
 
 def _name(item: PolicyEvidence) -> str:
-    return f"share '{item.name}'" if item.kind == "share" else f"policy '{item.name}' ({item.kind})"
+    return f"share '{item.name}'" if item.kind == SHARE else f"policy '{item.name}' ({item.kind})"
 
 
 def shown(report: VerifyReport) -> list[str]:

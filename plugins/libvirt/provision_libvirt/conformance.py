@@ -146,6 +146,7 @@ _SAMPLES = (
             {"dhcp_hosts": [_HOST | {"ip": "10.77.0.11"}]},
             {"dns_hosts": [{"ip": "10.77.0.10", "names": ["web", "www"]}]},
             {"dhcp_range": {"start": "10.77.0.100", "end": "10.77.0.110"}},
+            {"host_addresses": ["192.0.2.1", "2001:db8::1"]},
         ],
         replaces=[{"mtu": 1300}],
         calls=4,
@@ -256,6 +257,7 @@ class LibvirtConformance(ConformanceSuite):
     """Every check of the kit against a libvirt of its own, which it starts and takes away again."""
 
     provider = LibvirtProvider
+    cancel_seconds = 5.0  # one call of libvirt, which cannot be left, may take a second, and longer on a busy machine
     samples = _SAMPLES
     functions = (
         FunctionSample("host:describe"),

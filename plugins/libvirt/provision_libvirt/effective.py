@@ -108,6 +108,19 @@ def effective(view: HostView, domain: str) -> Effective | None:
 
 
 @dataclass(frozen=True, slots=True)
+class CpuUse:
+    """CPU time that a machine as a whole has used, and how often its cap stopped it.
+
+    Attributes:
+        seconds: of CPU time, its emulator's included.
+        throttled: how many times 100 ms it was stopped in, because its cap was reached.
+    """
+
+    seconds: float
+    throttled: int
+
+
+@dataclass(frozen=True, slots=True)
 class _Groups:
     """The control groups of a machine as a whole, by controller; `""` is that of version 2."""
 
@@ -159,11 +172,29 @@ class _Groups:
         limits = [int(quota) * _PERIOD_US // int(period) for quota, period in found if quota != "max"]
         return min(limits, default=None)
 
+    def use(self) -> CpuUse | None:
+        said = self._text("cpu", "cpu.stat")
+        if not said:
+            return None
+        pairs = {name: int(value) for name, value in (line.split() for line in said[0].splitlines())}
+        if self.version == 1:
+            return CpuUse(int(self._text("cpuacct", "cpuacct.usage")[0]) / 1e9, pairs["nr_throttled"])
+        return CpuUse(pairs["usage_usec"] / 1e6, pairs.get("nr_throttled", 0))
+
     def memory_limit(self) -> int | None:
         texts = self._text("memory", "memory.limit_in_bytes" if self.version == 1 else "memory.max")
         limits = [int(text) for text in texts if text != "max"]
         least = min(limits, default=_NO_LIMIT)
         return None if least >= _NO_LIMIT else least >> 20
+
+
+def cpu_use(view: HostView, domain: str) -> CpuUse | None:
+    """What the running machine `domain` has used so far; None when that cannot be seen."""
+    process = view.emulator(domain)
+    try:
+        return None if process is None else _Groups.of(process).use()
+    except (OSError, KeyError, ValueError):  # it ended meanwhile, or may not be looked at
+        return None
 
 
 def _status(file: Path) -> dict[str, str]:

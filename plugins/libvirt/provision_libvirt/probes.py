@@ -1,7 +1,7 @@
 """Probes from inside machines and from the peer beyond their networks, over the agent of the micro image."""
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from ipaddress import ip_address
 from pathlib import Path
@@ -9,7 +9,7 @@ from typing import Literal
 
 from provision.errors import EnvironmentProblem, PlatformError
 from provision.packets import Protocol
-from provision.spi import DeployedMachine, Observation, Probe, ProbeChannel, Seen
+from provision.spi import DeployedMachine, Frame, Observation, Probe, ProbeChannel, Seen
 from provision_libvirt.micro import client as agent
 from provision_libvirt.micro.transport import ChannelTransport, SocketTransport
 from provision_libvirt.resources.domain import Domain
@@ -92,14 +92,12 @@ class AgentChannel:
         Raises:
             PlatformError: the agent cannot open them.
         """
-        try:
+        with self._explained():
             for protocol in ("tcp", "udp"):
                 ports = [port for kind, port in services if kind == protocol]
                 failed = self._client.listen(_ported(protocol), ports) if ports else {}
                 if refused := {port: why for port, why in failed.items() if "in-use" not in why}:
                     raise PlatformError(f"'{self._name}' cannot listen on {protocol} {refused}")
-        except agent.ProbeFailure as failure:
-            raise PlatformError(f"the probe agent of '{self._name}' failed: {failure}") from None
 
     def run(self, probes: Sequence[Probe]) -> Sequence[Observation]:
         """Run all at once; a probe that could not run is reported as such."""
@@ -124,8 +122,73 @@ class AgentChannel:
         Raises:
             PlatformError: the agent does not answer.
         """
-        try:
+        with self._explained():
             return [address for nic in self._client.addresses() for address in nic.addresses]
+
+    def watch(self) -> None:
+        """Note the marks of frames that arrive from now on.
+
+        Raises:
+            PlatformError: the agent does not answer, or cannot.
+        """
+        with self._explained():
+            self._client.watch()
+
+    def transmit(self, frames: Sequence[Frame]) -> Sequence[str]:
+        """Send frames as they are; why one could not be sent.
+
+        Raises:
+            PlatformError: the agent does not answer, or cannot.
+        """
+        with self._explained():
+            return self._client.transmit([(frame.card, frame.data) for frame in frames])
+
+    def heard(self) -> frozenset[str]:
+        """The marks of frames that arrived.
+
+        Raises:
+            PlatformError: the agent does not answer.
+        """
+        with self._explained():
+            return self._client.heard()
+
+    def hold(self, probe: Probe) -> Observation:
+        """Open a TCP connection that stays."""
+        try:
+            answer = self._client.hold(_translated(probe))
+        except (agent.ProbeFailure, ValueError) as error:
+            return Observation(probe, Seen.FAILED, str(error))
+        return Observation(probe, _SEEN[answer.state], answer.detail)
+
+    def beat(self, seconds: float) -> Seen:
+        """Whether something comes back through it."""
+        try:
+            return _SEEN[self._client.beat(seconds).state]
+        except agent.ProbeFailure:
+            return Seen.FAILED
+
+    def burn(self, seconds: float) -> None:
+        """Keep all processors of the machine busy.
+
+        Raises:
+            PlatformError: the agent does not answer, or cannot.
+        """
+        with self._explained():
+            self._client.burn(seconds)
+
+    def read(self, disk: str, size: int, seconds: float) -> agent.Reads:
+        """Read from a disk (`vda`) as fast as the machine can.
+
+        Raises:
+            PlatformError: the agent does not answer, or cannot.
+        """
+        with self._explained():
+            return self._client.read(disk, size, seconds)
+
+    @contextlib.contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
         except agent.ProbeFailure as failure:
             raise PlatformError(f"the probe agent of '{self._name}' failed: {failure}") from None
 

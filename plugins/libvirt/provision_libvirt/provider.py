@@ -162,6 +162,12 @@ class LibvirtProvider(Provider[LibvirtConfig, Session]):
 
         return probes.probe_channel(session, machine)
 
+    def measure(self, session: Session, channel: ProbeChannel, request: EvidenceRequest) -> Sequence[Sequence[Shown]]:
+        """Make a machine busy, and see that its limits hold it."""
+        from provision_libvirt.evidence import busy
+
+        return busy.measure(session, channel, request)
+
     def outside_channel(self, session: Session) -> ProbeChannel | None:
         """The probing peer beyond the stack's networks, when one is configured."""
         from provision_libvirt import probes

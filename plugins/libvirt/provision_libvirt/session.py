@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -10,6 +11,7 @@ from typing import Any
 import libvirt
 
 from provision.errors import EnvironmentProblem, NotFound, PlatformError, ProvisionError, RetriableError
+from provision.spi import WatchedModule, calls_are_watched
 from provision_libvirt import place, ssh
 from provision_libvirt.answering import NoAnswer, Patience
 from provision_libvirt.config import SYSTEM_POOL_PATH, LibvirtConfig
@@ -51,8 +53,13 @@ _HANGS = (
     "look at the hypervisor: when `virsh version` does not answer there, restart its libvirt (`systemctl restart "
     "libvirtd`; machines run on); when it does, its machine was too busy; then run again"
 )
+_LOCAL = re.compile(
+    r"^virEvent|^virStream(Send|Recv)|Error|Callback|Register|(Free|Ref|GetName|GetKey|GetConnect|IsAlive|GetURI)$"
+    r"|GetUUID|GetID$|KeepAlive|virInitialize"
+)
 _UNLUCKY = (
     "unable to get accurate cpu usage",  # QEMU, timing how hard a key is to guess on a machine that is busy
+    "rule_delete failed",  # ebtables, adding a rule while another program of nf_tables changed some: it undoes too much
     "domain is not running",  # it ended between a look at it and the call: another look sees that
 )
 _ABSENT_DAEMON = ("no such file", "connection refused", "connection reset", "end of file")
@@ -66,12 +73,24 @@ def _start_event_loop() -> None:
     """Run libvirt's event loop in a thread, once per process: keep-alive and console streams need it."""
     global _event_loop_started
     with _event_loop_lock:
+        if calls_are_watched() and not isinstance(libvirt.libvirtmod, WatchedModule):
+            libvirt.libvirtmod = WatchedModule(libvirt.libvirtmod, _is_told, _failure)
         if _event_loop_started:
             return
         libvirt.registerErrorHandler(lambda context, error: None, None)  # errors are raised, not printed as well
         libvirt.virEventRegisterDefaultImpl()
         threading.Thread(target=_turn_events, name="libvirt-events", daemon=True).start()
         _event_loop_started = True
+
+
+def _is_told(function: str) -> bool:
+    """Whether a function of libvirt asks the hypervisor: others look at what this process knows."""
+    return function.startswith("vir") and not _LOCAL.search(function)
+
+
+def _failure(returned: Any) -> str:
+    """What libvirt returns where its Python objects raise an error."""
+    return "libvirtError" if returned is None or (type(returned) is int and returned == -1) else ""
 
 
 def _turn_events() -> None:

@@ -6,7 +6,7 @@ from pydantic import ValidationError
 
 from provision.models import Firmware
 from provision.spi import ENFORCED, Capabilities, FeatureUse, Support, unsupported
-from provision_libvirt.translate.hardware import MachineOverrides
+from provision_libvirt.translate.overrides import MachineOverrides
 
 _NO_MICROVM = {
     "qemu": "an emulated microvm has no timer that a guest's kernel finds, so that it hangs while it looks for one",

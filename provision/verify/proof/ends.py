@@ -1,8 +1,9 @@
 """The addresses of a stack: who has which, and which are nobody's."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from ipaddress import ip_network
 
 from provision.models import Stack
@@ -11,6 +12,9 @@ from provision.spi import NicAddress
 from provision.translate.instances import instances
 from provision.verify.endpoints import host_endpoint
 from provision.verify.routes import has_host
+
+_prefix = lru_cache(1 << 16)(ip_network)
+"""The same object for the same text: sets of addresses are compared by it when a proof is made again."""
 
 
 @dataclass(frozen=True)
@@ -41,8 +45,17 @@ class Ends:
             for nic in self.addresses.get(instance.name, ()):
                 for text in (nic.ipv4, nic.ipv6):
                     if text:
-                        found.append((instance.entry, instance.name, nic.network, ip_network(text)))
+                        found.append((instance.entry, instance.name, nic.network, _prefix(text)))
         return tuple(found)
+
+    @cached_property
+    def named(self) -> Mapping[str, Sequence[Prefix]]:
+        """By entry in the file, and by instance where it is called otherwise, its addresses."""
+        found: dict[str, list[Prefix]] = defaultdict(list)
+        for entry, instance, _, address in self.nics:
+            for name in {entry, instance}:
+                found[name].append(address)
+        return found
 
     @cached_property
     def gateways(self) -> Mapping[str, tuple[Prefix, ...]]:

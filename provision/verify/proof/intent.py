@@ -20,6 +20,7 @@ class IntentSet:
         self.ends = ends
         self.without = frozenset(without)
         self._sides: dict[tuple[Side, Field], PacketSet] = {}
+        self._entries: dict[tuple[str, Field], PacketSet] = {}
 
     @cached_property
     def allowed(self) -> PacketSet:
@@ -113,14 +114,18 @@ class IntentSet:
             self._sides[side, field] = self._make(side, field)
         return self._sides[side, field]
 
+    def _of_entry(self, name: str, field: Field) -> PacketSet:
+        """Packets from, or to, the machines of an entry; each is asked for by many sides."""
+        if (name, field) not in self._entries:
+            self._entries[name, field] = self.space.prefixes(field, self.ends.named.get(name, ()))
+        return self._entries[name, field]
+
     def _make(self, side: Side, field: Field) -> PacketSet:
         space, ends = self.space, self.ends
-        found = [
-            address
-            for entry, instance, network, address in ends.nics
-            if entry in side.entries or instance in side.entries or network in side.networks
-        ]
-        made = space.prefixes(field, [*found, *side.prefixes, *(ends.hosts if side.host else ())])
+        made = space.prefixes(field, [*side.prefixes, *(ends.hosts if side.host else ())])
+        made |= space.union(self._of_entry(name, field) for name in sorted(side.entries))
+        if side.networks:
+            made |= space.prefixes(field, ends.of_machines(side.networks))
         if side.outside or side.internet:
             beyond = space.all - space.prefixes(field, [*ends.prefixes, *ends.hosts])
             if not side.outside:

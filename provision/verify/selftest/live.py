@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from pydantic import ValidationError
@@ -16,11 +16,12 @@ from provision.errors import ProvisionError, UserError
 from provision.loader import Loaded
 from provision.verify.evidence import Places, translated
 from provision.verify.report import Standing, VerifyReport
-from provision.verify.run import Progress, silent
+from provision.verify.run import Crew, Progress, silent
 from provision.verify.selftest.choosing import Break, able, chosen
 from provision.verify.selftest.looking import Look, Looker
 from provision.verify.selftest.mutants import mutants
 from provision.verify.selftest.natives import Natives
+from provision.verify.selftest.revoking import Revocation, Revoking, established, mended, revocations, revoked
 from provision.verify.selftest.score import Bench
 from provision.verify.state import DeployedStack
 
@@ -61,6 +62,7 @@ class LiveScore:
         late: what could not be looked at in time.
         possible: how many breaks could be made.
         probes: how many probes were sent.
+        revoked: what became of open connections whose policy was taken away.
     """
 
     looked: Mapping[str, int] = field(default_factory=dict)
@@ -71,6 +73,12 @@ class LiveScore:
     late: tuple[str, ...] = ()
     possible: int = 0
     probes: int = 0
+    revoked: tuple[Revocation, ...] = ()
+
+    @property
+    def astray(self) -> bool:
+        """Whether a connection did not end, or go on, as the file says."""
+        return any(one.right is False for one in self.revoked)
 
     @property
     def caught(self) -> int:
@@ -127,7 +135,11 @@ def self_test(
     made = list(chosen(benches, natives, breaks))
     looker = Looker(loaded, deployed, places, before, progress)
     try:
-        return _count(made, looker, journal, progress, seconds, possible)
+        score = _count(made, looker, journal, progress, seconds, possible)
+        if score.late:  # somebody may still be looking through the channels
+            return score
+        ready, unable = revocations(loaded, deployed, places, parts, looker.probes, natives, breaks)
+        return replace(score, revoked=(*_taken_away(ready, looker.crew, journal, progress), *unable))
     finally:
         looker.close()
 
@@ -180,6 +192,37 @@ def _broken(
     finally:
         one.native.mend(one.inputs)
         journal.clear()
+
+
+def _taken_away(planned: Sequence[Revoking], crew: Crew, journal: Journal, progress: Progress) -> Iterator[Revocation]:
+    """Each policy taken away for a moment, with a connection open."""
+    with _signals_held() as stopped:
+        for index, one in enumerate(planned):
+            if stopped.is_set():
+                break
+            progress("taking policies away", index, len(planned))
+            yield _away(one, crew, journal)
+    progress("taking policies away", len(planned), len(planned))
+
+
+def _away(one: Revoking, crew: Crew, journal: Journal) -> Revocation:
+    if why := established(one, crew):
+        return one.shows(None, why)
+    journal.write(one.nodes)
+    ended: bool | None = None
+    try:
+        for native, inputs in one.changes:
+            native.break_with(inputs)
+        ended, why = revoked(one, crew)
+    except (ProvisionError, ValidationError) as error:
+        why = getattr(error, "summary", "the model of a native resource does not allow it")
+    finally:
+        for native, inputs in one.changes:
+            native.mend(inputs)
+        journal.clear()
+    if not why and not mended(one, crew):
+        why = "no new connection passes after it was mended"
+    return one.shows(None if why else ended, why)
 
 
 @contextmanager

@@ -30,7 +30,13 @@ class Look(enum.StrEnum):
 
 
 class Looker:
-    """All layers, with open channels to the machines."""
+    """All layers, with open channels to the machines.
+
+    Attributes:
+        crew: the channels.
+        probes: those that agreed when nothing was broken.
+        sent: how many probes were sent.
+    """
 
     def __init__(
         self, loaded: Loaded, deployed: DeployedStack, places: Places, before: VerifyReport, progress: Progress
@@ -39,12 +45,12 @@ class Looker:
         self._loaded, self._deployed, self._places = loaded, deployed, places
         ready = prepare(loaded, deployed, places)
         self._plan = ready.plan
-        self._crew = Crew(ready.open_channel, dict(ready.outsides.opened), silent, WORKERS)
+        self.crew = Crew(ready.open_channel, dict(ready.outsides.opened), silent, WORKERS)
         agreed = {
             (row.source, row.source_address, row.destination_address, row.service)
             for row in before.having(Outcome.AGREES)
         }
-        self._probes = [
+        self.probes = [
             planned
             for source in self._plan.probes.values()
             for planned in source
@@ -52,13 +58,13 @@ class Looker:
         ]
         self.sent = 0
         names = list(self._plan.addresses)
-        self._crew.each("opening channels", names, lambda name: self._crew.enter(name, self._plan.listeners[name]))
+        self.crew.each("opening channels", names, lambda name: self.crew.enter(name, self._plan.listeners[name]))
         progress("opening channels", len(names), len(names))
         self._shown = self._evidence()
 
     def close(self) -> None:
         """Let go of the machines."""
-        self._crew.dismiss()
+        self.crew.dismiss()
 
     def look(self, one: Break) -> Mapping[Look, bool]:
         """What each layer that can look says of a break that was made."""
@@ -67,8 +73,8 @@ class Looker:
         for look, kind in ((Look.ACCEPTED, Evidence.ACCEPTED), (Look.EFFECTIVE, Evidence.EFFECTIVE)):
             if kind in wrong:
                 found[look] = wrong[kind] > self._shown.get(kind, 0)
-        probes = [planned for planned in self._probes if one.changed & one.bench.packet(_packet(planned.expectation))]
-        able = [planned for planned in probes if planned.expectation.source.name not in self._crew.failures]
+        probes = [planned for planned in self.probes if one.changed & one.bench.packet(_packet(planned.expectation))]
+        able = [planned for planned in probes if planned.expectation.source.name not in self.crew.failures]
         if able:
             found[Look.PROBED] = self._probed(able)
         return found
@@ -94,7 +100,7 @@ class Looker:
         wrong: list[bool] = []
 
         def send(name: str) -> None:
-            seen = self._crew.run(name, [planned.probe for planned in by_source[name]])
+            seen = self.crew.run(name, [planned.probe for planned in by_source[name]])
             for planned, it in zip(by_source[name], seen, strict=True):
                 witnessed = planned.expectation.witness
                 passed = it.seen is Seen.OPEN if witnessed else it.seen.passed
@@ -102,7 +108,7 @@ class Looker:
                     wrong.append(passed is not planned.expectation.verdict.allowed)
 
         self.sent += len(probes)
-        self._crew.each("probing", list(by_source), send)
+        self.crew.each("probing", list(by_source), send)
         return any(wrong)
 
 

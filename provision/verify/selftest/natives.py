@@ -9,12 +9,16 @@ from provision.errors import PlatformError, ProvisionError
 from provision.spi import (
     CanRead,
     CanUpdate,
+    Change,
     Isolates,
     NativeState,
+    Node,
+    OnChange,
     Operation,
     Output,
     Provider,
     ReadRequest,
+    ResourceGraph,
     ResourceType,
     UpdateRequest,
 )
@@ -138,12 +142,27 @@ class Natives:
 
     def inputs(self, mutant: Mutant) -> Mapping[str, Any] | None:
         """What a break writes; None when it refers to what is not there."""
-        native = self._found[mutant.node]
-        node = mutant.graph.node(mutant.node)
-        field = str(mutant.path[0])
-        kept = {key: value for key, value in native.state.inputs.items() if key != field}
+        return self._written(self._found[mutant.node], mutant.graph.node(mutant.node), [str(mutant.path[0])])
+
+    def changes(self, before: ResourceGraph, after: ResourceGraph) -> Sequence[tuple[Native, Mapping[str, Any]]] | None:
+        """What to write where, so that what both graphs have becomes as in the other; None when that cannot be."""
+        kept = {node.name: node for node in before.nodes}
+        found = []
+        for node in after.nodes:
+            fields = _differing(kept[node.name], node) if node.name in kept else []
+            if fields:
+                native = self._found.get(node.name)
+                inputs = None if native is None else self._written(native, node, fields)
+                if native is None or inputs is None or not _in_place(native.kind, fields):
+                    return None
+                found.append((native, inputs))
+        return found
+
+    def _written(self, native: Native, node: Node, fields: Sequence[str]) -> Mapping[str, Any] | None:
+        """The recorded inputs of a resource, with some fields as a node of a graph has them."""
+        kept = {key: value for key, value in native.state.inputs.items() if key not in fields}
         try:
-            return {**kept, field: self._resolved(node.inputs[field])} if field in node.inputs else kept
+            return kept | {key: self._resolved(node.inputs[key]) for key in fields if key in node.inputs}
         except KeyError:
             return None
 
@@ -184,6 +203,18 @@ def _hides(value: Any) -> bool:
     if isinstance(value, Mapping):
         return any(map(_hides, value.values()))
     return any(map(_hides, value)) if isinstance(value, list | tuple) else bool(value == HIDDEN)
+
+
+def _differing(one: Node, other: Node) -> list[str]:
+    """Names of inputs that two nodes do not have in common."""
+    names = dict.fromkeys((*one.inputs, *other.inputs))
+    return [name for name in names if one.inputs.get(name) != other.inputs.get(name)]
+
+
+def _in_place(kind: type[ResourceType[Any, Any, Any]], fields: Sequence[str]) -> bool:
+    marks = [mark for field in fields if field in kind.Inputs.model_fields
+             for mark in kind.Inputs.model_fields[field].metadata]  # fmt: skip
+    return all(mark.change is Change.IN_PLACE for mark in marks if isinstance(mark, OnChange))
 
 
 def _isolates(kind: type[ResourceType[Any, Any, Any]]) -> bool:

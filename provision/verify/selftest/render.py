@@ -58,15 +58,24 @@ def live_summary(score: LiveScore) -> str:
     return (
         f"self-test: {score.caught} of {score.total} rules and settings broken on the live platform were noticed, of "
         f"{score.possible} possible breaks{f' (each layer: {layers})' if layers else ''}, with {score.probes} "
-        f"probes{more}; all are mended"
+        f"probes{more}; all are mended{_revoked(score)}"
+    )
+
+
+def _revoked(score: LiveScore) -> str:
+    shown = [one for one in score.revoked if one.right is not None]
+    right = sum(one.right is True for one in shown)
+    return (
+        f"; {right} of {len(shown)} policies taken away did with open connections what the file says" if shown else ""
     )
 
 
 def live_lines(score: LiveScore) -> list[str]:
-    """What was not noticed."""
+    """What was not noticed, and what became of open connections that is not as the file says."""
     return [
         *(f"not noticed: {text}" for text in score.missed),
         *(f"not looked at in time: {text}" for text in score.late),
+        *(f"{'note' if one.right is None else 'difference'}: {one}" for one in score.revoked if not one.right),
     ]
 
 
@@ -86,4 +95,14 @@ def live_data(score: LiveScore) -> dict[str, Any]:
         "late": list(score.late),
         "possible": score.possible,
         "probes": score.probes,
+        "revoked": [
+            {
+                "policy": one.policy,
+                "revoke": str(one.expected),
+                "ended": one.ended,
+                "right": one.right,
+                "text": str(one),
+            }
+            for one in score.revoked
+        ],
     }

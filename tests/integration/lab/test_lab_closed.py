@@ -2,6 +2,7 @@
 
 import json
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,11 @@ def seen(done):
     }
 
 
+def kernel(pid, *command):
+    inside = ["nsenter", "-t", str(pid), "-n", *command]
+    return subprocess.run(inside, check=True, capture_output=True, text=True).stdout
+
+
 def test_what_is_closed_stays_closed_whatever_else_is_allowed(deploy):
     shut = deploy("shut", SHUT)
     proof = json.loads(shut.fine("provision", "verify", "--static", "--format", "json").out)
@@ -68,16 +74,19 @@ def test_what_is_closed_stays_closed_whatever_else_is_allowed(deploy):
     (name,) = [name for name in shut.objects["filter"] if name.startswith("shut-dev-isolation-shut-deny-in")]
     text = virsh("nwfilter-dumpxml", name)
     virsh("nwfilter-define", text=re.sub(r"<rule action='drop'.*?</rule>", "", text, flags=re.DOTALL))
+    kernel(pid, "iptables", "-t", "mangle", "-F")  # and what closes the hypervisor's further addresses
     short = shut.refused("provision", "verify", "--format", "json")
     assert short.code == 3
     passing = {key for key, passed in seen(short).items() if passed}
     assert {("b", "c", "tcp/5000"), ("c", "b", "tcp/5000"), ("outside", "a", "tcp/8080")} <= passing
     assert "is not isolated on its bridge" in short.out
+    assert "to 'shut-dev-front' are not there as written" in short.out
     for flag in flags:
         flag.write_text("1")
-    assert shut.changes("refresh") == {"isolation/shut/deny-in": "update"}
+    assert shut.changes("refresh") == {"isolation/shut/deny-in": "update", "networks/front/network": "update"}
     shut.fine("provision", "up")
     shut.fine("provision", "verify")
 
     shut.fine("provision", "down")
     assert shut.objects == {}
+    assert "provision-" not in kernel(pid, "iptables-save") + kernel(pid, "ip6tables-save")

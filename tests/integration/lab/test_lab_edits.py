@@ -1,5 +1,6 @@
 """Edits, drift and power on one machine with a disk: the machine stays the same one, and so does its data."""
 
+import json
 import re
 
 import pytest
@@ -123,6 +124,29 @@ def test_what_was_changed_by_hand_is_seen_and_healed(deploy):
     assert box.changes("refresh") == {"machines/box/domain": "update"}
     assert box.changes() == {"machines/box/domain": "update"}
     box.fine("pulumi", "up")
+    assert box.running.keys() == {"drift-dev-box"}
+
+    # What the file says of drift: power is left to others, memory is taken over, and what is not named is put back.
+    box.edit("networks:\n", "drift:\n  machines: {power: ignore, memory: adopt}\nnetworks:\n")
+    box.fine("provision", "up")
+    virsh("destroy", "drift-dev-box")
+    virsh("setmaxmem", "drift-dev-box", "128M", "--config")
+    virsh("setmem", "drift-dev-box", "128M", "--config")
+    virsh("setvcpus", "drift-dev-box", "2", "--config", "--maximum")
+    virsh("setvcpus", "drift-dev-box", "2", "--config")
+    box.provision("drift", "--adopt", "--yes")  # nothing can be looked at in a machine that is off
+    assert "    memory: 128MiB\n" in box.file.read_text()
+    box.fine("provision", "refresh")
+    said = json.loads(box.fine("provision", "preview", "--format", "json").out)
+    (step,) = (step for step in said["steps"] if step["name"] == "machines/box/domain")
+    assert [(item["path"], item["values"]) for item in step["properties"]] == [("vcpus", "2 → 1")]
+    box.fine("provision", "up", "--events", "events")
+    assert box.running == {}
+    assert (box.memory_mib("box"), box.domain("box").info()[3]) == (128, 1)
+    calls = {line.get("call") for line in map(json.loads, (box.folder / "events").read_text().splitlines())}
+    assert {"virConnectOpen", "virDomainDefineXMLFlags"} & calls
+    box.edit("drift:\n  machines: {power: ignore, memory: adopt}\n", "")
+    box.fine("provision", "up")
     assert box.running.keys() == {"drift-dev-box"}
 
     # The machine, its network and its filter removed by hand, with whatever is plugged in cut off.

@@ -26,6 +26,9 @@ def broken_on_purpose(web):
         "static": 3, "accepted": 3, "effective": 3,
     }  # fmt: skip
     assert score["layers"]["probed"]["noticed"] >= 1
+    assert [(one["policy"], one["ended"], one["right"]) for one in score["revoked"]] == [("app-to-db", True, True)], (
+        score
+    )
     note = BrokenNote.of(web.folder, STACK, web.env)
     assert not note
 
@@ -49,6 +52,7 @@ def broken_on_purpose(web):
 
 def test_isolation_is_shown_edited_in_place_weakened_by_hand_and_healed(deploy):
     web = deploy("web", stack="02-web")
+    web.edit("allow: [tcp/5432]", "allow: [tcp/5432]\n      revoke: cut")  # which clouds cannot promise
     proof = json.loads(web.fine("provision", "verify", "--static", "--format", "json").out)
     assert (proof["proven"], proof["machines"], proof["policies"]) == (True, 4, 3)
     assert web.objects == {}

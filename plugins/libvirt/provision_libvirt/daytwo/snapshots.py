@@ -21,8 +21,8 @@ from provision_libvirt.session import Session, explained
 _CONFIG = libvirt.VIR_DOMAIN_XML_INACTIVE | libvirt.VIR_DOMAIN_XML_SECURE
 _STATES = {"running": RunState.RUNNING, "paused": RunState.PAUSED}
 _HARDWARE = (
-    "memory_mib", "vcpus", "accelerator", "machine", "kernel", "initrd", "cmdline", "disks", "seed", "generations",
-    "probe_channel", "firmware", "secure_boot", "tpm",
+    "memory_mib", "vcpus", "online_vcpus", "accelerator", "machine", "kernel", "initrd", "cmdline", "disks", "seed",
+    "generations", "probe_channel", "firmware", "secure_boot", "tpm",
 )  # fmt: skip
 _LIMITS = ("cputune", "memtune", "blkiotune")
 

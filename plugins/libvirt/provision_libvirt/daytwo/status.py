@@ -71,7 +71,7 @@ def _status(
     wanted = RunState.STOPPED if given.get("power") == "stopped" else RunState.RUNNING
     granted: dict[str, Any] = {
         "wanted": wanted,
-        "granted_cpus": int(given.get("vcpus", 1)),
+        "granted_cpus": int(given.get("online_vcpus") or given.get("vcpus", 1)),
         "granted_memory_mib": int(given.get("balloon_mib") or given["memory_mib"]) if "memory_mib" in given else None,
         "cpu_cap": int(quota) / QUOTA_PERIOD_US if quota else None,
         "memory_cap_mib": int(cap) if cap else None,

@@ -29,7 +29,7 @@ from provision_libvirt.evidence.disks import disk_encryption
 from provision_libvirt.evidence.limits import limits
 from provision_libvirt.evidence.look import Look
 from provision_libvirt.evidence.neighbours import apart, together
-from provision_libvirt.evidence.packets import filtered
+from provision_libvirt.evidence.packets import closed_to_host, filtered
 from provision_libvirt.evidence.ports import isolated
 from provision_libvirt.evidence.protection import confinement, hidden, memory, memory_encryption, secure_boot
 from provision_libvirt.evidence.tenancy import alone
@@ -46,7 +46,7 @@ _ANSWERS: Mapping[type, Callable[[Look, Any], Iterator[Shown]]] = {
     MemoryEncryptionPolicy: memory_encryption,
     MemoryIsolationPolicy: memory,
     MetadataPolicy: filtered,
-    NoHostAccessPolicy: filtered,
+    NoHostAccessPolicy: closed_to_host,
     NoInternetPolicy: filtered,
     PeerIsolationPolicy: isolated,
     SecureBootPolicy: secure_boot,

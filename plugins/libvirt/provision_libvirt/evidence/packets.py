@@ -1,17 +1,20 @@
 """Packet filters of a machine: every network card has the one made for it, and all that it leads to is as written."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from provision.models import Policy
-from provision.spi import NativeState, Shown
+from provision.spi import Evidence, NativeState, Shown
 from provision.spi.evidence import accepted, number
-from provision_libvirt.evidence.look import Look
+from provision_libvirt.evidence.look import UNSEEN, Look
 from provision_libvirt.resources import xml_domain, xml_filter
 from provision_libvirt.resources.finding import FILTER
+from provision_libvirt.resources.host_closed import is_closed
+from provision_libvirt.resources.network_model import NetworkInputs
 from provision_libvirt.session import explained
 
-_FILTER = "nwfilter:Filter"
+_FILTER, _NETWORK = "nwfilter:Filter", "network:Network"
+_SAVES = {4: "iptables-save", 6: "ip6tables-save"}
 
 
 def filtered(look: Look, policy: Policy) -> Iterator[Shown]:
@@ -20,6 +23,35 @@ def filtered(look: Look, policy: Policy) -> Iterator[Shown]:
     What the host's kernel makes of them is read for all machines together (`provision_libvirt.readers.kernel`).
     """
     yield accepted(*look.once("filters", lambda: _filters(look)))
+
+
+def closed_to_host(look: Look, policy: Policy) -> Iterator[Shown]:
+    """The same, and that addresses which the filters do not know are closed to the machine's networks by the kernel."""
+    yield from filtered(look, policy)
+    networks = [network for network in _networks(look) if network.host_addresses is not None]
+    if networks:
+        yield look.once("host", lambda: _unknown_closed(look, networks))
+
+
+def _networks(look: Look) -> list[NetworkInputs]:
+    """Of the machine's network cards, as the state has them."""
+    names = {nic.get("network") for nic in look.recorded.get("nics") or ()}
+    inputs = [native.inputs for native in look.shared if native.token == _NETWORK]
+    return [NetworkInputs.model_validate(one) for one in inputs if one.get("name") in names]
+
+
+def _unknown_closed(look: Look, networks: Sequence[NetworkInputs]) -> Shown:
+    if look.view is None:
+        return Shown(Evidence.EFFECTIVE, None, UNSEEN)
+    saved = {family: look.view.run(tool, "-t", "mangle") for family, tool in _SAVES.items()}
+    what = "the kernel's rules that close the hypervisor's further addresses"
+    for network in networks:
+        for family, text in saved.items():
+            if text is None:
+                return Shown(Evidence.EFFECTIVE, None, f"{what} may not be read from here (that needs root)")
+            if not is_closed(text, family, network):
+                return Shown(Evidence.EFFECTIVE, False, f"{what} to '{network.name}' are not there as written")
+    return Shown(Evidence.EFFECTIVE, True, f"{what} are there")
 
 
 def _filters(look: Look) -> tuple[bool, str]:

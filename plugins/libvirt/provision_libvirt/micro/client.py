@@ -28,6 +28,10 @@ class ProbeFailure(Exception):
     """The agent cannot be reached or did not do what it was asked: nothing is known about the network."""
 
 
+class UnknownRequest(ProbeFailure):
+    """The agent is of an older image and does not know such requests."""
+
+
 class State(StrEnum):
     """What a probe found."""
 
@@ -76,6 +80,15 @@ class Nic:
     name: str
     mac: str
     addresses: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Reads:
+    """How fast a guest could read from a disk: `count` reads in `seconds`, and how long a quick one took."""
+
+    count: int
+    seconds: float
+    quick_seconds: float
 
 
 class ProbeClient:
@@ -178,6 +191,77 @@ class ProbeClient:
             raise ProbeFailure(f"the agent answered a request to flood with {reply or 'nothing'!r}")
         return int(reply.split()[2])
 
+    def hold(self, probe: Probe) -> Answer:
+        """Open a TCP connection that stays, in place of one that is held already.
+
+        Raises:
+            ProbeFailure: the agent went silent, or is too old.
+        """
+        words = f"hold {probe.address} {probe.port} {probe.seconds:g}"
+        return _answer(self._said(words, probe.seconds))
+
+    def beat(self, seconds: float) -> Answer:
+        """Send something through the connection that is held; open when it came back in time.
+
+        Raises:
+            ProbeFailure: the agent went silent.
+        """
+        return _answer(self._said(f"beat {seconds:g}", seconds))
+
+    def release(self) -> None:
+        """Close the connection that is held.
+
+        Raises:
+            ProbeFailure: the agent went silent, or is too old.
+        """
+        self._one("release")
+
+    def watch(self) -> None:
+        """Listen to all frames that arrive from now on.
+
+        Raises:
+            ProbeFailure: the agent went silent, or cannot, or is too old.
+        """
+        self._one("watch")
+
+    def heard(self) -> frozenset[str]:
+        """The marks of all frames that arrived since it listens.
+
+        Raises:
+            ProbeFailure: the agent went silent, or does not listen.
+        """
+        _, _, marks = self._one("heard").partition(" ")
+        return frozenset(filter(None, marks.strip().split(",")))
+
+    def transmit(self, frames: Sequence[tuple[str, bytes]]) -> list[str]:
+        """Send frames as they are, each by the card that has a MAC; gives what went wrong with each, mostly nothing.
+
+        Raises:
+            ProbeFailure: the agent went silent, or is too old.
+        """
+        requests = [f"frame {mac.replace(':', '').lower()} {frame.hex()}" for mac, frame in frames]
+        replies = self._exchange(requests, [self._grace] * len(requests))
+        if None in replies:
+            raise ProbeFailure("the agent did not answer a request to send a frame")
+        return ["" if _known(reply or "").startswith("ok") else reply or "" for reply in replies]
+
+    def burn(self, seconds: float) -> None:
+        """Keep all processors of the guest busy for so long.
+
+        Raises:
+            ProbeFailure: the agent went silent, or cannot, or is too old.
+        """
+        self._one(f"burn {seconds:g}", seconds + self._grace)
+
+    def read(self, disk: str, size: int, seconds: float) -> Reads:
+        """Read from a disk such as `vda` for so long, `size` bytes at a time, past the guest's cache.
+
+        Raises:
+            ProbeFailure: the agent went silent, or cannot, or is too old.
+        """
+        words = self._one(f"read {disk} {size} {seconds:g}", seconds + self._grace).split()
+        return Reads(int(words[2]), int(words[3]) / 1e6, int(words[4]) / 1e6)
+
     def addresses(self) -> list[Nic]:
         """The interfaces of the guest, loopback left out.
 
@@ -190,11 +274,17 @@ class ProbeClient:
             nics.append(Nic(name, mac, tuple(filter(None, listed.split(",")))))
         return nics
 
-    def _one(self, words: str) -> str:
-        reply = self._exchange([words], [self._grace])[0]
-        if reply is None or not reply.startswith("ok"):
+    def _one(self, words: str, seconds: float | None = None) -> str:
+        reply = self._exchange([words], [self._grace if seconds is None else seconds])[0]
+        if reply is None or not _known(reply).startswith("ok"):
             raise ProbeFailure(f"the agent answered {words!r} with {reply or 'nothing'!r}")
         return reply
+
+    def _said(self, words: str, seconds: float) -> str:
+        reply = self._exchange([words], [seconds + self._grace])[0]
+        if reply is None:
+            raise ProbeFailure(f"the agent left {words!r} unanswered")
+        return _known(reply)
 
     def _exchange(self, requests: Sequence[str], limits: Sequence[float]) -> list[str | None]:
         """Send all requests within the window; None where no answer came within the request's limit (seconds)."""
@@ -236,6 +326,12 @@ def _greeting(reply: str) -> Greeting:
     if words[:3] != ["ok", "provision-probe", "1"] or len(words) != 5:
         raise ProbeFailure(f"this is no probe agent of version 1: {reply[:80]!r}")
     return Greeting(words[3], words[4] == "ready")
+
+
+def _known(reply: str) -> str:
+    if reply == "error bad-request":
+        raise UnknownRequest("the agent is older than this program: start the machine anew after `provision up`")
+    return reply
 
 
 def _answer(reply: str) -> Answer:

@@ -4,6 +4,7 @@ What is made of a filter is kept with the space of the sets, by what stands in i
 which one thing is different, only the different part is read.
 """
 
+import marshal
 from collections import defaultdict
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -29,6 +30,7 @@ class Nic:
         own: its own addresses.
         number: the same for NICs with the same addresses.
         reached: filters that are on it, its own first.
+        shared: of a reading, the same for NICs that have all but their own filter in common.
     """
 
     machine: str
@@ -37,6 +39,7 @@ class Nic:
     own: tuple[Prefix, ...]
     number: int
     reached: tuple[str, ...] = ()
+    shared: int = 0
 
 
 @dataclass(frozen=True)
@@ -102,6 +105,8 @@ class Filters:
 
     request: RulesRequest
     unmodelled: dict[str, None] = field(default_factory=dict)
+    _shared: dict[tuple[Hashable, ...], tuple[int, tuple[str, ...]]] = field(default_factory=dict)
+    _beside: dict[int, int] = field(default_factory=dict)
 
     @cached_property
     def kept(self) -> Kept:
@@ -117,7 +122,6 @@ class Filters:
     def nics(self) -> Sequence[Nic]:
         """Every NIC of the stack."""
         found = []
-        reached: dict[str, tuple[str, ...]] = {}
         for node in self.nodes.values():
             if not node.name.endswith("/domain"):
                 continue
@@ -125,21 +129,37 @@ class Filters:
             for native, address in zip(node.inputs["nics"], self.request.addresses[machine], strict=True):
                 texts = tuple(text for text in (address.ipv4, address.ipv6) if text)
                 own = tuple(self.kept.prefix(text) for text in texts)
-                on = self._on(machine, native, reached)
-                found.append(Nic(machine, address.network, native, own, self.kept.number(texts), on))
+                on = self._on(machine, native)
+                found.append(Nic(machine, address.network, native, own, self.kept.number(texts), *on))
         return found
 
-    def _on(self, machine: str, native: Mapping[str, Any], reached: dict[str, tuple[str, ...]]) -> tuple[str, ...]:
+    def _on(self, machine: str, native: Mapping[str, Any]) -> tuple[tuple[str, ...], int]:
         if native.get("user"):  # nothing filters it, and QEMU speaks for it: nobody sees another's address
-            return ()
+            return (), 0
         reference = native.get("filter")
         if reference is None:
             self.unmodelled[f"a NIC of {machine} has no filter"] = None
-            return ()
-        key = repr(reference)
-        if key not in reached:
-            reached[key] = tuple(dict.fromkeys(self._reachable(reference)))
-        return reached[key]
+            return (), 0
+        if not isinstance(reference, Output) or reference.node not in self.nodes:
+            return tuple(self._reachable(reference)), 0
+        further = [one["filter"] for one in self.nodes[reference.node].inputs.get("references", ())]
+        key = tuple(one.node if isinstance(one, Output) else one for one in further)
+        if key not in self._shared:
+            names = tuple(dict.fromkeys(name for one in further for name in self._reachable(one)))
+            self._shared[key] = (len(self._shared), names)
+        number, names = self._shared[key]
+        return (reference.node, *names), number
+
+    def standing(self, nic: Nic) -> tuple[int, int]:
+        """What is on a NIC that has filters: the number of its own one's content, and one for those of all others."""
+        return self.contents[nic.reached[0]].number, self.beside(nic)
+
+    def beside(self, nic: Nic) -> int:
+        """A number for the contents of all filters of a NIC but its own."""
+        if nic.shared not in self._beside:
+            numbers = tuple(self.contents[name].number for name in nic.reached[1:])
+            self._beside[nic.shared] = self.kept.number(("beside", numbers))
+        return self._beside[nic.shared]
 
     def _reachable(self, reference: Any) -> Iterator[str]:
         if not isinstance(reference, Output) or reference.node not in self.nodes:
@@ -178,11 +198,10 @@ class Filters:
         return content
 
     def _read(self, rules: Sequence[Mapping[str, Any]], chain: str) -> Content:
-        frozen = [_frozen(rule) for rule in rules]
-        key = ("content", chain, tuple(frozen))
+        key = ("content", chain, _written(rules))
         found: Content | None = self.kept.get(key)
         if found is None:
-            known = [self._understood(one, rule) for one, rule in zip(frozen, rules, strict=True)]
+            known = [self._understood(_frozen(rule), rule) for rule in rules]
             if chain != "root":
                 known = [(f"the chain '{chain}'", None) for _ in known]
             found = self.kept[key] = self._content_of(key, rules, known)
@@ -217,6 +236,14 @@ class Filters:
         )
         odd = dict.fromkeys(why for why, _ in known if why is not None)
         return Content(self.kept.number(key), tuple(rule for rule, _ in understood), alike, tuple(odd))
+
+
+def _written(rules: Sequence[Mapping[str, Any]]) -> Hashable:
+    """The same for equal rules; all are asked for it in each reading, so it is what can be had most quickly."""
+    try:
+        return marshal.dumps(list(rules), 2)  # later versions say which texts are one object, which is no difference
+    except ValueError:  # something else than plain texts and numbers
+        return tuple(map(_frozen, rules))
 
 
 def _frozen(rule: Mapping[str, Any]) -> tuple[Any, ...]:

@@ -12,7 +12,7 @@ In both, the first rule that matches decides, by priority; a packet that none ma
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from ipaddress import ip_network
 from typing import Any
 
@@ -147,20 +147,25 @@ class Reader:
 
     def _forged(self) -> PacketSet:
         """Packets that a NIC may send although their source, or their hardware address, is not its own."""
-        gate, other = Gate(True, "out", False), Gate(True, "out", False, forged=True)
         found = []
         for nic in self._filters.nics:
-            if not nic.reached:
-                if not nic.native.get("user"):
-                    found.append(self._space.all - self._layers.addresses(Field.SOURCE, [nic]))
-                continue
-            if self._speaks_for_itself(nic) and not (
-                self._layers.beside(gate, nic, self._unspoken) or self._layers.beside(other, nic, self._space.none)
-            ):
-                continue
-            own = self._layers.addresses(Field.SOURCE, [nic])
-            found.append((self._layers.of_nic(gate, nic) - own - self._unspoken) | self._layers.of_nic(other, nic))
-        return self._space.union(found)
+            if nic.reached:
+                found.append(
+                    self._once(("forged", nic.number, self._filters.standing(nic)), partial(self._forges, nic))
+                )
+            elif not nic.native.get("user"):
+                found.append(self._space.all - self._layers.addresses(Field.SOURCE, [nic]))
+        return self._space.union(filter(None, found))
+
+    def _forges(self, nic: Nic) -> PacketSet:
+        """The same of one NIC."""
+        gate, other = Gate(True, "out", False), Gate(True, "out", False, forged=True)
+        if self._speaks_for_itself(nic) and not (
+            self._layers.beside(gate, nic, self._unspoken) or self._layers.beside(other, nic, self._space.none)
+        ):
+            return self._space.none
+        own = self._layers.addresses(Field.SOURCE, [nic])
+        return (self._layers.of_nic(gate, nic) - own - self._unspoken) | self._layers.of_nic(other, nic)
 
     def _speaks_for_itself(self, nic: Nic) -> bool:
         """Whether all that the NIC's own filter lets out is from its own addresses."""
@@ -175,22 +180,30 @@ class Reader:
         )  # fmt: skip
 
     def _overheard(self) -> PacketSet:
-        """Packets that a NIC gets although they are for another; errors and answers of DHCP need not be for anyone."""
-        space, gate = self._space, Gate(True, "in", False)
+        """Packets that NICs get although they are for another; errors and answers of DHCP need not be for anyone."""
+        found = [
+            self._once(("overheard", nic.number, self._filters.standing(nic)), partial(self._overhears, nic))
+            for nic in self._filters.nics
+            if nic.reached
+        ]
+        return self._space.union(filter(None, found))
+
+    @cached_property
+    def _for_anyone(self) -> PacketSet:
+        space = self._space
         anyone = space.prefixes(Field.DESTINATION, NOT_UNICAST) | space.protocol(1) | space.protocol(58)
         leases = space.protocol(17) & space.between(Field.SOURCE_PORT, 67, 67)
-        anyone |= leases & space.between(Field.DESTINATION_PORT, 68, 68)
-        found = []
-        for nic in self._filters.nics:
-            if not nic.reached:
-                continue
-            families = {prefix.version for prefix in nic.own}
-            spared = anyone | space.union(space.family(one) for one in (4, 6) if one not in families)
-            closed = self._closed_from(nic)
-            if closed is not None and not self._layers.beside(gate, nic, spared, before=closed):
-                continue
-            found.append(self._layers.of_nic(gate, nic) - self._layers.addresses(Field.DESTINATION, [nic]) - spared)
-        return space.union(found)
+        return anyone | (leases & space.between(Field.DESTINATION_PORT, 68, 68))
+
+    def _overhears(self, nic: Nic) -> PacketSet:
+        """The same of one NIC."""
+        space, gate = self._space, Gate(True, "in", False)
+        families = {prefix.version for prefix in nic.own}
+        spared = self._for_anyone | space.union(space.family(one) for one in (4, 6) if one not in families)
+        closed = self._closed_from(nic)
+        if closed is not None and not self._layers.beside(gate, nic, spared, before=closed):
+            return space.none
+        return self._layers.of_nic(gate, nic) - self._layers.addresses(Field.DESTINATION, [nic]) - spared
 
     def _closed_from(self, nic: Nic) -> int | None:
         """From which priority on the NIC's own filter drops all that is for others; None when it does not."""

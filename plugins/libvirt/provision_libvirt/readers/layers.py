@@ -97,11 +97,11 @@ class Layers:
 
     def of_nic(self, gate: Gate, nic: Nic) -> PacketSet:
         """What a gate lets pass at one NIC, whatever addresses there are."""
-        own, *shared = (self.filters.contents[name] for name in nic.reached)
-        numbers = tuple(content.number for content in shared)
-        key = ("nic", gate, own.number, numbers)
+        standing = self.filters.standing(nic)
+        key = ("nic", gate, standing)
         if key not in self._kept:
-            below = ("shared", gate, numbers)
+            own, *shared = (self.filters.contents[name] for name in nic.reached)
+            below = ("shared", gate, standing[1])
             if below not in self._kept:
                 self._kept[below] = together(self._space, [self.matched(gate, content) for content in shared])
             levels = together(self._space, [self._kept[below], self.matched(gate, own)])
@@ -118,8 +118,7 @@ class Layers:
             spared: packets that do not matter.
             before: count what is accepted by rules of a lower priority alone.
         """
-        numbers = tuple(self.filters.contents[name].number for name in nic.reached[1:])
-        key = ("beside", gate, numbers, spared, before)
+        key = ("beside", gate, self.filters.beside(nic), spared, before)
         if key not in self._kept:
             levels = together(
                 self._space, [self.matched(gate, self.filters.contents[name]) for name in nic.reached[1:]]

@@ -67,9 +67,14 @@ class Upkeep:
 
     @cached_property
     def _lame(self) -> tuple[Prefix, ...]:
-        return tuple(
-            prefix for nic in self.filters.nics for prefix in nic.own if nic.reached and self._missing(nic, prefix)
-        )
+        found: list[Prefix] = []
+        for nic in self.filters.nics:
+            if nic.reached:
+                key = ("lame", nic.number, self.filters.standing(nic), *(self._gateway(nic, one) for one in (4, 6)))
+                if key not in self.filters.kept:
+                    self.filters.kept[key] = [one for one in nic.own if self._missing(nic, one)]
+                found += self.filters.kept[key]
+        return tuple(found)
 
     def why(self, address: Any) -> str:
         """What the NIC with an address lacks, empty when it lacks nothing."""
@@ -81,16 +86,16 @@ class Upkeep:
 
     def claimed(self) -> PacketSet:
         """Addresses that NICs may claim in ARP though they are not theirs: from the NIC's own to the one claimed."""
-        space = self.filters.request.space
-        found = space.none
+        found = []
         for nic in self.filters.nics:
             if not nic.reached:
                 continue
-            key = ("claimed", nic.number, self._numbers(nic))
+            key = ("claimed", nic.number, self.filters.standing(nic))
             if key not in self.filters.kept:
                 self.filters.kept[key] = self._claimed(nic)
-            found |= self.filters.kept[key]
-        return found
+            if self.filters.kept[key]:
+                found.append(self.filters.kept[key])
+        return self.filters.request.space.union(found)
 
     def _claimed(self, nic: Nic) -> PacketSet:
         space = self.filters.request.space
@@ -113,7 +118,7 @@ class Upkeep:
 
     def _missing(self, nic: Nic, prefix: Any) -> str:
         """What is stopped that the NIC needs, in words; empty when all that it needs passes."""
-        key = ("missing", str(prefix), self._numbers(nic), self._gateway(nic, prefix.version))
+        key = ("missing", str(prefix), self.filters.standing(nic), self._gateway(nic, prefix.version))
         if key not in self.filters.kept:
             self.filters.kept[key] = next(self._lacks(nic, prefix), "")
         found: str = self.filters.kept[key]
@@ -156,9 +161,6 @@ class Upkeep:
             for node in self.filters.nodes.values()
             if node.type.token == "network:Network" and node.inputs.get("mode") != "isolated"
         }
-
-    def _numbers(self, nic: Nic) -> tuple[int, ...]:
-        return tuple(self.filters.contents[name].number for name in nic.reached)
 
     def _rules(self, nic: Nic, frames: bool, way: str, element: str) -> Iterator[Mapping[str, Any]]:
         """Rules of a layer and way that may match a packet of `element`."""

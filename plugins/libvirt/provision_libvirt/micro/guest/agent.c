@@ -94,6 +94,14 @@ static void request(struct channel *c, char *line) {
     else if (!strcmp(verb, "icmp") && words == 4) start_probe(c, id, 'i', word[2], NULL, word[3]);
     else if (!strcmp(verb, "listen") && words == 4) start_listener(c, id, word[2], word[3]);
     else if (!strcmp(verb, "unlisten") && words == 3 && !strcmp(word[2], "all")) { stop_listeners(); reply(c, "%s ok", id); }
+    else if (!strcmp(verb, "hold") && words == 5) start_probe(c, id, 'h', word[2], word[3], word[4]);
+    else if (!strcmp(verb, "beat") && words == 3) start_beat(c, id, word[2]);
+    else if (!strcmp(verb, "release") && words == 2) { release_flow(); reply(c, "%s ok", id); }
+    else if (!strcmp(verb, "watch") && words == 2) start_watch(c, id);
+    else if (!strcmp(verb, "heard") && words == 2) list_heard(c, id);
+    else if (!strcmp(verb, "frame") && words == 4) send_frame(c, id, word[2], word[3]);
+    else if (port_name && !strcmp(verb, "burn") && words == 3) start_work(c, id, NULL, NULL, word[2]);
+    else if (port_name && !strcmp(verb, "read") && words == 5) start_work(c, id, word[2], word[3], word[4]);
     else if (!strcmp(verb, "flood") && words == 7) start_flood(c, id, word + 2);
     else if (!strcmp(verb, "addresses") && words == 2) list_addresses(c, id);
     else reply(c, "%s error bad-request", id);
@@ -179,7 +187,7 @@ static void allow_ping_sockets(void) {
 static void on_sigio(int s) { (void)s; }
 
 static void loop(const sigset_t *open_mask) {
-    static struct pollfd fds[MAX_CHANNELS + MAX_PROBES + MAX_LISTENERS + MAX_BUTTONS + 1];
+    static struct pollfd fds[MAX_CHANNELS + MAX_PROBES + MAX_LISTENERS + MAX_ANSWERING + MAX_BUTTONS + 3];
     static void *owner[sizeof fds / sizeof *fds];
     ms_t next_scan = 0;
     for (;;) {
@@ -204,13 +212,17 @@ static void loop(const sigset_t *open_mask) {
             if (c->fd >= 0 && !c->absent) WATCH(c->fd, (short)(POLLIN | (c->out_len ? POLLOUT : 0)), c);
         nfds_t after_channels = n;
         for (struct probe *p = probes; p < probes + MAX_PROBES; p++)
-            if (p->fd >= 0) WATCH(p->fd, p->kind == 't' ? POLLOUT : POLLIN, p);
+            if (p->fd >= 0) WATCH(p->fd, connects(p) ? POLLOUT : POLLIN, p);
         nfds_t after_probes = n;
         for (struct listener *l = listeners; l < listeners + MAX_LISTENERS; l++) if (l->fd >= 0) WATCH(l->fd, POLLIN, l);
         nfds_t after_listeners = n;
+        for (struct answering *a = answering; a < answering + MAX_ANSWERING; a++) if (a->fd >= 0) WATCH(a->fd, POLLIN, a);
+        nfds_t after_answering = n;
         for (int i = 0; i < button_count; i++) WATCH(buttons[i], POLLIN, NULL);
         nfds_t after_buttons = n;
-        if (server >= 0) WATCH(server, POLLIN, NULL);
+        if (server >= 0) WATCH(server, POLLIN, &server);
+        if (ear >= 0) WATCH(ear, POLLIN, &ear);
+        if (work >= 0) WATCH(work, POLLIN, &work);
 
         ms_t rest = wake > t ? wake - t : 0;
         struct timespec limit = { rest / 1000, (rest % 1000) * 1000000 };
@@ -221,7 +233,10 @@ static void loop(const sigset_t *open_mask) {
             if (i < after_channels) channel_event(owner[i], e);
             else if (i < after_probes) { struct probe *p = owner[i]; if (p->fd == fds[i].fd) probe_event(p, e); }
             else if (i < after_listeners) { struct listener *l = owner[i]; if (l->fd == fds[i].fd) listener_event(l); }
+            else if (i < after_answering) { struct answering *a = owner[i]; if (a->fd == fds[i].fd) answering_event(a); }
             else if (i < after_buttons) button_event(fds[i].fd);
+            else if (owner[i] == &ear) { if (ear >= 0) ear_event(); }
+            else if (owner[i] == &work) { if (work >= 0) work_event(); }
             else { int fd = accept4(server, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK); if (fd >= 0) open_channel(fd, false); }
         }
     }
@@ -241,6 +256,7 @@ int main(int argc, char **argv) {
     for (int i = 0; i < MAX_CHANNELS; i++) channels[i].fd = -1;
     begin_probes();
     begin_listeners();
+    begin_flows();
     sigset_t blocked, open_mask;
     sigemptyset(&blocked);
     sigaddset(&blocked, SIGIO);

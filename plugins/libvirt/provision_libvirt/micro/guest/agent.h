@@ -9,7 +9,7 @@
 #include <sys/socket.h>
 
 enum { LINE_LIMIT = 512, ID_LIMIT = 32, REPLY_LIMIT = 4096, OUT_LIMIT = 65536 };
-enum { MAX_CHANNELS = 17, MAX_PROBES = 128, MAX_LISTENERS = 256 };
+enum { MAX_CHANNELS = 17, MAX_PROBES = 128, MAX_LISTENERS = 256, MAX_ANSWERING = 128 };
 
 typedef int64_t ms_t;
 typedef union { struct sockaddr any; struct sockaddr_in v4; struct sockaddr_in6 v6; } address_t;
@@ -23,7 +23,7 @@ struct channel {
 };
 struct probe {
     int fd;             /* -1: free */
-    int kind;           /* 't', 'u' or 'i' */
+    int kind;           /* 't', 'u', 'i', 'h' (a connection that is to stay) or 'b' (asks through it) */
     struct channel *channel;
     char id[ID_LIMIT + 1];
     ms_t begun, deadline, resend;
@@ -31,13 +31,17 @@ struct probe {
     bool six;
 };
 struct listener { int fd, kind; unsigned port; };
+struct answering { int fd; };   /* -1: free */
 
 extern struct channel channels[MAX_CHANNELS];
 extern struct probe probes[MAX_PROBES];
 extern struct listener listeners[MAX_LISTENERS];
+extern struct answering answering[MAX_ANSWERING];
+extern int ear, work;   /* -1: none */
 
 #define ASK "provision-probe "
 #define ANSWER "provision-echo "
+#define MARK "prov#"   /* begins the mark of a frame: it fits what is behind an ARP packet in the shortest frame */
 
 ms_t now(void);
 
@@ -51,7 +55,9 @@ struct channel *open_channel(int fd, bool port);
 void begin_probes(void);
 void start_probe(struct channel *c, const char *id, int kind, char *where, const char *port_text, const char *limit);
 void probe_event(struct probe *p, short events);
+bool connects(const struct probe *p);
 ms_t tend_probes(ms_t t, ms_t wake);
+void start_beat(struct channel *c, const char *id, const char *limit);
 bool parse_address(char *text, unsigned port, address_t *a, socklen_t *length);
 bool parse_port(const char *text, unsigned *port);
 
@@ -65,5 +71,27 @@ void listener_event(struct listener *l);
 void start_flood(struct channel *c, const char *id, char **word);
 void forget_flood(const struct channel *c);
 ms_t tend_flood(ms_t t, ms_t wake);
+
+/* flows.c */
+void begin_flows(void);
+void hold_flow(struct channel *c, int fd);
+void release_flow(void);
+void forget_flow(const struct channel *c);
+int flow_again(const struct channel *c);
+void answer_flow(int fd);
+void answering_event(struct answering *a);
+void stop_answering(void);
+
+/* frames.c */
+void start_watch(struct channel *c, const char *id);
+void forget_watch(const struct channel *c);
+void ear_event(void);
+void list_heard(struct channel *c, const char *id);
+void send_frame(struct channel *c, const char *id, const char *card, const char *hex);
+
+/* work.c */
+void start_work(struct channel *c, const char *id, const char *disk, const char *size_text, const char *seconds_text);
+void work_event(void);
+void forget_work(const struct channel *c);
 
 #endif

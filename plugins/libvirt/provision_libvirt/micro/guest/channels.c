@@ -16,6 +16,9 @@ static void forget_probes(const struct channel *c) {
 void lose(struct channel *c) {   /* the other side is gone: what it asked for has no reader any more */
     forget_probes(c);
     forget_flood(c);
+    forget_flow(c);
+    forget_watch(c);
+    forget_work(c);
     c->in_len = c->out_len = 0;
     c->overlong = false;
     if (c->port) { c->absent = true; return; }

@@ -14,6 +14,7 @@ void begin_listeners(void) {
 void stop_listeners(void) {
     for (struct listener *l = listeners; l < listeners + MAX_LISTENERS; l++)
         if (l->fd >= 0) { close(l->fd); l->fd = -1; }
+    stop_answering();
 }
 
 void start_listener(struct channel *c, const char *id, const char *proto, const char *port_text) {
@@ -77,5 +78,5 @@ void listener_event(struct listener *l) {
     int fd = accept4(l->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
     if (fd < 0) return;
     (void)!send(fd, "provision\n", 10, MSG_NOSIGNAL);
-    close(fd);
+    answer_flow(fd);
 }

@@ -25,6 +25,8 @@ void begin_probes(void) {
     next_nonce = (unsigned)seed.tv_nsec;
 }
 
+bool connects(const struct probe *p) { return p->kind == 't' || p->kind == 'h'; }
+
 static void finish(struct probe *p, const char *state, const char *detail) {
     if (detail) reply(p->channel, "%s %s %s", p->id, state, detail);
     else reply(p->channel, "%s %s %lld", p->id, state, (long long)(now() - p->begun));
@@ -46,10 +48,10 @@ static void transmit(struct probe *p) {
     union { char text[64]; struct icmphdr v4; struct icmp6_hdr v6; } m;
     size_t length;
     memset(&m, 0, sizeof m);
-    if (p->kind == 'u') length = (size_t)snprintf(m.text, sizeof m.text, ASK "%u", p->nonce);
+    if (p->kind == 'u' || p->kind == 'b') length = (size_t)snprintf(m.text, sizeof m.text, p->kind == 'b' ? ASK "%u\n" : ASK "%u", p->nonce);
     else if (p->six) { m.v6.icmp6_type = ICMP6_ECHO_REQUEST; m.v6.icmp6_seq = htons((uint16_t)p->nonce); length = sizeof m.v6; }
     else { m.v4.type = ICMP_ECHO; m.v4.un.echo.sequence = htons((uint16_t)p->nonce); length = sizeof m.v4; }
-    p->resend = now() + RESEND_MS;
+    p->resend = p->kind == 'b' ? p->deadline : now() + RESEND_MS;   /* TCP itself sends again */
     if (send(p->fd, &m, length, MSG_NOSIGNAL) < 0 && errno != EAGAIN && errno != ENOBUFS) finish_errno(p, errno);
 }
 
@@ -69,12 +71,15 @@ static int queued_error(int fd) {   /* what ICMP told this socket: the error que
 }
 
 void probe_event(struct probe *p, short events) {
-    if (p->kind == 't') {
+    if (connects(p)) {
         int e = 0;
         socklen_t l = sizeof e;
         getsockopt(p->fd, SOL_SOCKET, SO_ERROR, &e, &l);
         if (e) finish_errno(p, e);
-        else if (events & POLLOUT) finish(p, "open", NULL);
+        else if (events & POLLOUT) {
+            if (p->kind == 'h') hold_flow(p->channel, p->fd);
+            finish(p, "open", NULL);
+        }
         return;
     }
     if (events & POLLIN) {
@@ -83,8 +88,14 @@ void probe_event(struct probe *p, short events) {
         if (n > 0) {
             text[n] = 0;
             snprintf(want, sizeof want, ANSWER "%u", p->nonce);
+            if (p->kind == 'b') {   /* a stream: the greeting, and answers that come late, may be before it */
+                snprintf(want, sizeof want, ASK "%u\n", p->nonce);
+                if (strstr(text, want)) finish(p, "open", NULL);
+                return;
+            }
             if (p->kind == 'u' && !strcmp(text, want)) { finish(p, "open", NULL); return; }
             if (p->kind == 'i' && (unsigned char)text[0] == (p->six ? ICMP6_ECHO_REPLY : ICMP_ECHOREPLY)) { finish(p, "open", NULL); return; }
+        } else if (!n && p->kind == 'b') { finish(p, "refused", NULL); return;   /* the other end closed it */
         } else if (n < 0 && errno != EAGAIN && errno != EINTR) { finish_errno(p, errno); return; }
     }
     if (events & (POLLERR | POLLHUP)) {
@@ -118,37 +129,54 @@ bool parse_port(const char *text, unsigned *port) {
     return true;
 }
 
+static struct probe *new_probe(struct channel *c, const char *id, const char *limit) {   /* NULL: it was refused */
+    char *end;
+    double seconds = limit ? strtod(limit, &end) : 0;
+    if (!limit || *end || !(seconds >= 0.01 && seconds <= 60)) { reply(c, "%s error bad-timeout", id); return NULL; }
+    struct probe *p = probes;
+    while (p < probes + MAX_PROBES && p->fd >= 0) p++;
+    if (p == probes + MAX_PROBES) { reply(c, "%s error busy", id); return NULL; }
+    *p = (struct probe){ .fd = -1, .channel = c, .begun = now(), .nonce = ++next_nonce };
+    strcpy(p->id, id);
+    p->deadline = p->resend = p->begun + (ms_t)(seconds * 1000);
+    return p;
+}
+
 void start_probe(struct channel *c, const char *id, int kind, char *where, const char *port_text, const char *limit) {
     unsigned port = 0;
     address_t to;
     socklen_t length;
-    char *end;
     if (kind != 'i' && !parse_port(port_text, &port)) { reply(c, "%s error bad-port", id); return; }
     if (!where || !parse_address(where, port, &to, &length)) { reply(c, "%s error bad-address", id); return; }
-    double seconds = limit ? strtod(limit, &end) : 0;
-    if (!limit || *end || !(seconds >= 0.01 && seconds <= 60)) { reply(c, "%s error bad-timeout", id); return; }
-    struct probe *p = probes;
-    while (p < probes + MAX_PROBES && p->fd >= 0) p++;
-    if (p == probes + MAX_PROBES) { reply(c, "%s error busy", id); return; }
-    bool six = to.any.sa_family == AF_INET6;
-    int protocol = kind != 'i' ? 0 : six ? (int)IPPROTO_ICMPV6 : IPPROTO_ICMP, on = 1;
-    int fd = socket(to.any.sa_family, (kind == 't' ? SOCK_STREAM : SOCK_DGRAM) | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol);
+    struct probe *p = new_probe(c, id, limit);
+    if (!p) return;
+    p->kind = kind;
+    p->six = to.any.sa_family == AF_INET6;
+    int protocol = kind != 'i' ? 0 : p->six ? (int)IPPROTO_ICMPV6 : IPPROTO_ICMP, on = 1;
+    int fd = socket(to.any.sa_family, (connects(p) ? SOCK_STREAM : SOCK_DGRAM) | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol);
     if (fd < 0) { reply(c, "%s error %s", id, strerrorname_np(errno)); return; }
-    if (kind != 't') setsockopt(fd, six ? IPPROTO_IPV6 : IPPROTO_IP, six ? IPV6_RECVERR : IP_RECVERR, &on, sizeof on);
-    *p = (struct probe){ .fd = fd, .kind = kind, .channel = c, .begun = now(), .nonce = ++next_nonce, .six = six };
-    strcpy(p->id, id);
-    p->deadline = p->begun + (ms_t)(seconds * 1000);
-    p->resend = p->deadline;
+    if (!connects(p)) setsockopt(fd, p->six ? IPPROTO_IPV6 : IPPROTO_IP, p->six ? IPV6_RECVERR : IP_RECVERR, &on, sizeof on);
+    p->fd = fd;
     if (connect(fd, &to.any, length) < 0 && errno != EINPROGRESS) { finish_errno(p, errno); return; }
-    if (kind != 't') transmit(p);
+    if (!connects(p)) transmit(p);
+}
+
+void start_beat(struct channel *c, const char *id, const char *limit) {   /* asks through the connection that is held */
+    int fd = flow_again(c);
+    if (fd < 0) { reply(c, "%s error no-flow", id); return; }
+    struct probe *p = new_probe(c, id, limit);
+    if (!p) { close(fd); return; }
+    p->kind = 'b';
+    p->fd = fd;
+    transmit(p);
 }
 
 ms_t tend_probes(ms_t t, ms_t wake) {   /* what is due now; gives when to look again */
     for (struct probe *p = probes; p < probes + MAX_PROBES; p++) {
         if (p->fd >= 0 && t >= p->deadline) finish(p, "timeout", NULL);
-        if (p->fd >= 0 && p->kind != 't' && t >= p->resend) transmit(p);
+        if (p->fd >= 0 && !connects(p) && t >= p->resend) transmit(p);
         if (p->fd >= 0 && p->deadline < wake) wake = p->deadline;
-        if (p->fd >= 0 && p->kind != 't' && p->resend < wake) wake = p->resend;
+        if (p->fd >= 0 && !connects(p) && p->resend < wake) wake = p->resend;
     }
     return wake;
 }

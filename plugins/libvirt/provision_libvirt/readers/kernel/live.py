@@ -1,10 +1,9 @@
 """The rules that the kernel applies to a stack's NICs, as sets of connections."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from ipaddress import ip_network
-from typing import Any
 
 import libvirt
 
@@ -18,7 +17,6 @@ from provision_libvirt.readers.kernel.match import Gate, Matcher
 from provision_libvirt.readers.kernel.ports import Port, Surroundings, local_addresses, routes
 from provision_libvirt.readers.kernel.tables import Rule, Table
 from provision_libvirt.readers.kernel.walk import Walk
-from provision_libvirt.resources.bridges import made_by_stacks
 from provision_libvirt.resources.finding import DOMAIN
 from provision_libvirt.resources.xml_tools import attribute, from_text
 from provision_libvirt.session import Session, explained
@@ -45,13 +43,7 @@ def read_live_rules(session: Session, request: LiveRulesRequest) -> Readout | st
         ports = list(_ports(session, request, state))
     except Unreadable as reason:
         return str(reason)
-    return KernelReader(request.space, ports, state, _stacks_bridges(session)).read()
-
-
-def _stacks_bridges(session: Session) -> frozenset[str]:
-    """Bridges of networks that stacks made."""
-    with explained("listing the hypervisor's networks"):
-        return made_by_stacks(session.connection())
+    return KernelReader(request.space, ports, state).read()
 
 
 def _ports(session: Session, request: LiveRulesRequest, state: KernelState) -> Iterator[Port]:
@@ -92,15 +84,12 @@ class KernelReader:
         space: of the sets.
         ports: of the stack's NICs.
         state: of the host's kernel.
-        bridges: of networks that stacks made, whose addresses are no lasting ones of the host: the stack's own are
-            known from its file, and another's are outside, as all that is on its networks.
         unmodelled: what was not understood.
     """
 
     space: PacketSpace
     ports: Sequence[Port]
     state: KernelState
-    bridges: frozenset[str] = frozenset()
     unmodelled: dict[str, None] = field(default_factory=dict)
 
     @cached_property
@@ -111,15 +100,9 @@ class KernelReader:
 
     @cached_property
     def _local(self) -> Sequence[Prefix]:
-        return self._not_of_ports(self.state.addresses)
-
-    @cached_property
-    def _lasting(self) -> Sequence[Prefix]:
-        return self._not_of_ports([link for link in self.state.addresses if link.get("ifname") not in self.bridges])
-
-    def _not_of_ports(self, links: Sequence[Mapping[str, Any]]) -> Sequence[Prefix]:
+        """All addresses of the host, those on networks of other stacks too."""
         taken = {one for port in self.ports for one in port.own}
-        return [one for one in local_addresses(links) if one not in taken]
+        return [one for one in local_addresses(self.state.addresses) if one not in taken]
 
     def read(self) -> Readout:
         """What all tables together let pass."""
@@ -133,7 +116,7 @@ class KernelReader:
         single = self.space.union(self._alone(end) for end in (Field.SOURCE, Field.DESTINATION))
         forged = self.space.union(self._forged(port) for port in self.ports)
         self._look_aside()
-        far = tuple(str(one.network_address) for one in self._lasting)
+        far = tuple(str(one.network_address) for one in self._local)
         claimed = self.space.union(map(self._claimed, self.ports))
         overheard = self.space.union(map(self._overheard, self.ports))
         return Readout(
