@@ -190,6 +190,7 @@ def main() -> int:
     parser.add_argument("counts", nargs="*", type=int, default=[10, 100], metavar="N", help="How many machines.")
     parser.add_argument("--delay", type=float, default=0.2, help="Seconds by which each answer comes later.")
     arguments = parser.parse_args()
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # what an installer compiles is not to be compiled at each start
     os.environ.update(emulator.ENVIRONMENT)
     with tempfile.TemporaryDirectory() as made, emulator.running(Path(made), arguments.delay) as url:
         met = measure(Path(made), url, arguments.counts)

@@ -247,6 +247,7 @@ def main() -> int:
         "--arms", default="provision,pulumi,script,threads" + (",virsh" if shutil.which("virsh") else "")
     )
     arguments = parser.parse_args()
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # what an installer compiles is not to be compiled at each start
     fine = True
     with laboratory() as (directory, uri):
         for count in arguments.counts:

@@ -46,7 +46,7 @@ from provision.errors import RetriableError
 from provision.spi import CreateRequest, Operation, ReadRequest
 
 PARALLEL = 16
-"""Servers at a time, of both: as many as the engine makes by itself."""
+"""Servers at a time, of both: as many as `provision` makes by itself on few processors."""
 
 MOST_CALLS, MOST_SECONDS, FEWEST = 1.1, 1.15, 10
 STACK = "ab" * 16
@@ -244,6 +244,7 @@ def main() -> int:
     parser.add_argument("--engine", action="store_true", help="Also `provision up`.")
     parser.add_argument("--lab", type=Path, help="Folder of a lab that runs.")
     chosen = parser.parse_args()
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # what an installer compiles is not to be compiled at each start
     with tempfile.TemporaryDirectory(prefix="bench-") as made:
         folder = Path(made)
         known = load(chosen.lab.resolve()) if chosen.lab is not None else None

@@ -7,6 +7,7 @@ target: what each process of a run imports. The plugin process of OpenStack has 
 `python -c "import openstack"`, which it does not import before it is asked to connect.
 """
 
+import os
 import statistics
 import subprocess
 import sys
@@ -39,6 +40,7 @@ _IMPORTS = {
 def main() -> int:
     """Print the medians, and the ratio that has a target; 1 when it is missed."""
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 10
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # what an installer compiles is not to be compiled at each start
     commands = {
         "provision --help": [str(Path(sysconfig.get_path("scripts"), "provision")), "--help"],
         "import pydantic": [sys.executable, "-c", "import pydantic"],

@@ -135,6 +135,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--once", action="store_true", help="only runs that write the state once: much quicker")
     arguments = parser.parse_args()
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # what an installer compiles is not to be compiled at each start
     sizes = sorted({1, *arguments.sizes})
     with daemon() as directory:
         projects = {size: Project(directory, size) for size in sizes}

@@ -60,6 +60,16 @@ class LayerCount(_Document):
     noticed: Annotated[int, Field(ge=0, description="How many of those it noticed.")]
 
 
+class Revoked(_Document):
+    """What became of an open connection when the policy that allows it was taken away for a moment."""
+
+    policy: str
+    revoke: Annotated[Literal["keep", "cut"], Field(description="What the file says of open connections.")]
+    ended: Annotated[bool | None, Field(description="Whether it ended; null when nothing is shown.")]
+    right: Annotated[bool | None, Field(description="Whether that is as the file says.")]
+    text: Annotated[str, Field(description="All of that in one sentence.")]
+
+
 class LiveSelfTest(_Document):
     """How many rules and settings, broken on the live platform for a moment, were noticed."""
 
@@ -75,6 +85,7 @@ class LiveSelfTest(_Document):
     late: Annotated[list[str], Field(description="Breaks that could not be looked at in time; the test ended there.")]
     possible: Annotated[int, Field(ge=0, description="How many breaks could have been made.")]
     probes: Annotated[int, Field(ge=0, description="How many probes were sent.")]
+    revoked: Annotated[list[Revoked], Field(description="Policies that say what becomes of open connections.")]
 
 
 class RuleFinding(_Document):
@@ -118,7 +129,10 @@ class Probe(_Document):
     source_address: str
     destination: str
     destination_address: str
-    service: Annotated[str, Field(description="`tcp/80`, `udp/53`, `icmp` or `icmpv6` (an echo).")]
+    service: Annotated[
+        str,
+        Field(description="`tcp/80`, `udp/53`, `icmp` or `icmpv6` (an echo), `false mac`, `false ip` or `false arp`."),
+    ]
     family: Literal[4, 6]
     expected: Literal["open", "closed"]
     seen: Annotated[str, Field(description="What the probe saw.")]
@@ -285,13 +299,25 @@ class Event(_Document):
     schema_: Annotated[Literal[1], Field(alias="schema", description="Version of the lines.")]
     time: Annotated[str, Field(description="When, as in RFC 3339, in UTC.")]
     command: str
-    kind: Annotated[Literal["begin", "step", "message", "end"], Field(description="What it tells of.")]
+    kind: Annotated[Literal["begin", "step", "message", "call", "retry", "end"], Field(description="What it tells of.")]
     phase: Annotated[Literal["started", "done", "failed"] | None, Field(description="Of a step.")] = None
-    op: Annotated[str | None, Field(description="Of a step: the engine's operation.")] = None
+    op: Annotated[
+        str | None, Field(description="Of a step: the engine's operation; of a retry: what the plugin does.")
+    ] = None
     type: Annotated[str | None, Field(description="Of a step: type token of the resource.")] = None
     name: Annotated[str | None, Field(description="Of a step: the resource's name.")] = None
-    urn: Annotated[str | None, Field(description="Of a step or a message.")] = None
-    seconds: Annotated[float | None, Field(ge=0, description="How long the step, or at the end the run, took.")] = None
+    urn: Annotated[
+        str | None, Field(description="Of a step, message, call or retry; empty when it is for no single resource.")
+    ] = None
+    seconds: Annotated[
+        float | None, Field(ge=0, description="How long the step, the call, or at the end the run, took.")
+    ] = None
+    call: Annotated[str | None, Field(description="Of a call of the platform's API: its name.")] = None
+    failure: Annotated[
+        str | None, Field(description="Of a call or retry: what went wrong, as a code or the name of an error.")
+    ] = None
+    attempt: Annotated[int | None, Field(ge=1, description="Of a retry: how often it was tried.")] = None
+    wait: Annotated[float | None, Field(ge=0, description="Of a retry: seconds until the next try.")] = None
     properties: Annotated[list[str] | None, Field(description="Of a step: paths of what changes.")] = None
     severity: Annotated[str | None, Field(description="Of a message.")] = None
     text: Annotated[str | None, Field(description="Of a message.")] = None

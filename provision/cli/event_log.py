@@ -10,14 +10,16 @@ from typing import Any
 
 from provision.errors import EnvironmentProblem
 from provision.host.events import Message, ResourceStep
+from provision.host.told import NativeCall, Retry, Told
 
 SCHEMA = 1
 """Version of the lines; keys are added to them, never renamed or removed."""
 
-Write = Callable[[ResourceStep | Message], None]
+Happening = ResourceStep | Message | Told
+Write = Callable[[Happening], None]
 
 
-def _nothing(event: ResourceStep | Message) -> None:
+def _nothing(event: Happening) -> None:
     """What is written when nobody wants it."""
 
 
@@ -43,9 +45,19 @@ def event_log(path: Path | None, command: str) -> Iterator[Write]:
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
         file.write(json.dumps({"schema": SCHEMA, "time": now, "command": command, "kind": kind, **said}) + "\n")
 
-    def write(event: ResourceStep | Message) -> None:
+    def write(event: Happening) -> None:
         if isinstance(event, Message):
             line("message", severity=event.severity, text=event.text, urn=event.urn)
+            return
+        if isinstance(event, NativeCall):
+            took = round(event.seconds, 6)
+            line("call", call=event.name, urn=event.urn, seconds=took, failure=event.failure or None)
+            return
+        if isinstance(event, Retry):
+            line(
+                "retry", op=event.operation, urn=event.urn, attempt=event.attempt, wait=round(event.seconds, 3),
+                failure=event.failure,
+            )  # fmt: skip
             return
         seconds = None
         if event.phase == "started":

@@ -8,6 +8,8 @@ import click
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+_PARALLEL = "Most operations at the same time [default: $PULUMI_PARALLEL, else at least 16]."
+
 
 def directory(function: F) -> F:
     """`[DIRECTORY]`: folder of the stack."""
@@ -46,7 +48,7 @@ def engine_options(function: F) -> F:
         type=click.Path(path_type=Path, dir_okay=False),
         help="Add a line of JSON to this file for everything that happens, while it happens.",
     )(function)
-    function = click.option("--parallel", type=click.IntRange(1), help="Most operations at the same time.")(function)
+    function = click.option("--parallel", type=click.IntRange(1), help=_PARALLEL)(function)
     function = click.option("--detailed-exitcode", is_flag=True, help="Exit with 2 when there are changes.")(function)
     return stack(directory(function))
 

@@ -30,7 +30,13 @@ def named_rules(config: Config) -> tuple[str, ...]:
     return configured_rules(value if isinstance(value, str) else None)
 
 
-def load_configured(directory: Path, workspace: Workspace, config: Config, platform: str | None = None) -> Loaded:
+def load_configured(
+    directory: Path,
+    workspace: Workspace,
+    config: Config,
+    platform: str | None = None,
+    drafts: Mapping[Path, str] = {},
+) -> Loaded:
     """The stack file with the parameters, overlay and platform of a Pulumi stack, and what other stacks export now.
 
     Args:
@@ -38,6 +44,7 @@ def load_configured(directory: Path, workspace: Workspace, config: Config, platf
         workspace: the Pulumi stack.
         config: its configuration.
         platform: wins over the configured one.
+        drafts: texts of files that are not written yet.
     """
     values = config.get(workspace.project, {})
     stacks = reference_stacks(directory, workspace.stack_name, values=values)
@@ -47,6 +54,7 @@ def load_configured(directory: Path, workspace: Workspace, config: Config, platf
         values=values,
         references={name: workspace.outputs_of(stack) for name, stack in stacks.items()},
         platform=platform or chosen_platform(config),
+        drafts=drafts,
     )
 
 

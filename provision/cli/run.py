@@ -1,7 +1,9 @@
 """Run one engine command and report it; shared by preview, up, down and refresh."""
 
 import json
+import threading
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -9,12 +11,13 @@ import click
 
 from provision.cli.asking import agreed, say
 from provision.cli.changes import Change, Changes
-from provision.cli.event_log import event_log
-from provision.cli.telemetry import telemetry
+from provision.cli.event_log import Happening, event_log
+from provision.cli.telemetry import telemetry, wanted
 from provision.cli.words import NAMES, failure, is_preview, summary
 from provision.errors import POLICY_REFUSED
 from provision.host.automation import Command, RunResult, Workspace
 from provision.host.events import Message, ResourceStep
+from provision.host.told import told_by_plugins
 
 SCHEMA = 1
 """Version of the JSON form; keys are added to it, never renamed or removed."""
@@ -53,10 +56,12 @@ class Session:
             event_log(self.events, name) as write,
             telemetry(name, self.workspace.project, self.workspace.stack_name) as send,
         ):
+            telling = threading.Lock()  # the engine and the plugins are listened to in threads of their own
 
-            def log(event: ResourceStep | Message) -> None:
-                write(event)
-                send(event)
+            def log(event: Happening) -> None:
+                with telling:
+                    write(event)
+                    send(event)
 
             if (self.output == "human" or shown) and not silent:
                 from provision.cli.progress import Progress
@@ -67,19 +72,25 @@ class Session:
                         log(event)
                         progress(event)
 
-                    return self._operate(command, show, plan), changes
+                    return self._operate(command, show, plan, log), changes
 
             def take(event: ResourceStep | Message) -> None:
                 log(event)
                 if isinstance(event, ResourceStep):
                     changes.take(event)
 
-            return self._operate(command, take, plan), changes
+            return self._operate(command, take, plan, log), changes
 
     def _operate(
-        self, command: Command, tell: Callable[[ResourceStep | Message], None], plan: Path | None
+        self,
+        command: Command,
+        tell: Callable[[ResourceStep | Message], None],
+        plan: Path | None,
+        log: Callable[[Happening], None],
     ) -> RunResult:
-        return self.workspace.run(command, tell, parallel=self.parallel, plan=plan, wait=self.wait)
+        watched = self.events is not None or any(wanted(signal) for signal in ("traces", "metrics"))
+        with told_by_plugins(log) if watched else nullcontext():
+            return self.workspace.run(command, tell, parallel=self.parallel, plan=plan, wait=self.wait)
 
     def finish(self, command: Command, *, detailed_exitcode: bool, plan: Path | None = None) -> int:
         """Run `command`, print its outcome, and return the exit code."""

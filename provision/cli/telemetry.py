@@ -10,8 +10,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
-from provision.cli.event_log import Write
-from provision.host.events import Message, ResourceStep
+from provision.cli.event_log import Happening, Write
+from provision.host.events import Message
+from provision.host.told import NativeCall, Retry
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.metrics import MeterProvider
@@ -31,13 +32,13 @@ def wanted(signal: str, environment: Mapping[str, str] = os.environ) -> bool:
     return bool(environment.get(_ENDPOINT) or environment.get(f"OTEL_EXPORTER_OTLP_{signal.upper()}_ENDPOINT"))
 
 
-def _nothing(event: ResourceStep | Message) -> None:
+def _nothing(event: Happening) -> None:
     """What is sent when nobody wants it."""
 
 
 @contextmanager
 def telemetry(command: str, project: str, stack: str) -> Iterator[Write]:
-    """Send a trace of a run, with a span for every step on a resource, and metrics of these; nothing unless wanted.
+    """Send a trace of a run, with spans for steps on resources and native calls, and metrics; nothing unless wanted.
 
     A collector that is away never makes a run fail.
     """
@@ -110,10 +111,32 @@ def observed(
     meter = (meters or metrics.NoOpMeterProvider()).get_meter("provision")
     durations = meter.create_histogram("provision.step.duration", "s", "How long a step on a resource took.")
     messages = meter.create_counter("provision.messages", "{message}", "What was said on the way, such as of retries.")
+    calls = meter.create_histogram("provision.call.duration", "s", "How long a call of the platform's API took.")
+    retries = meter.create_counter("provision.retries", "{retry}", "What plugins have tried again.")
     open_spans: dict[str, tuple[Any, float]] = {}
+    latest: dict[str, Any] = {}  # what plugins tell may come after the engine has told that the step is done
+
+    def _call(event: NativeCall, parent: Any) -> None:
+        begun = int(event.begun * 1e9)
+        span = tracer.start_span(event.name, trace.set_span_in_context(parent), trace.SpanKind.CLIENT, start_time=begun)
+        if event.failure:
+            span.set_attribute("error.type", event.failure)
+            span.set_status(trace.StatusCode.ERROR)
+        span.end(begun + int(event.seconds * 1e9))
+
     with tracer.start_as_current_span(f"provision {command}", attributes=dict(about)) as whole:
 
-        def tell(event: ResourceStep | Message) -> None:
+        def tell(event: Happening) -> None:
+            if isinstance(event, NativeCall):
+                _call(event, latest.get(event.urn, whole))
+                calls.record(event.seconds, {**about, "provision.call": event.name, "provision.failure": event.failure})
+                return
+            if isinstance(event, Retry):
+                span = open_spans[event.urn][0] if event.urn in open_spans else whole
+                told = {"provision.operation": event.operation, "provision.failure": event.failure}
+                span.add_event("retry", {**told, "attempt": event.attempt, "wait": event.seconds})
+                retries.add(1, {**about, **told})
+                return
             if isinstance(event, Message):
                 span = open_spans[event.urn][0] if event.urn in open_spans else whole
                 span.add_event("message", {"severity": event.severity, "text": event.text})
@@ -127,6 +150,7 @@ def observed(
                     attributes={**about_step, "provision.name": event.name, "provision.urn": event.urn},
                 )
                 open_spans[event.urn] = span, time.monotonic()
+                latest[event.urn] = span
             elif event.urn in open_spans:
                 span, begun = open_spans.pop(event.urn)
                 span.set_attribute("provision.properties", [change.path for change in event.changes])

@@ -2,8 +2,8 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from provision.host.protected import reworded
@@ -11,12 +11,14 @@ from provision.host.running import Event
 
 Phase = Literal["started", "done", "failed"]
 UNCHANGED_OPS = frozenset({"same", "read", "refresh"})
+_LOOKS = UNCHANGED_OPS | {"update"}
 
 _LONGEST_VALUE = 60
 _UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
 # How a secret is told from a map, sdk/go/common/resource/sig.
 _SIGNATURE = "4dabf18193072939515e22adb298388d"
 _SECRET_SIGNATURE = "1b47061264138c4ac30d75fd1eb44270"
+_HIDDEN = "[secret]"
 _ABSENT = object()
 _SECRET = object()
 
@@ -29,11 +31,13 @@ class PropertyChange:
         path: Pulumi's path, such as `nics[0].address`.
         values: the old and the new value in words, empty when they are too long to be shown; never a secret.
         replaces: whether the change needs a new object.
+        value: the new value, when it is a text, a number or a truth value that is known and no secret.
     """
 
     path: str
     values: str = ""
     replaces: bool = False
+    value: str | int | float | bool | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +50,7 @@ class ResourceStep:
         urn: of the resource.
         changes: properties that change.
         kept: whether the native object outlives a deletion of the resource.
+        ignored: properties that a refresh found changed and that count for nothing: the engine was told to ignore them.
     """
 
     phase: Phase
@@ -53,6 +58,7 @@ class ResourceStep:
     urn: str
     changes: tuple[PropertyChange, ...] = ()
     kept: bool = False
+    ignored: tuple[PropertyChange, ...] = ()
 
     @property
     def type(self) -> str:
@@ -148,14 +154,31 @@ def _unwrapped(text: str) -> str:
 def _step(phase: Phase, step: Mapping[str, Any]) -> ResourceStep:
     old, new = step.get("old") or {}, step.get("new") or {}
     before, after = old.get("inputs") or {}, new.get("inputs") or {}
-    changes = tuple(
-        PropertyChange(path, _in_words(_lookup(before, path), _lookup(after, path)), kind.endswith("-replace"))
-        for path, kind in _changed(step)
-    )
+    changes = tuple(_change(before, after, path, kind) for path, kind in _changed(step))
     if step["op"] == "create":
         changes += tuple(PropertyChange(name, text, False) for name, text in _reasons(after))
     kept = bool(old.get("retainOnDelete") or new.get("retainOnDelete"))
-    return ResourceStep(phase, step["op"], step["urn"], changes, kept)
+    looked = phase == "done" and step["op"] in _LOOKS and before and after and before != after
+    return ResourceStep(
+        phase, step["op"], step["urn"], changes, kept, tuple(_untold(before, after, changes)) if looked else ()
+    )
+
+
+def _change(before: Mapping[str, Any], after: Mapping[str, Any], path: str, kind: str = "") -> PropertyChange:
+    new = _lookup(after, path)
+    words = _in_words(_lookup(before, path), new)
+    known = isinstance(new, str | int | float) and new != _UNKNOWN and words != _HIDDEN
+    return PropertyChange(path, words, kind.endswith("-replace"), new if known else None)
+
+
+def _untold(
+    before: Mapping[str, Any], after: Mapping[str, Any], changes: Iterable[PropertyChange]
+) -> Iterator[PropertyChange]:
+    """What differs although the engine says nothing of it."""
+    told = {re.split(r"[.[]", change.path, maxsplit=1)[0] for change in changes}
+    for name in dict.fromkeys((*before, *after)):
+        if name not in told and before.get(name) != after.get(name):
+            yield _change(before, after, name)
 
 
 def _reasons(inputs: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -187,7 +210,7 @@ def _lookup(value: Any, path: str) -> Any:
 
 def _in_words(old: Any, new: Any) -> str:
     if _SECRET in (old, new):
-        return "[secret]"
+        return _HIDDEN
     before, after = _scalar(old), _scalar(new)
     if (old is _ABSENT and new is _ABSENT) or before is None or after is None:
         return ""

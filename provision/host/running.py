@@ -4,16 +4,13 @@ Pulumi's Automation API does the same and takes longer to import than the engine
 it (`provision.host.records`).
 """
 
-import json
 import os
-import tempfile
-import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, TypeAlias
+from typing import Any, TypeAlias
 
+from provision.host.listening import listening
 from provision.host.process import EngineCommand
 from provision.host.standby.starting import Expected, standing_by
 
@@ -32,7 +29,6 @@ _RUNS = {
 _KIND = ("--exec-kind", "auto.local")
 _WITH_PLAN = {"PULUMI_EXPERIMENTAL": "true"}  # without it the engine does not know plans
 _ENVIRONMENT = {"PULUMI_DEBUG_COMMANDS": "true"}
-_END = b"\n\0\n"
 
 
 @dataclass(frozen=True)
@@ -83,7 +79,7 @@ class Runs:
             chosen.append(("--save-plan" if command == "preview" else "--plan", str(plan)))
         environment = {**_ENVIRONMENT, **self.environment, **(_WITH_PLAN if plan is not None else {})}
         early = standing_by(self.expected(command), self.directory, {**os.environ, **environment})
-        with early as known, _event_log(take) as path:
+        with early as known, listening(take, "events") as path:
             self.engine.run(
                 [
                     *_RUNS[command],
@@ -98,40 +94,3 @@ class Runs:
                 str(self.directory),
                 {**environment, **known},
             )
-
-
-@contextmanager
-def _event_log(take: Callable[[Event], None]) -> Iterator[Path]:
-    """A file for the engine to write events to, which are handed on as they come; all have been when this is left."""
-    failures: list[Exception] = []
-    with tempfile.TemporaryDirectory(prefix="provision-events-") as folder:
-        path = Path(folder, "events")
-        os.mkfifo(path, 0o600)
-        # Open for both: then the reader neither waits for an engine that never opens it, nor takes a pause for the end.
-        with open(path, "r+b", buffering=0) as writer, open(path, "rb") as reader:
-            thread = threading.Thread(target=_hand_on, args=(reader, take, failures), name="engine-events")
-            thread.start()
-            try:
-                yield path
-            finally:
-                writer.write(_END)
-                thread.join()
-    if failures:
-        raise failures[0]
-
-
-def _hand_on(reader: IO[bytes], take: Callable[[Event], None], failures: list[Exception]) -> None:
-    """Read to the end whatever happens: the engine would wait for its reader."""
-    end = _END.strip(b"\n")
-    for line in reader:
-        said = line.strip()
-        if said == end:
-            return
-        try:
-            event = json.loads(said)
-        except ValueError:  # nothing, or an engine that was killed in the middle of a line
-            continue
-        try:
-            take(event)
-        except Exception as error:
-            failures.append(error)

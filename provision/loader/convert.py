@@ -31,6 +31,8 @@ from provision.loader.shape import (
 _RESERVED = ("include", "modules")
 _TEXTUAL = (str, IPv4Address, IPv4Network, IPv6Address, IPv6Network, SecretStr)
 _DROP: Any = object()
+_MOST_KEYS = 13
+"""Keys that a message lists."""
 
 
 class Converter:
@@ -142,9 +144,9 @@ class Converter:
         hint = closest(key, known)
         if hint.startswith("did you mean"):
             self.holes.add((*path, hint.split("'")[1]))  # what was meant there is not known
-        if not hint or (hint.startswith("one of") and len(known) > 12):
+        if not hint or (hint.startswith("one of") and len(known) > _MOST_KEYS):
             hint = f"one of: {', '.join(known)}"
-        elif hint.startswith("did you mean") and len(known) <= 12:
+        elif hint.startswith("did you mean") and len(known) <= _MOST_KEYS:
             hint += f" The keys here are: {', '.join(known)}"
         where = f" in {name_of(path)}" if path else ""
         self._sink.error((*path, key), f"the key '{key}' is not known{where}", hint, key=True)
@@ -290,7 +292,7 @@ def name_of(path: Path) -> str:
         if len(path) > 2 and path[-2] == "nics":
             return f"NIC {last} of {name_of(path[:-2])}"
         return f"item {last + 1} of '{path[-2]}'" if len(path) > 1 else f"item {last + 1}"
-    if len(path) > 1 and path[-2] in _NOUNS and path[-2] != last:
+    if len(path) > 1 and path[-2] in _NOUNS and path[-2] != last and path[0] != "drift":
         return f"the {_NOUNS[str(path[-2])]} '{last}'"
     return f"'{last}'"
 

@@ -14,6 +14,7 @@ from provision.loader.checks import (
     Context,
     UserDataFiles,
     check_addresses,
+    check_drift,
     check_expressions,
     check_names,
     check_places,
@@ -94,6 +95,7 @@ def load(
     platform: str | None = None,
     unknown: Collection[str] = (),
     definition: Definition | None = None,
+    drafts: Mapping[Path, str] = {},
 ) -> Loaded:
     """Load a stack file.
 
@@ -105,6 +107,7 @@ def load(
         platform: the platform that the configuration chooses; it overrides the file's.
         unknown: parameters whose values are not known yet; what depends on them is in `Loaded.unknown`.
         definition: the document when it does not come from a file: `path` is then only the folder it belongs to.
+        drafts: texts of files that are not written yet.
 
     Raises:
         StackFileError: with every diagnostic of the run, when one of them is an error.
@@ -112,7 +115,7 @@ def load(
         NotKnownYet: when an `unknown` parameter decides more than texts: outputs and user data.
     """
     with collector_paused():
-        return _load(path, overlay, values, references, platform, frozenset(unknown), definition)
+        return _load(path, overlay, values, references, platform, frozenset(unknown), definition, drafts)
 
 
 def _load(
@@ -123,10 +126,11 @@ def _load(
     platform: str | None,
     unknown: frozenset[str],
     definition: Definition | None,
+    drafts: Mapping[Path, str],
 ) -> Loaded:
     if definition is None:
         file = stack_path(path)
-        document = _read(file, overlay)
+        document = _read(file, overlay, drafts)
     else:
         file = path / definition.name
         document = _defined(definition)
@@ -167,6 +171,7 @@ def _check(
     check_places(context)
     check_addresses(context)
     check_policies(context)
+    check_drift(context)
     stack = UserDataFiles(context, directory, substitution.expand, sources).fill(stack)
     check_expressions(context, substitution.later)
     return stack
@@ -211,19 +216,19 @@ def _substitution(
     return Substitution(parameters, references, [name for name, _ in block.items()] if block else [], sink)
 
 
-def _read(file: Path, overlay: str | None) -> _Document:
-    """Read the file and its overlay.
+def _read(file: Path, overlay: str | None, drafts: Mapping[Path, str] = {}) -> _Document:
+    """Read the file and its overlay; of `drafts` the text that is given.
 
     Raises:
         StackFileError: when they are not YAML documents to go on with.
     """
-    text, name = read_text(file), shown(file)
+    text, name = drafts[file] if file in drafts else read_text(file), shown(file)
     root, found = read(text, name)
     sources = {name: text}
     over, over_name = None, ""
     over_file = overlay_path(file, overlay) if overlay else None
     if over_file is not None and over_file.exists():
-        over_text, over_name = read_text(over_file), shown(over_file)
+        over_text, over_name = drafts[over_file] if over_file in drafts else read_text(over_file), shown(over_file)
         over, over_found = read(over_text, over_name)
         sources[over_name] = over_text
         found = [*found, *over_found]

@@ -2,6 +2,7 @@
 
 from provision.models.base import BitRate, Bytes, Duration, Model, Name, Size, Throughput
 from provision.models.cloud_init import CloudInit, CloudUser, WriteFile
+from provision.models.drift import DiskDrift, DriftPolicy, DriftRules, MachineDrift, NetworkDrift, RootDiskDrift
 from provision.models.image import (
     BuiltinImage,
     FileImage,
@@ -55,8 +56,11 @@ __all__ = [
     "DedicatedCpusPolicy",
     "Dhcp",
     "Disk",
+    "DiskDrift",
     "DiskEncryptionPolicy",
     "DiskShare",
+    "DriftPolicy",
+    "DriftRules",
     "Duration",
     "FileImage",
     "Firmware",
@@ -70,6 +74,7 @@ __all__ = [
     "Level",
     "Location",
     "Machine",
+    "MachineDrift",
     "MemoryEncryptionPolicy",
     "MemoryIsolationPolicy",
     "MemoryShare",
@@ -78,6 +83,7 @@ __all__ = [
     "Name",
     "NamedImage",
     "Network",
+    "NetworkDrift",
     "Nic",
     "NicShare",
     "NoHostAccessPolicy",
@@ -94,6 +100,7 @@ __all__ = [
     "Reference",
     "Revoke",
     "RootDisk",
+    "RootDiskDrift",
     "SearchImage",
     "SecureBootPolicy",
     "Selector",

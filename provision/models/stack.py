@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from provision.models.base import Model, Name
+from provision.models.drift import DriftRules
 from provision.models.image import Image
 from provision.models.isolation import Isolation
 from provision.models.machine import Machine
@@ -67,6 +68,7 @@ class Stack(Model):
     machines: Annotated[dict[Name, Machine], Field(description="Machines by name.")] = {}
     isolation: Annotated[Isolation, Field(description="What is kept apart.")] = Isolation()
     sharing: Annotated[Sharing, Field(description="How hosts are shared.")] = Sharing()
+    drift: Annotated[DriftRules, Field(description="What is done about changes from outside.")] = DriftRules()
     outputs: Annotated[dict[str, Any], Field(description="Names exported to Pulumi.")] = {}
     include: Annotated[None, Field(description="Reserved for a later version.")] = None
     modules: Annotated[None, Field(description="Reserved for a later version.")] = None

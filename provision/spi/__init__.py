@@ -2,6 +2,7 @@
 
 from provision.spi import registry
 from provision.spi.admitting import admitted
+from provision.spi.calls import WatchedModule, calls_are_watched, carried, native_call
 from provision.spi.daytwo import (
     CanExecute,
     CommandResult,
@@ -27,10 +28,10 @@ from provision.spi.graph import (
     dependencies,
     references,
 )
+from provision.spi.measuring import CanMeasure
 from provision.spi.operation import Cancelled, Operation, Pending, Retries, Timeouts
 from provision.spi.probes import (
     FRAME_MARK,
-    CanMeasure,
     CanProbe,
     DeployedMachine,
     Frame,
@@ -262,11 +263,15 @@ __all__ = [
     "UpdateRequest",
     "Updated",
     "Verdict",
+    "WatchedModule",
     "WriteOnly",
     "admitted",
+    "calls_are_watched",
+    "carried",
     "dependencies",
     "enforced",
     "has_unknown",
+    "native_call",
     "references",
     "registry",
     "spell_size",

@@ -6,10 +6,11 @@ from typing import Any
 
 from provision.spi.functions import Function
 from provision.spi.operation import Retries, Timeouts
-from provision.spi.properties import Properties, Sticky
+from provision.spi.properties import Properties, StackField, Sticky
 from provision.spi.provider import Provider, RateLimit
 from provision.spi.resource import CanChoose, ResourceType
 
+_DRIFTING = ("machines.", "networks.")
 Complaint = tuple[str, str]
 """The member that is wrong, and what is expected of it."""
 
@@ -55,6 +56,7 @@ def _kind(loaded: type[Provider[Any, Any]], kind: type[ResourceType[Any, Any, An
         yield f"`{name}.retries`", "must be provision.spi.Retries"
     yield from _upgrades(name, kind.schema_version, kind.upgrades)
     yield from _choices(name, kind)
+    yield from _fields(name, kind)
     if callable(getattr(kind, "list", None)) and not _is_properties(getattr(kind, "Query", None)):
         wanted = "must be a subclass of provision.spi.Properties, beside `list`: what a search may be narrowed by"
         yield f"`{name}.Query`", wanted
@@ -92,6 +94,13 @@ def _choices(name: str, kind: type[ResourceType[Any, Any, Any]]) -> Iterator[Com
             for other in (*mark.request, *((mark.refresh,) if mark.refresh else ())):
                 if other not in fields:
                     yield member, f"names '{other}', which is no input"
+
+
+def _fields(name: str, kind: type[ResourceType[Any, Any, Any]]) -> Iterator[Complaint]:
+    for field, info in kind.Inputs.model_fields.items():
+        for mark in info.metadata:
+            if isinstance(mark, StackField) and not all(one.startswith(_DRIFTING) for one in mark.fields or ("",)):
+                yield f"`{name}.Inputs.{field}`", "must name fields of machines or networks, such as 'machines.memory'"
 
 
 def _is_properties(model: Any) -> bool:

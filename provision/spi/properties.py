@@ -150,8 +150,8 @@ def _as_it_is(value: Any) -> Any:
 class StackField:
     """Field annotation of an input: the field of the stack file that it is made from.
 
-    What `drift:` in the file says of that field holds for the input, and a value that was changed on the platform can be
-    taken over into the file. An input that carries isolation is put back whatever the file says.
+    What `drift:` in the file says of that field holds for the input, and a value that was changed on the platform can
+    be taken over into the file. An input that carries isolation is put back whatever the file says.
 
     Attributes:
         fields: with the names of machines, disks and networks left out: `machines.memory`, `machines.size.aws`. Several

@@ -68,6 +68,9 @@ class Provider(ABC, Generic[C, S]):
             provision.errors.EnvironmentProblem: the platform cannot be reached; the message says what to do.
         """
 
+    def preload(self) -> None:
+        """Import what `connect` will; called while nobody waits, and perhaps in vain. No threads, and no calls."""
+
     def disconnect(self, session: S) -> None:
         """Close the session."""
 

@@ -6,7 +6,17 @@ from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr
 
-from provision.spi import DESTROYS_DATA, IMMUTABLE, RESTARTS, Computed, OwnedInputs, Properties, Secret
+from provision.spi import (
+    DESTROYS_DATA,
+    IMMUTABLE,
+    RESTARTS,
+    Computed,
+    OwnedInputs,
+    Properties,
+    Secret,
+    StackField,
+    spell_size,
+)
 
 
 class Nic(Properties):
@@ -25,14 +35,18 @@ class ServerInputs(OwnedInputs):
 
     name: Annotated[str, Field(description="Name on the platform.", pattern=r"^[a-z0-9][a-z0-9-]*$"), IMMUTABLE]
     image: Annotated[str, Field(description="What it boots from."), DESTROYS_DATA]
-    cpus: Annotated[int, Field(description="Virtual CPUs.", ge=1, le=64), RESTARTS] = 1
-    memory_mib: Annotated[int, Field(description="Memory in MiB.", ge=32), RESTARTS] = 512
+    cpus: Annotated[int, Field(description="Virtual CPUs.", ge=1, le=64), RESTARTS, StackField(("machines.cpus",))] = 1
+    memory_mib: Annotated[
+        int, Field(description="Memory in MiB.", ge=32), RESTARTS, StackField(("machines.memory",), spell_size("MiB"))
+    ] = 512
     nics: Annotated[list[Nic], Field(description="Network interfaces, in order.")] = []
     volumes: Annotated[list[str], Field(description="Paths of attached volumes.")] = []
     labels: Annotated[dict[str, str], Field(description="Free labels.")] = {}
     password: Annotated[SecretStr | None, Field(description="Password of the console; cannot be read back.")] = None
     user_data: Annotated[str | None, Field(description="First-boot data."), Secret(), IMMUTABLE] = None
-    power: Annotated[Literal["running", "stopped"], Field(description="Wanted state.")] = "running"
+    power: Annotated[
+        Literal["running", "stopped"], Field(description="Wanted state."), StackField(("machines.power",))
+    ] = "running"  # fmt: skip
 
 
 class ServerOutputs(Properties):
@@ -52,7 +66,11 @@ class VolumeInputs(OwnedInputs):
     """Inputs of `compute:Volume`."""
 
     name: Annotated[str, Field(description="Name on the platform."), IMMUTABLE]
-    size_gib: Annotated[int, Field(description="Size in GiB; it can only grow.", ge=1)] = 1
+    size_gib: Annotated[
+        int,
+        Field(description="Size in GiB; it can only grow.", ge=1),
+        StackField(("machines.disks.size",), spell_size("GiB")),
+    ] = 1
 
 
 class VolumeOutputs(Properties):

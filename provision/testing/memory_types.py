@@ -28,6 +28,7 @@ from provision.spi import (
     ResourceType,
     Updated,
     UpdateRequest,
+    native_call,
 )
 from provision.testing.memory_listing import Listable
 from provision.testing.memory_marks import marker, of_stack
@@ -58,6 +59,10 @@ class MemorySession:
 
 def _attempt(running: Operation, action: str, kind: str, name: str) -> None:
     """Note a call, and let the faults that come before anything is changed happen."""
+    native_call(f"memory.{kind.partition(':')[2]}.{action}", lambda: _reached(running, action, kind, name))
+
+
+def _reached(running: Operation, action: str, kind: str, name: str) -> None:
     store = running.session.store
     store.record(Call(action, kind, name, running.urn))
     fault = store.take_fault(action, kind, name, "fail", "retry", "slow", "defect", "kill-before")

@@ -16,7 +16,10 @@ from provision.spi import FeatureUse
 
 _FRAMEWORK: Mapping[type[BaseModel], frozenset[str]] = {
     Stack: frozenset(
-        {"version", "description", "platform", "parameters", "references", "locations", "outputs", "include", "modules"}
+        {
+            *("version", "description", "platform", "parameters", "references", "locations", "drift", "outputs"),
+            *("include", "modules"),
+        }
     ),
     Image: frozenset({"least_memory"}),
     Machine: frozenset({"count", "labels", "location", "renamed_from"}),

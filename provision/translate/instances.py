@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from provision.models import Machine, Nic, PeerKind, Selector, Stack
 from provision.spi import Component, Node, ResourceGraph
@@ -99,7 +99,7 @@ def aliased(graph: ResourceGraph, stack: Stack) -> ResourceGraph:
 def _with_aliases(node: Node, aliases: tuple[str, ...]) -> Node:
     if aliases == node.aliases:
         return node
-    return Node(node.type, node.name, node.inputs, node.parent, node.depends_on, node.keep, node.protect, aliases)
+    return replace(node, aliases=aliases)
 
 
 def _former(entry: str, index: int, counted: bool, renamed_from: str | None) -> Iterator[str]:

@@ -25,6 +25,7 @@ from provision.spi import (
     TranslationRequest,
 )
 from provision.translate.checked import checked
+from provision.translate.drift import with_ignored
 from provision.translate.instances import Instance, aliased, instances
 from provision.translate.texts import outputs, user_data
 
@@ -127,7 +128,7 @@ def translate(
         user_data=texts,
         elsewhere=elsewhere,
     )
-    graph = checked(provider, provider.translate(request))
+    graph = with_ignored(checked(provider, provider.translate(request)), stack.drift)
     return Translation(aliased(_completed(graph, stack, decisions, addresses), stack), exported, addresses)
 
 

@@ -17,6 +17,7 @@ from provision.spi import (
     ResourceGraph,
     Verdict,
 )
+from provision.translate.drift import check_drift
 from provision.translate.location import PlacedStack, joined
 from provision.translate.negotiate import negotiate
 from provision.translate.plan import Scope, Translation, nic_addresses, translate
@@ -87,6 +88,8 @@ def agreements(
             failures.append(failure)
         for item in own:
             sink.add(item)
+    if asked and not check_drift(asked[0][0].stack.drift, [provider for _, provider, _ in asked], sink):
+        failures.append(StackFileError(tuple(sink), sink.source_map))
     if failures:
         refused = any(isinstance(failure, PolicyRefused) for failure in failures)
         raise (PolicyRefused if refused else StackFileError)(tuple(sink), sink.source_map)

@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -299,3 +299,34 @@ def test_on_a_terminal_up_shows_the_plan_asks_and_does_nothing_by_default(projec
     assert code == 0
     assert "Done: 2 machines created" in said
     assert max(len(line) for line in said.replace("\r", "\n").splitlines()) <= 80
+
+
+def test_drift_is_put_back_left_alone_or_adopted_as_the_file_says(project):
+    project.edit("networks:", "drift:\n  machines: {power: ignore, memory: adopt}\nnetworks:")
+    project.fine("up", "--yes")
+
+    def change(**properties):
+        for item in project.store.objects():
+            if item.kind == "compute:Server":
+                project.store.put(replace(item, properties=item.properties | properties))
+
+    change(power="stopped", memory_mib=96)
+    found = project.provision("drift", "--adopt", "--yes", "--detailed-exitcode", "--format", "json")
+    assert (found.code, found.document["summary"]) == (2, "Drift: 2 findings; 5 resources as recorded; 2 left alone.")
+    assert {item["policy"] for item in found.document["findings"]} == {"adopt"}
+    assert "-    memory: 64MiB\n+    memory: 96MiB\n" in found.err
+    assert "    memory: 96MiB\n    count: 2\n" in (project.folder / "stack.yaml").read_text()
+    project.fine("refresh")
+    assert project.fine("preview").out == "Nothing to change: 7 resources as the file says.\n"
+    assert project.provision("drift", "--adopt").code == 1  # it would have to ask
+
+    change(power="running")
+    project.edit("image: micro", "image: micro\n    cpus: 2")
+    project.fine("up", "--yes")
+    servers = [item.properties for item in project.store.objects() if item.kind == "compute:Server"]
+    assert [(item["cpus"], item["memory_mib"], item["power"]) for item in servers] == [(2, 96, "running")] * 2
+    left = project.provision("drift", "--detailed-exitcode")
+    assert (left.code, left.out.splitlines()[-1]) == (0, "No drift: 5 resources as recorded; 2 left alone.")
+
+    project.edit("memory: adopt", "memory: adopt, nics: ignore")
+    assert "stack.yaml:4:50: error: 'machines.nics' cannot be 'ignore'" in project.provision("up", "--yes").err

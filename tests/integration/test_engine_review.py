@@ -7,6 +7,8 @@ import yaml
 from documented import documented
 from test_engine_cli import STACK, Project, project  # noqa: F401 - a fixture
 
+from provision.testing.store import Fault
+
 pytestmark = pytest.mark.engine
 
 RULES = "version: 1\nrules:\n  shut: {kind: unreachable, from: [internet], to: [machine.web], services: [tcp/5432]}\n"
@@ -62,6 +64,7 @@ def test_a_change_is_reviewed_and_refused_by_rules_wherever_they_are_named(proje
 
 def test_what_was_planned_is_done_or_nothing(project: Project) -> None:  # noqa: F811
     project.fine("preview", "--save-plan", "plan.json")
+    project.store.inject(Fault("create", "retry", name="shop-dev-web-1"))
     done = project.fine("up", "--yes", "--plan", "plan.json", "--events", "events")
     assert done.out.startswith("Done: 2 machines created")
     lines = [json.loads(line) for line in (project.folder / "events").read_text().splitlines()]
@@ -70,6 +73,11 @@ def test_what_was_planned_is_done_or_nothing(project: Project) -> None:  # noqa:
     assert [lines[0]["kind"], lines[-1]["kind"]] == ["begin", "end"]
     made = [line["name"] for line in lines if line.get("phase") == "done" and line["op"] == "create"]
     assert {"machines/web-0/server", "machines/web-1/server"} <= set(made)
+    calls_of = [(line["failure"], line["seconds"] >= 0) for line in lines if line.get("call") == "memory.Server.create"]
+    assert sorted(calls_of, key=str) == [("RetriableError", True), (None, True), (None, True)]
+    assert [
+        (line["urn"].rpartition("::")[2], line["op"], line["attempt"]) for line in lines if line["kind"] == "retry"
+    ] == [("machines/web-1/server", "create", 1)]
 
     project.edit("64MiB", "65MiB")
     project.fine("preview", "--save-plan", "plan.json")

@@ -247,6 +247,13 @@ def test_the_engine_asks_nobody_unless_the_user_wants_it_to() -> None:
     assert base == {"PATH": "/usr/bin:/e", "HOME": "/h", "AWS_PROFILE": "me"}
 
 
+def test_operations_wait_for_a_platform_and_not_for_processors_unless_the_user_wants_fewer() -> None:
+    base = {"PATH": "/usr/bin", "HOME": "/h"}
+    assert int(engine_environment(base)["PULUMI_PARALLEL"]) >= 16
+    chosen = engine_environment(base | {"PULUMI_PARALLEL": "3", "GOGC": "50"})
+    assert (chosen["PULUMI_PARALLEL"], chosen["GOGC"]) == ("3", "50")
+
+
 # --- the official download ---
 
 

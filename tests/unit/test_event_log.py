@@ -9,6 +9,7 @@ from documented import documented
 from provision.cli.event_log import event_log
 from provision.errors import EnvironmentProblem
 from provision.host.events import Message, PropertyChange, ResourceStep
+from provision.host.told import NativeCall, Retry
 
 URN = "urn:pulumi:dev::shop::provision:index:Stack$provision-memory:index:Server::machines/web/server"
 
@@ -33,6 +34,21 @@ def test_every_event_is_a_line_with_what_it_took(tmp_path: Path) -> None:
     assert (done["phase"], done["name"], done["properties"]) == ("done", "machines/web/server", ["memoryMib"])
     assert isinstance(done["seconds"], float)
     assert {line["command"] for line in (begin, started, end)} == {"up"}
+
+
+def test_native_calls_and_what_is_tried_again_are_lines_too(tmp_path: Path) -> None:
+    with event_log(tmp_path / "events", "up") as write:
+        write(NativeCall("ec2.RunInstances", URN, 1e9, 0.25, "RequestLimitExceeded"))
+        write(Retry(URN, "create", 1, 2.5, "Throttled"))
+        write(NativeCall("ec2.DescribeInstances", "", 1e9, 0.125))
+    _, failed, retry, fine, _ = lines(tmp_path / "events")
+    assert (failed["kind"], failed["call"], failed["seconds"], failed["failure"], failed["urn"]) == (
+        "call", "ec2.RunInstances", 0.25, "RequestLimitExceeded", URN,
+    )  # fmt: skip
+    assert (retry["kind"], retry["op"], retry["attempt"], retry["wait"], retry["failure"]) == (
+        "retry", "create", 1, 2.5, "Throttled",
+    )  # fmt: skip
+    assert (fine["urn"], fine["failure"]) == ("", None)
 
 
 def test_a_run_that_fails_has_an_end_and_a_second_one_is_added(tmp_path: Path) -> None:

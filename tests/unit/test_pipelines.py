@@ -1,7 +1,10 @@
 """What a pipeline writes on a forge: one comment, one issue, never a second one; over HTTP, to a forge in memory."""
 
 import json
+import os
 import re
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -275,3 +278,46 @@ def test_nothing_is_overwritten_and_nothing_half_written(repository: Path) -> No
 def test_stacks_that_are_none_or_twice_are_refused(repository: Path, stacks: str) -> None:
     with pytest.raises(UserError, match="names no stack, or one twice"):
         said("init", "github", "--stacks", stacks, repository / "stacks" / "web")
+
+
+# ---- what a pipeline does at night, with a stand-in for the look itself
+
+LOOK = 'provision() { if [ "$1" = drift ]; then cat "$FOUND"; return "$CODE"; fi; "$PROVISION" "$@"; }\n'
+
+
+def night(kind: str, repository: Path, found: str, code: int) -> int:
+    """Run the generated job for drift, after whose look there is `found`; gives how it ends."""
+    pipeline = yaml.safe_load(
+        next(repository.glob(".gitlab-ci.yml" if kind == "gitlab" else ".github/**/*.yml")).read_text()
+    )
+    if kind == "gitlab":
+        scripts = ["\n".join(pipeline["drift"]["script"])]
+    else:
+        named = {step.get("name"): step for step in pipeline["jobs"]["drift"]["steps"]}
+        assert "!cancelled()" in named["issue"]["if"]  # also after drift, by which the step before it fails
+        scripts = [named["drift"]["run"], named["issue"]["run"]]
+    (repository / "found.md").write_text(found)
+    env = os.environ | {
+        "FOUND": "found.md", "CODE": str(code), "STACK": "dev", "DIRECTORY": "stacks/web",
+        "PROVISION": str(Path(sys.executable).with_name("provision")),
+    }  # fmt: skip
+    codes = [
+        subprocess.run(
+            ["bash", "-e", "-o", "pipefail", "-c", LOOK + script], cwd=repository, env=env, timeout=300
+        ).returncode
+        for script in scripts
+    ]
+    return max(codes)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_nightly_job_updates_the_one_issue_and_closes_it(forge: type[Forge], repository: Path, kind: str) -> None:
+    path, field = ISSUES[kind]
+    said("init", kind, "--stacks", "dev", repository / "stacks" / "web")
+    said("issue", kind, page(repository, DRIFT))
+    assert night(kind, repository, DRIFT.replace("it is gone", "it is still gone"), 3) == 3
+    (one,) = forge.kept[path]
+    assert "still gone" in one[field]
+    left_alone = (Finding(Kind.CHANGED, "machines/web/server", "it is off"),)
+    assert night(kind, repository, markdown(Report("shop", "dev", (), 4, left_alone)), 0) == 0
+    assert one["state"] == "closed"

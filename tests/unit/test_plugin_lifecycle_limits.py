@@ -9,7 +9,7 @@ from lifecycle_sample import Echo, Thing, ThingInputs, TrialProvider
 
 from provision.errors import PluginError
 from provision.host.plugin.limits import RECOVERY_S, SLOWEST, Bucket
-from provision.spi import Properties, Provider, RateLimit, Sticky, registry
+from provision.spi import Properties, Provider, RateLimit, StackField, Sticky, registry
 
 
 class Clock:
@@ -121,8 +121,8 @@ def declared(**changes: Any) -> type[Provider[Any, Any]]:
     return type("WrongProvider", (TrialProvider,), {"resource_types": (kind,), **own})
 
 
-def sticky(mark: Sticky, default: Any = None) -> type[Properties]:
-    """Inputs with a choice."""
+def sticky(mark: Any, default: Any = None) -> type[Properties]:
+    """Inputs with a choice, or with what else an annotation says."""
     namespace = {"__annotations__": {"host": Annotated[str | None, mark]}, "host": default, "__module__": __name__}
     return type("Inputs", (ThingInputs,), namespace)
 
@@ -153,6 +153,8 @@ class Incomplete(Echo):
             {"Inputs": sticky(Sticky(("name",)), "here"), "choose": lambda self, request: "x"},
             "is Sticky, so it must have the default None",
         ),
+        ({"Inputs": sticky(StackField(("host",)))}, "`Wrong.Inputs.host` must name fields of machines or networks"),
+        ({"Inputs": sticky(StackField(()))}, "`Wrong.Inputs.host` must name fields of machines or networks"),
     ],
 )
 def test_declarations_that_do_not_agree_are_named_when_a_plugin_is_loaded(wrong: dict[str, Any], text: str) -> None:

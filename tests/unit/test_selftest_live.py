@@ -8,87 +8,23 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Annotated, Any
+from typing import Any
 
 import pytest
-from pydantic import Field
+from selftest_wall import WRONG, Note, deployed, wall
 
 from provision.cli.broken import BrokenNote
 from provision.errors import EnvironmentProblem, PlatformError
 from provision.packets.sets import PacketSpace
 from provision.spi import (
-    Created,
-    CreateRequest,
-    Isolates,
-    NativeState,
-    Properties,
-    Read,
-    ReadRequest,
     ResourceGraph,
-    ResourceType,
-    Updated,
-    UpdateRequest,
 )
 from provision.verify.selftest import live_data, live_summary
 from provision.verify.selftest.choosing import Break
 from provision.verify.selftest.live import LiveScore, _count
 from provision.verify.selftest.looking import Look
 from provision.verify.selftest.mutants import Mutant
-from provision.verify.selftest.natives import Native, Natives
-from provision.verify.state import DeployedLocation, DeployedStack
-
-RIGHT = {"ports": [80]}
-WRONG = {"ports": [80, 81]}
-
-
-class Wall(ResourceType[Any, Any, Any]):
-    """Something that holds rules; the session is the live object."""
-
-    token = "sample:Wall"
-
-    class Inputs(Properties):
-        """Inputs."""
-
-        ports: Annotated[list[int], Field(description="Open ports."), Isolates()] = []  # noqa: RUF012 - pydantic copies it
-
-    class Outputs(Properties):
-        """Outputs."""
-
-    def create(self, request: CreateRequest[Any]) -> Created[Any]:
-        """Never called."""
-        raise NotImplementedError
-
-    def read(self, request: ReadRequest[Any, Any]) -> Read[Any, Any]:
-        """What is there."""
-        return Read(request.id, self.Inputs(ports=request.operation.session["ports"]), self.Outputs())
-
-    def update(self, request: UpdateRequest[Any, Any]) -> Updated[Any]:
-        """Change it, unless it is told to fail."""
-        session = request.operation.session
-        session["writes"].append(list(request.inputs.ports))
-        if session["stuck"] and request.inputs.ports in session["stuck"]:
-            raise PlatformError("it is stuck")
-        session["ports"] = list(request.inputs.ports)
-        return Updated(self.Outputs())
-
-
-class Note:
-    """A note in memory that says what happened."""
-
-    def __init__(self) -> None:
-        self.nodes: tuple[str, ...] = ()
-        self.history: list[str] = []
-
-    def __bool__(self) -> bool:
-        return bool(self.nodes)
-
-    def write(self, nodes: Any) -> None:
-        self.nodes = tuple(nodes)
-        self.history.append("noted")
-
-    def clear(self) -> None:
-        self.nodes = ()
-        self.history.append("cleared")
+from provision.verify.selftest.natives import Native
 
 
 class Looker:
@@ -101,11 +37,6 @@ class Looker:
         self.seen.append(list(self.live["ports"]))
         found: Mapping[Look, bool] = self.says()
         return found
-
-
-def wall(**changes: Any) -> tuple[Native, dict[str, Any]]:
-    live: dict[str, Any] = {"ports": [80], "writes": [], "stuck": [], **changes}
-    return Native(NativeState(Wall.token, "wall", "w", {}, RIGHT, "urn:wall"), Wall, live), live
 
 
 def a_break(native: Native, inputs: Mapping[str, Any] = WRONG) -> Break:
@@ -141,7 +72,7 @@ def test_a_break_is_noted_made_looked_at_and_mended() -> None:
             "effective": {"looked": 1, "noticed": 0},
             "probed": {"looked": 1, "noticed": 1},
         },
-        "missed": [], "refused": [], "late": [], "possible": 5, "probes": 7,
+        "missed": [], "refused": [], "late": [], "possible": 5, "probes": 7, "revoked": [],
     }  # fmt: skip
     assert "1 of 1 rules and settings broken on the live platform were noticed" in live_summary(score)
 
@@ -210,15 +141,6 @@ def test_what_cannot_be_mended_stays_noted_and_is_said() -> None:
         counted(a_break(native), Looker(live, lambda: {Look.PROBED: True}), note)
     assert "provision refresh" in (caught.value.fix or "")
     assert note.nodes == ("wall",)
-
-
-def deployed(live: dict[str, Any], inputs: Mapping[str, Any] = RIGHT) -> Natives:
-    state = NativeState(Wall.token, "wall", "w", {}, inputs, "urn:wall")
-    stack = DeployedStack(
-        "p", "s", "sample", shared=(state,), locations={"": DeployedLocation("sample", {}, frozenset(), (state,))}
-    )
-    provider: Any = SimpleNamespace(resource_types=(Wall,))
-    return Natives(stack, {"": (provider, live)})
 
 
 @pytest.mark.parametrize("names", [("wall", "gone since"), None])

@@ -87,3 +87,15 @@ def test_a_build_that_fails_is_explained(builder, setup):
     code, _, err = setup("--image", "full")
     assert code == 1
     assert "the mirror cannot be reached\n  fix: check the network" in err
+
+
+def test_nothing_is_prepared_when_no_image_is_wanted(builder, setup):
+    builder.prepare = lambda progress: builder.built.append("prepared")
+    assert setup("--no-images")[0] == 0
+    assert builder.built == []
+    assert setup()[0] == 0
+    assert builder.built == ["prepared"]
+
+    code, _, err = setup("--no-images", "--image", "full")
+    assert code == 2
+    assert "--no-images and --image contradict each other" in err

@@ -12,6 +12,7 @@ from pathlib import Path
 import grpc
 import pytest
 from google.protobuf import empty_pb2
+from plugins_on_path import GOOD, install
 
 from provision.host.project import Project
 from provision.host.protocol import language_pb2, language_pb2_grpc, provider_pb2, provider_pb2_grpc
@@ -214,6 +215,36 @@ def test_a_plugin_that_cannot_be_loaded_is_left_to_its_shim_which_tells_why(envi
         )
     assert (said.returncode, said.stdout) == (1, "")
     assert "did you mean 'memory'?" in said.stderr
+
+
+EAGER = (
+    GOOD
+    + """
+    def preload(self):
+        import os
+        file = os.open(os.environ["LOADED"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        os.write(file, b"loaded ")
+        raise RuntimeError("not today")
+"""
+)
+
+
+def test_what_a_plugin_needs_later_is_loaded_while_nobody_waits_and_may_fail(environment, home, tmp_path):
+    install(tmp_path / "path", "eager", EAGER)
+    eager = PluginExecutable("resource", "provision-eager", "1.0.0", "provision.host.plugin", ("eager",))
+    install_shims(home, [HOST, eager])
+    loaded = tmp_path / "loaded"
+    environment |= {"PYTHONPATH": os.pathsep.join([str(tmp_path / "path"), *sys.path]), "LOADED": str(loaded)}
+
+    with standing_by(Expected(True, ("eager",)), tmp_path, environment) as known:
+        both = "loaded " * 2  # by the language host, which asks the platform, and by the plugin
+        until(lambda: loaded.exists() and loaded.read_text() == both, "the plugin is not loaded early")
+        with shim(eager, environment | known, tmp_path, "127.0.0.1:1") as (started, port):
+            assert provider(port).GetPluginInfo(empty_pb2.Empty(), timeout=60).version == "1.2.3"
+            assert not runs_python(started)
+        with shim(HOST, environment | known, tmp_path, "127.0.0.1:1") as (started, port):
+            assert language(port).GetPluginInfo(empty_pb2.Empty(), timeout=60).version
+            assert not runs_python(started)
 
 
 FILE = "version: 1\nplatform: aws\nlocations:\n  a: {platform: libvirt}\n  b:\n    platform: 'other'\n"

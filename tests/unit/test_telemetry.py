@@ -14,6 +14,7 @@ from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_serv
 
 from provision.cli.telemetry import telemetry, wanted
 from provision.host.events import Message, PropertyChange, ResourceStep
+from provision.host.told import NativeCall, Retry
 
 URN = "urn:pulumi:dev::shop::provision:index:Machine$provision-memory:compute:Server::machines/{}/server"
 WEB, DB = URN.format("web"), URN.format("db")
@@ -97,6 +98,27 @@ def test_a_run_is_a_trace_with_a_span_for_every_step(collector: Collector) -> No
     outcomes = [attributes(point)["provision.outcome"] for point in collector.points["provision.step.duration"]]
     assert sorted(outcomes) == ["done", "failed"]
     assert sum(point.as_int for point in collector.points["provision.messages"]) == 2
+
+
+def test_native_calls_are_spans_within_those_of_their_resources_and_retries_are_counted(collector: Collector) -> None:
+    with telemetry("up", "shop", "dev") as tell:
+        tell(ResourceStep("started", "create", DB))
+        tell(NativeCall("ec2.RunInstances", DB, 1e9, 0.5, "RequestLimitExceeded"))
+        tell(Retry(DB, "create", 1, 2.0, "Throttled"))
+        tell(ResourceStep("done", "create", DB))
+        tell(NativeCall("ec2.CreateTags", DB, 1e9 + 3, 0.25))  # told by another process, so it may come late
+        tell(NativeCall("ec2.DescribeInstances", "", 1e9, 1.0))
+    spans = {span.name: span for span in collector.spans}
+    step, run = spans["create machines/db/server"], spans["provision up"]
+    assert spans["ec2.RunInstances"].parent_span_id == spans["ec2.CreateTags"].parent_span_id == step.span_id
+    assert spans["ec2.DescribeInstances"].parent_span_id == run.span_id
+    failed = spans["ec2.RunInstances"]
+    assert (failed.end_time_unix_nano - failed.start_time_unix_nano, failed.status.code) == (500_000_000, 2)
+    assert attributes(failed) == {"error.type": "RequestLimitExceeded"}
+    assert [attributes(event)["provision.failure"] for event in step.events] == ["Throttled"]
+    durations = {attributes(p)["provision.call"]: p.sum for p in collector.points["provision.call.duration"]}
+    assert durations == {"ec2.RunInstances": 0.5, "ec2.CreateTags": 0.25, "ec2.DescribeInstances": 1.0}
+    assert sum(point.as_int for point in collector.points["provision.retries"]) == 1
 
 
 def test_what_was_cut_short_is_told_too(collector: Collector) -> None:

@@ -4,8 +4,8 @@ from typing import Any
 
 from provision.errors import UserError
 from provision_aws.errors import explained
-from provision_aws.resources.instance_model import ImageSearch
 from provision_aws.session import Session
+from provision_aws.wanted import ImageSearch
 
 
 def find(session: Session, search: ImageSearch) -> str:

@@ -5,8 +5,8 @@ from typing import Any
 
 from provision.errors import UserError
 from provision_aws.errors import explained
-from provision_aws.resources.instance_model import InstanceRequirements
 from provision_aws.session import Session
+from provision_aws.wanted import InstanceRequirements
 
 _SPECIAL = ("GpuInfo", "FpgaInfo", "InferenceAcceleratorInfo", "NeuronInfo", "MediaAcceleratorInfo")
 """What a machine is not given that did not ask for it: such types cost much more."""

@@ -50,7 +50,7 @@ from provision_aws.resources import (
     Vpc,
     VpcEndpoint,
 )
-from provision_aws.session import Session
+from provision_aws.session import Session, preload
 
 if TYPE_CHECKING:  # every process of the plugin imports this module, and only translation needs the models
     from provision.models import Network, Stack
@@ -91,6 +91,10 @@ class AwsProvider(Provider[AwsConfig, Session]):
         "ec2": RateLimit(per_second=100, burst=200),
         "kms": RateLimit(per_second=20, burst=20),
     }
+
+    def preload(self) -> None:
+        """boto3, and what it knows of EC2."""
+        preload()
 
     def connect(self, config: AwsConfig) -> Session:
         """Connect to the account.

@@ -8,9 +8,10 @@ from functools import cache
 from typing import Any
 
 from provision.errors import EnvironmentProblem
+from provision.spi import calls_are_watched, native_call
 from provision.spi.cloud import CloudSession
 from provision_aws.config import AwsConfig
-from provision_aws.errors import explained, is_absent
+from provision_aws.errors import code_of, explained, is_absent
 from provision_aws.reading import Reader
 
 _CONNECT_SECONDS = 10
@@ -88,7 +89,7 @@ class Session(CloudSession):
         from provision_aws.errors import explain
 
         try:
-            return self._boto.client(
+            made = self._boto.client(
                 service,
                 endpoint_url=self.config.endpoint_url,
                 config=Config(
@@ -99,6 +100,7 @@ class Session(CloudSession):
                     user_agent_extra="provision-aws",
                 ),
             )
+            return _watched(service, made) if calls_are_watched() else made
         except BotoCoreError as error:
             raise explain(f"connecting to {service}", error) from None
 
@@ -130,6 +132,17 @@ class Session(CloudSession):
         return account
 
 
+def _watched(service: str, client: Any) -> Any:
+    """A client whose calls are told of, those of its paginators too: all go through this one method of it."""
+    usual = client._make_api_call
+
+    def make(operation: str, parameters: Any) -> Any:
+        return native_call(f"{service}.{operation}", lambda: usual(operation, parameters), code=code_of)
+
+    client._make_api_call = make
+    return client
+
+
 def _boto(config: AwsConfig) -> Any:
     """boto3's session: credentials and region as all of AWS's tools find them."""
     import boto3
@@ -151,6 +164,14 @@ def _boto(config: AwsConfig) -> Any:
         return boto3.Session(botocore_session=_with_role(found, config), region_name=found.region_name)
     except BotoCoreError as error:
         raise explain("reading the configuration of AWS", error) from None
+
+
+def preload() -> None:
+    """Read early what every session needs: it takes longer than the session."""
+    import boto3  # noqa: F401
+
+    for service in ("sts", "ec2"):
+        _models().load_service_model(service, "service-2")
 
 
 @cache

@@ -3,8 +3,8 @@
 import pytest
 from provision_aws.config import AwsConfig
 from provision_aws.instance_types import choose
-from provision_aws.resources.instance_model import InstanceRequirements
 from provision_aws.session import Session
+from provision_aws.wanted import InstanceRequirements
 
 from provision.errors import UserError
 

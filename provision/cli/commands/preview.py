@@ -1,6 +1,7 @@
 """`provision preview`."""
 
-from contextlib import AbstractContextManager, nullcontext
+import threading
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -69,11 +70,14 @@ def _saving(
 
 
 def _page(session: "Session", directory: Path, limit: int, detailed_exitcode: bool, plan: Path | None) -> int:
+    ahead = threading.Thread(target=_load_page, daemon=True, name="page-imports")
+    ahead.start()
+    result, changes = session.run("preview", plan=plan)
+    ahead.join()
     from provision.cli.review import Isolation, Review, isolation, page
     from provision.cli.run import exit_code
     from provision.errors import ProvisionError
 
-    result, changes = session.run("preview", plan=plan)
     try:
         found = isolation(session.workspace, directory, result.downgraded)
     except ProvisionError as error:
@@ -81,3 +85,10 @@ def _page(session: "Session", directory: Path, limit: int, detailed_exitcode: bo
     review = Review(session.workspace.project, session.workspace.stack_name, result, changes, found)
     click.echo(page(review, limit), nl=False)
     return exit_code(result, detailed_exitcode=detailed_exitcode)
+
+
+def _load_page() -> None:
+    """Import what the page needs while the engine runs."""
+    with suppress(Exception):  # told where it is used
+        import provision.cli.review
+        import provision.host.records  # noqa: F401 - reads the state

@@ -36,6 +36,11 @@ _KINDS = ("translated", "accepted", "effective", "probed")
     callback=lambda context, parameter, value: _kinds(value),
     help="Kinds of evidence that no required policy may lack: translated, accepted, effective, probed.",
 )
+@click.option(
+    "--measure",
+    is_flag=True,
+    help="Make machines busy for some seconds too, to see that limits of CPU time and disks hold them.",
+)
 @options.rules
 @options.output_format("human", "json", "markdown", "junit")
 @options.stack
@@ -48,12 +53,18 @@ def command(
     required: tuple[str, ...],
     self_test: bool,
     breaks: int | None,
+    measure: bool,
     rules: tuple[Path, ...],
 ) -> int:
     """Send real packets between the machines of the stack in DIRECTORY and compare with its policies.
 
     What packets cannot show is looked at elsewhere: native rules are proven, what the platform records is read
     back, and what its host applies is looked at, for every policy and every share.
+
+    Machines that a policy holds to their identity send frames with false senders, and others listen for them.
+
+    With --measure machines with a limit of CPU time or disks want more than that for some seconds each: what they get
+    is measured. Their disks are only read.
 
     With --static nothing needs to be deployed: the native rules are read back as sets of packets and compared
     with the file; every difference is named by a packet.
@@ -69,7 +80,8 @@ def command(
     With --self-test it is shown besides what that is worth: how many broken rules and settings would be noticed.
     Without --static they are really broken, on the live platform, one at a time: each layer looks, and at once all is
     mended. What is broken is noted before, and if this process is killed another one mends it; `verify`, `up` and
-    `refresh` do that too. Isolation is weaker for those seconds: give it a stack on which that may be.
+    `refresh` do that too. Policies that say what becomes of open connections (`revoke`) are taken away for a moment,
+    with a connection open. Isolation is weaker for those seconds: give it a stack on which that may be.
 
     Rules of the organisation are held against the file as by `validate`.
 
@@ -78,6 +90,8 @@ def command(
     """
     if static and set(required) - {"translated"}:
         raise click.UsageError("--static gives evidence of the kind 'translated' alone; leave it out to have others")
+    if static and measure:
+        raise click.UsageError("--static looks at no machine; leave --measure out")
     if static and output == "junit":
         raise click.UsageError("--static is one proof, and no list of tests; choose another --format")
     if breaks is not None and not self_test:
@@ -86,7 +100,7 @@ def command(
         raise click.UsageError("a self-test is one score, and no list of tests; choose another --format")
     if static:
         return _prove(directory, stack, output, self_test, breaks, rules)
-    return _probe(directory, stack, output, required, self_test, breaks, rules)
+    return _probe(directory, stack, output, required, self_test, breaks, measure, rules)
 
 
 def _kinds(written: str | None) -> tuple[str, ...]:
@@ -104,6 +118,7 @@ def _probe(
     required: tuple[str, ...],
     self_test: bool,
     breaks: int | None,
+    measure: bool,
     rules: tuple[Path, ...],
 ) -> int:
     from dataclasses import replace
@@ -140,6 +155,7 @@ def _probe(
                 sites=deployed.reached,
                 away={location: error.summary for location, error in deployed.away.items()},
                 required=kinds,
+                measuring=measure,
             )
             score = None
             if self_test:
@@ -163,7 +179,7 @@ def _probe(
             click.secho(line, fg="yellow")
         if score:
             click.echo(selftest.live_summary(score))
-    return report.exit_code
+    return report.exit_code or (3 if score and score.astray else 0)
 
 
 def _prove(

@@ -1,14 +1,18 @@
 """Drift from two looks: what the engine reads back of each resource, and what the platform shows of its isolation."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from provision.cli.changes import Action, Change, Changes
 from provision.cli.drifting.found import Finding, Kind, Report
 from provision.cli.words import details
 from provision.diagnostics import Path, Position
+from provision.host.events import PropertyChange, ResourceStep
 from provision.loader import Loaded
+from provision.models import DriftPolicy, DriftRules
 from provision.spi import Isolates, ResourceType
+from provision.translate.drift import policy_of, written
 from provision.translate.instances import instances
 from provision.verify.evidence import Gathered
 from provision.verify.held import Held
@@ -19,34 +23,109 @@ Types = Mapping[str, type[ResourceType[Any, Any, Any]]]
 
 
 def collected(
-    project: str, stack: str, loaded: Loaded, changes: Changes, gathered: Gathered | None, types: Types
+    project: str,
+    stack: str,
+    loaded: Loaded,
+    changes: Changes,
+    gathered: Gathered | None,
+    types: Types,
+    quiet: Sequence[ResourceStep] = (),
 ) -> Report:
     """Everything that is not as it was deployed.
 
     Args:
         project: Pulumi project.
         stack: Pulumi stack.
-        loaded: the stack file, for the places to point at.
+        loaded: the stack file, for what it says of drift, and for the places to point at.
         changes: what a preview of a refresh found.
         gathered: what the platform shows of isolation; None when no machine is deployed.
-        types: to know what isolation depends on.
+        types: to know what isolation depends on, and which field of the file says what.
+        quiet: steps in which the engine passed over what it was told to ignore.
     """
     places = _Places(loaded)
-    found = [_of_resource(change, places, types) for change in changes.native()]
+    sorted_ = [Sorted.of(change, loaded.stack.drift, types) for change in with_quiet(changes, quiet, types)]
+    found = [_of_resource(one, places, types) for one in sorted_ if one.counts]
     found += _of_isolation(gathered, places) if gathered else ()
-    return Report(project, stack, tuple(sorted(found, key=lambda finding: finding.rank)), changes.unchanged)
+    ignored = [_ignored(one.ignored, places) for one in sorted_ if one.ignored is not None]
+    told = {change.urn for change in changes.native()}
+    return Report(
+        project,
+        stack,
+        tuple(sorted(found, key=lambda finding: finding.rank)),
+        changes.unchanged - sum(one.counting.urn not in told for one in sorted_),
+        tuple(sorted(ignored, key=lambda finding: finding.name)),
+    )
 
 
-def _of_resource(change: Change, places: "_Places", types: Types) -> Finding:
+def with_quiet(changes: Changes, quiet: Sequence[ResourceStep], types: Types) -> list[Change]:
+    """What changed, with what of the fields of the stack file the engine passed over."""
+    passed: dict[str, tuple[ResourceStep, tuple[PropertyChange, ...]]] = {}
+    for step in quiet:
+        kind = types.get(step.type)
+        spots = written(kind.Inputs) if kind is not None else {}
+        if items := tuple(item for item in step.ignored if item.path in spots):
+            passed[step.urn] = step, items
+    told = [
+        replace(change, properties=(*change.properties, *passed.pop(change.urn)[1]))
+        if change.urn in passed and change.action is Action.UPDATE
+        else change
+        for change in changes.native()
+    ]
+    return told + [Change(Action.UPDATE, step.type, step.name, step.urn, items) for step, items in passed.values()]
+
+
+@dataclass(frozen=True)
+class Sorted:
+    """A change by what the stack file says of drift.
+
+    Attributes:
+        counting: what of it is drift.
+        counts: whether anything of it is.
+        ignored: what of it is to be left alone, if anything.
+        adopted: properties that the file is to take over.
+    """
+
+    counting: Change
+    counts: bool
+    ignored: Change | None
+    adopted: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, change: Change, rules: DriftRules, types: Types) -> "Sorted":
+        """Sort the properties of a change."""
+        kind = types.get(change.type)
+        spots = written(kind.Inputs) if kind is not None else {}
+        if change.failed or change.action is not Action.UPDATE or not change.properties:
+            return cls(change, True, None)
+        by: dict[DriftPolicy, list[PropertyChange]] = {policy: [] for policy in DriftPolicy}
+        for item in change.properties:
+            spot = spots.get(item.path)
+            by[policy_of(spot, change.name, rules) if spot is not None else DriftPolicy.OWN].append(item)
+        own, left, adopt = by[DriftPolicy.OWN], by[DriftPolicy.IGNORE], by[DriftPolicy.ADOPT]
+        ignored = replace(change, properties=tuple(left)) if left else None
+        counting = replace(change, properties=(*own, *adopt))
+        return cls(counting, bool(own or adopt), ignored, frozenset(item.path for item in adopt))
+
+
+def _of_resource(found: Sorted, places: "_Places", types: Types) -> Finding:
+    change = found.counting
     position = places.of(change.name)
     carried = change.name.startswith("isolation/") or _carries(change, types)
     if change.failed:
         return Finding(Kind.UNSEEN, change.name, f"{change.name} could not be read", (), carried, position)
     if change.action is Action.DELETE:
         return Finding(Kind.GONE, change.name, f"{change.name} is gone", (), carried, position)
-    return Finding(
-        Kind.CHANGED, change.name, f"{change.name} was changed outside", tuple(details(change)), carried, position
+    policy = DriftPolicy.ADOPT if found.adopted else DriftPolicy.OWN
+    told = tuple(
+        f"{line} (to be adopted)" if line.partition(":")[0] in found.adopted else line for line in details(change)
     )
+    return Finding(Kind.CHANGED, change.name, f"{change.name} was changed outside", told, carried, position, policy)
+
+
+def _ignored(change: Change, places: "_Places") -> Finding:
+    summary, position = f"{change.name} was changed outside, and is left alone", places.of(change.name)
+    policy = DriftPolicy.IGNORE
+    return Finding(Kind.CHANGED, change.name, summary, tuple(details(change)), False, position, policy)
 
 
 def _carries(change: Change, types: Types) -> bool:

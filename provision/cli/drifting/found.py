@@ -4,6 +4,7 @@ import enum
 from dataclasses import dataclass
 
 from provision.diagnostics import Position
+from provision.models import DriftPolicy
 
 
 class Kind(enum.StrEnum):
@@ -36,6 +37,7 @@ class Finding:
         details: further lines, such as the properties that changed; never a secret.
         isolates: whether isolation or sharing depends on it.
         position: where the stack file speaks of it.
+        policy: what the stack file says of such drift.
     """
 
     kind: Kind
@@ -44,6 +46,7 @@ class Finding:
     details: tuple[str, ...] = ()
     isolates: bool = False
     position: Position | None = None
+    policy: DriftPolicy = DriftPolicy.OWN
 
     @property
     def rank(self) -> tuple[bool, int, str]:
@@ -60,17 +63,24 @@ class Report:
         stack: Pulumi stack.
         findings: the gravest first.
         unchanged: how many resources are as recorded.
+        ignored: what the stack file wants to be left alone; it is no drift.
     """
 
     project: str
     stack: str
     findings: tuple[Finding, ...]
     unchanged: int
+    ignored: tuple[Finding, ...] = ()
 
     @property
     def drifted(self) -> bool:
         """Whether anything is not as it was deployed."""
         return any(finding.kind is not Kind.UNSEEN for finding in self.findings)
+
+    @property
+    def to_adopt(self) -> tuple[Finding, ...]:
+        """What the stack file wants to take over."""
+        return tuple(finding for finding in self.findings if finding.policy is DriftPolicy.ADOPT)
 
     @property
     def exit_code(self) -> int:

@@ -10,7 +10,8 @@ from provision.cli.words import plural
 SCHEMA = 1
 """Version of the JSON form; keys are added to it, never renamed or removed."""
 _MOST = 200
-_QUIET = re.compile(r"^\*\*No drift: [^;]*\*\*$", re.MULTILINE)
+_QUIET = re.compile(r"^\*\*No drift: [^;]*?(?:; \d+ left alone)?\.\*\*$", re.MULTILINE)
+_ADOPT = "`provision drift --adopt` writes into the stack file what it wants to take over; then `provision refresh`."
 _WAY_OUT = "`provision refresh` records what is there; `provision up` then makes it as the stack file says."
 
 
@@ -19,6 +20,7 @@ def summary(report: Report) -> str:
     found = [finding for finding in report.findings if finding.kind is not Kind.UNSEEN]
     unseen = len(report.findings) - len(found)
     blind = f"; {plural(unseen, 'thing')} could not be looked at" if unseen else ""
+    blind = (f"; {len(report.ignored)} left alone" if report.ignored else "") + blind
     if not found:
         return f"No drift: {plural(report.unchanged, 'resource')} as recorded{blind}."
     isolating = sum(finding.isolates for finding in found)
@@ -31,9 +33,19 @@ def human(report: Report) -> Iterator[str]:
     for finding in report.findings:
         yield f"{'!' if finding.isolates else '~'} {finding.summary}{_at(finding)}"
         yield from (f"    {line}" for line in finding.details)
+    for finding in report.ignored:
+        yield f". {finding.summary}{_at(finding)}"
+        yield from (f"    {line}" for line in finding.details)
     yield summary(report)
+    yield from ways_out(report)
+
+
+def ways_out(report: Report) -> Iterator[str]:
+    """What a person can do about it."""
     if report.drifted:
         yield _WAY_OUT
+    if report.to_adopt:
+        yield _ADOPT
 
 
 def as_data(report: Report) -> dict[str, Any]:
@@ -46,17 +58,20 @@ def as_data(report: Report) -> dict[str, Any]:
         "exit_code": report.exit_code,
         "summary": summary(report),
         "unchanged": report.unchanged,
-        "findings": [
-            {
-                "kind": str(finding.kind),
-                "name": finding.name,
-                "summary": finding.summary,
-                "details": list(finding.details),
-                "isolates": finding.isolates,
-                "position": str(finding.position) if finding.position else None,
-            }
-            for finding in report.findings
-        ],
+        "findings": [_data(finding) for finding in report.findings],
+        "ignored": [_data(finding) for finding in report.ignored],
+    }
+
+
+def _data(finding: Finding) -> dict[str, Any]:
+    return {
+        "kind": str(finding.kind),
+        "name": finding.name,
+        "summary": finding.summary,
+        "details": list(finding.details),
+        "isolates": finding.isolates,
+        "policy": str(finding.policy),
+        "position": str(finding.position) if finding.position else None,
     }
 
 
@@ -69,8 +84,13 @@ def markdown(report: Report) -> str:
         said += [f"  - {_escaped(line)}" for line in finding.details]
     if len(report.findings) > _MOST:
         said.append(f"- … and {len(report.findings) - _MOST} more")
-    if report.drifted:
-        said += ["", _WAY_OUT]
+    if report.ignored:
+        said += ["", f"<details><summary>{len(report.ignored)} left alone, as the stack file says</summary>", ""]
+        for finding in report.ignored[:_MOST]:
+            said += [f"- {_escaped(line)}" for line in (finding.summary, *finding.details)]
+        said += ["", "</details>"]
+    for line in ways_out(report):
+        said += ["", line]
     return "\n".join(said) + "\n"
 
 

@@ -10,6 +10,7 @@ from provision.cli.drifting.found import ABOUT, Finding, Kind, Report
 
 _SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 _INFORMATION = "https://pypi.org/project/provision/"
+_LEFT = {"kind": "inSource", "justification": "the stack file says that this is left alone"}
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
@@ -24,6 +25,7 @@ def as_sarif(report: Report, version: str, root: Path) -> dict[str, Any]:
     rules = [{"id": str(kind), "shortDescription": {"text": text}} for kind, text in ABOUT.items()]
     driver = {"name": "provision", "version": version, "informationUri": _INFORMATION, "rules": rules}
     results = [_result(finding, root) for finding in report.findings]
+    results += [_result(finding, root) | {"level": "note", "suppressions": [_LEFT]} for finding in report.ignored]
     return {
         "$schema": _SCHEMA,
         "version": "2.1.0",
@@ -65,7 +67,12 @@ def as_junit(report: Report) -> str:
     failures = sum(finding.kind is not Kind.UNSEEN for finding in report.findings)
     errors = len(report.findings) - failures
     name = f"drift of {report.project}/{report.stack}"
-    counts = {"tests": str(len(report.findings) + 1), "failures": str(failures), "errors": str(errors)}
+    counts = {
+        "tests": str(len(report.findings) + len(report.ignored) + 1),
+        "failures": str(failures),
+        "errors": str(errors),
+        "skipped": str(len(report.ignored)),
+    }
     suites = ET.Element("testsuites", counts)
     suite = ET.SubElement(suites, "testsuite", {"name": name, **counts})
     ET.SubElement(suite, "testcase", {"classname": "drift", "name": f"{report.unchanged} resources as recorded"})
@@ -74,6 +81,9 @@ def as_junit(report: Report) -> str:
         word = "error" if finding.kind is Kind.UNSEEN else "failure"
         told = ET.SubElement(case, word, {"type": str(finding.kind), "message": _clean(finding.summary)})
         told.text = _clean("\n".join((finding.summary, *finding.details)))
+    for finding in report.ignored:
+        case = ET.SubElement(suite, "testcase", {"classname": "drift.left-alone", "name": _clean(finding.name)})
+        ET.SubElement(case, "skipped", {"message": _clean("\n".join((finding.summary, *finding.details)))})
     return ET.tostring(suites, encoding="unicode", xml_declaration=True) + "\n"
 
 

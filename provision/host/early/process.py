@@ -26,7 +26,7 @@ def main() -> NoReturn:
     children = _forked(platforms, waiting)
     host = waiting[LANGUAGE]
     host.watch()
-    asyncio.run(_serve(host, runs, children))
+    asyncio.run(_serve(host, platforms if runs else None, children))
     os._exit(0)
 
 
@@ -60,8 +60,9 @@ def _be_plugin(provider: Any, standby: Standby, others: list[Standby]) -> NoRetu
         os._exit(1)
 
 
-async def _serve(host: Standby, runs: bool, children: list[int]) -> NoReturn:
-    await serve_standby(host, _load_run if runs else lambda: None)
+async def _serve(host: Standby, platforms: list[str] | None, children: list[int]) -> NoReturn:
+    """Serve the language host; `platforms` of the stack file that will be run, None when none will be."""
+    await serve_standby(host, lambda: _load_run(platforms) if platforms is not None else None)
     say_nothing()
     host.close()  # the engine waits for what looks like this process, and need not wait for the others
     deadline = time.monotonic() + _END_S
@@ -72,6 +73,9 @@ async def _serve(host: Standby, runs: bool, children: list[int]) -> NoReturn:
     os._exit(0)
 
 
-def _load_run() -> None:
+def _load_run(platforms: list[str]) -> None:
     with contextlib.suppress(Exception):  # whatever is wrong is told by the run itself
         import provision.host.language.run  # noqa: F401 - it takes a while
+    for platform in platforms:  # which is asked what it can do before anything else is done
+        with contextlib.suppress(Exception):
+            registry.load(platform).preload()

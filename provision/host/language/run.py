@@ -13,12 +13,14 @@ from provision.host.deploying.monitor import EngineStopped, Monitor, Options, Re
 from provision.host.deploying.stack import Site, StackRun, downgrades, secret_text, state_name, unresolved
 from provision.host.deploying.wire import wire_value
 from provision.host.language.settings import Settings, settings
+from provision.host.watching import tell_command
 from provision.loader import Loaded, load, reference_stacks
 from provision.translate.recorded import ISOLATION, record
 
 
 async def run(request: Any, engine_address: str) -> bool:
     """Do what `request` asks; False when it failed, and then the person has been told why."""
+    tell_command()
     asked = settings(request)
     monitor = Monitor(asked.monitor, engine_address, preview=asked.preview)
     try:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from provision.host.plugin.running import Defect, Running, kept
+from provision.spi.calls import calls_are_watched, calls_for
 from provision.spi.operation import Cancelled
 
 R = TypeVar("R")
@@ -104,6 +105,16 @@ def _outcome(work: Callable[[], Any]) -> Outcome:
         return Outcome(error=Defect(error))
 
 
+def _attributed(work: Callable[[], Any], urn: str) -> Callable[[], Any]:
+    """The work, whose native calls are made for the resource."""
+
+    def done() -> Any:
+        with calls_for(urn):
+            return work()
+
+    return done
+
+
 def _result(outcome: Outcome) -> Any:
     if outcome.error is not None:
         raise outcome.error
@@ -120,7 +131,7 @@ class _Call:
         self._timers: list[asyncio.TimerHandle] = []
 
     def begin(self, threads: ThreadPoolExecutor, work: Callable[[], Any]) -> None:
-        future = threads.submit(_outcome, work)
+        future = threads.submit(_outcome, _attributed(work, self.running.urn) if calls_are_watched() else work)
         future.add_done_callback(lambda done: self._ended(None if done.cancelled() else done.result()))
         if self.running.limit is not None:
             self._later(self.running.limit, self._late)

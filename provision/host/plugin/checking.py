@@ -5,6 +5,7 @@ the update can tell.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
@@ -246,20 +247,37 @@ def _partial_value(value: Any, shape: Shape) -> Any:
 
 
 def _default(model: type[BaseModel], name: str) -> Any:
-    value = model.model_fields[name].get_default(call_default_factory=True, validated_data={})
-    carrier = model.model_construct(None, **{name: value})
+    made_anew = model.model_fields[name].default_factory is not None
+    return _new_default(model, name) if made_anew else _fixed_default(model, name)
+
+
+def _new_default(model: type[BaseModel], name: str) -> Any:
+    carrier = copy(_blank(model))
+    carrier.__dict__[name] = model.model_fields[name].get_default(call_default_factory=True, validated_data={})
     return next(iter(carrier.model_dump(mode="python", by_alias=True, include={name}, warnings=False).values()), None)
+
+
+@cache
+def _fixed_default(model: type[BaseModel], name: str) -> Any:
+    """As it is on the wire; nobody changes it, since `marked` makes all that holds something anew."""
+    return _new_default(model, name)
 
 
 def _one(model: type[BaseModel], name: str, wire: str, value: Any) -> dict[str, Any]:
     """One field, through its own validators alone."""
     loose = _unfrozen(model)
     try:
-        carrier: Any = loose.__pydantic_validator__.validate_assignment(loose.model_construct(None), name, value)
+        carrier: Any = loose.__pydantic_validator__.validate_assignment(copy(_blank(loose)), name, value)
         dumped = carrier.model_dump(mode="python", by_alias=True, include={name}, warnings=False)
     except Exception:  # a validator of the whole model that needs the fields which are unknown
         dumped = {wire: value}
     return marked(dumped, record_of(model))
+
+
+@cache
+def _blank(model: type[BaseModel]) -> BaseModel:
+    """With nothing but defaults, to be copied: making one takes the longer the more fields there are."""
+    return model.model_construct(None)
 
 
 @cache

@@ -96,6 +96,8 @@ def _record(
     old: Mapping[str, Any], new: Mapping[str, Any], record: Record, path: Path, least: Change
 ) -> Iterator[Difference]:
     for wire, field in record.fields.items():
+        if wire not in old and wire not in new:
+            continue
         before, after = _or_default(old, wire, field), _or_default(new, wire, field)
         if not (field.normalized and _same(before, after, field)):
             at, change = (*path, wire), max(least, field.change, key=SEVERITY.index)

@@ -1,6 +1,7 @@
 """The plugin process: prints its port, serves the engine, ends with it."""
 
 import asyncio
+import contextlib
 import gc
 import os
 import signal
@@ -16,12 +17,17 @@ from provision.host import guarding
 from provision.host.plugin.servicer import PluginServicer
 from provision.host.protocol import CHANNEL_OPTIONS
 from provision.host.standby.waiting import Caller, Standby
+from provision.host.watching import tell_command
 from provision.spi import registry
 from provision.spi.provider import Provider
 
 GRACE_S = 4.0
 KILLED_S = 5.0
 """The engine kills a plugin five seconds after it asked it to end."""
+
+SWITCH_S = 0.001
+"""How long a thread computes while others want to. The engine checks one resource after the other, and each check
+changes threads three times: with Python's own 5 ms it waits for all operations that read their answers meanwhile."""
 
 ORPHAN_GRACE_S = 30.0
 """How long running operations may take to come to an end when the engine has died."""
@@ -46,6 +52,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 def stand_by(provider: Provider[Any, Any], standby: Standby) -> NoReturn:
     """Serve the engine that takes this process, which was started before it asked; never returns."""
     framework_types()  # imported while there is time
+    with contextlib.suppress(Exception):  # whatever is wrong is told when it is needed
+        provider.preload()
     caller = standby.wait()
     serve(provider, engine_address(caller.arguments), caller=caller)
 
@@ -64,6 +72,8 @@ def serve(
     # The first line on stdout is the port and nothing else: what a plugin or its libraries print goes to stderr.
     port_file = os.fdopen(os.dup(1) if caller is None else os.dup(caller.answer), "w")
     os.dup2(2, 1)
+    sys.setswitchinterval(SWITCH_S)
+    tell_command()
     asyncio.Runner().run(_serve(provider, engine, port_file, os.getppid() if parent is None else parent, caller))
     # The runner is not closed: that waits for threads, and those that wait for a platform may never end.
     sys.stderr.flush()

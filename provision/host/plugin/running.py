@@ -12,6 +12,7 @@ from provision.host.plugin.engine_log import Log
 from provision.host.plugin.limits import Limits
 from provision.host.plugin.masking import Masker
 from provision.host.texts import text_of
+from provision.host.watching import tell_retry
 from provision.spi.operation import Cancelled, Operation, Retries
 
 R = TypeVar("R")
@@ -197,6 +198,7 @@ def _tried(call: Callable[[], R], running: Operation) -> R:
             pause = max(random.uniform(delay / 2, delay), error.retry_after or 0.0)
             if time.monotonic() + pause >= end:
                 raise _given_up(error, tries, time.monotonic() - started) from error
+            tell_retry(running.urn, getattr(running, "action", ""), tries, pause, error)
             when = f" in {pause:.0f} s" if pause >= NOTICED_S else ""
             running.report(f"trying again{when}: {error.summary}")
             if running.wait(pause):

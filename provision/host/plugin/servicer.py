@@ -11,6 +11,7 @@ from provision.host.permission import permission
 from provision.host.plugin.configuration import ALLOWED, IDENTITY, bad_configuration, check_config, moved
 from provision.host.plugin.diffing import Difference, Kind, compare
 from provision.host.plugin.examining import Circumstances
+from provision.host.plugin.ignoring import as_they_are
 from provision.host.plugin.masking import Masker, secrets_in
 from provision.host.plugin.questions import Questions
 from provision.host.plugin.responses import (
@@ -242,8 +243,11 @@ class PluginServicer(Questions, provider_pb2_grpc.ResourceProviderServicer):
                 return provider_pb2.UpdateResponse(
                     properties=encode_struct(resource.preview_update(news, olds, outputs))
                 )
+            wanted, before = as_they_are(
+                resource, running, request.id, news, olds, outputs, list(request.ignoreChanges)
+            )
             return provider_pb2.UpdateResponse(
-                properties=encoded(resource.update(running, request.id, news, olds, outputs))
+                properties=encoded(resource.update(running, request.id, wanted, before, outputs))
             )
 
         if request.preview:

@@ -2,6 +2,7 @@
 
 from provision.loader.checks.addresses import check_addresses
 from provision.loader.checks.context import Context
+from provision.loader.checks.drift import check_drift
 from provision.loader.checks.names import check_names
 from provision.loader.checks.outputs import check_expressions
 from provision.loader.checks.places import check_places
@@ -13,6 +14,7 @@ __all__ = [
     "Expand",
     "UserDataFiles",
     "check_addresses",
+    "check_drift",
     "check_expressions",
     "check_names",
     "check_places",

@@ -34,6 +34,9 @@ S = TypeVar("S", bound=CloudSession)
 _Names = list[str]
 """Spelt here, since `list` has another meaning inside of a resource type."""
 
+_FIRST_LOOK_SECONDS = 0.05
+"""How long after an object was made it is looked at for the first time: many are looked at by one call then."""
+
 
 class NativeType(ResourceType[I, O, S], Generic[I, O, S]):
     """A kind of object that the very call marks which makes it.
@@ -282,7 +285,7 @@ class NativeType(ResourceType[I, O, S], Generic[I, O, S]):
         if known and self.ready(known[0]) is True:
             return known[0]
         with session.reader.watching(self.kind, identity):
-            return operation.wait_until(look)
+            return operation.wait_until(look, first=_FIRST_LOOK_SECONDS)
 
     def unhealthy(self, operation: Operation, identity: str, live: Live, reason: str) -> None:
         """It will never be ready.
@@ -313,14 +316,6 @@ class NativeType(ResourceType[I, O, S], Generic[I, O, S]):
         session: S = operation.session
         identity = str(live[self.kind.id])
         session.touched(identity)
-        with session.explained(f"removing the {self.kind.noun} {identity}"):
-            try:
-                self.remove(session, identity, live)
-            except Exception as error:
-                if not session.is_absent(error):
-                    raise
-        if not self.waits_until_gone:
-            return
 
         def look() -> "Pending | None":
             now = session.reader.watch(self.kind, identity)
@@ -329,8 +324,16 @@ class NativeType(ResourceType[I, O, S], Generic[I, O, S]):
             self.stuck(identity, now)
             return Pending(f"the {self.kind.noun} is {self.kind.state(now)}")
 
-        with session.reader.watching(self.kind, identity):
-            operation.wait_until(look)
+        with session.reader.expecting(self.kind) if self.waits_until_gone else contextlib.nullcontext():
+            with session.explained(f"removing the {self.kind.noun} {identity}"):
+                try:
+                    self.remove(session, identity, live)
+                except Exception as error:
+                    if not session.is_absent(error):
+                        raise
+            if self.waits_until_gone:
+                with session.reader.watching(self.kind, identity):
+                    operation.wait_until(look)
 
     def refuse_foreign(self, live: Live, inputs: I | None, outputs: Any) -> None:
         """Go on only with what is the stack's own, or was put into its state by an import.

@@ -26,8 +26,8 @@ _GATHERING_SECONDS = 0.01
 _LONGEST_SECONDS = 2.0
 """How long one waits at most for others that are or soon will be waiting for their objects."""
 
-_QUIET_SECONDS = 0.25
-"""After so long without a further object to watch no more are waited for."""
+_QUIET_SECONDS = 0.05
+"""After so long without a further object to watch no more are waited for: each holds up an operation of the engine."""
 
 _SURVEY_SECONDS = 60.0
 """How long a survey is believed of what nobody here has touched."""

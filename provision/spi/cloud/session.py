@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 from uuid import uuid4
 
+from provision.spi.calls import carried
 from provision.spi.cloud.reading import Reader
 
 T = TypeVar("T")
@@ -81,7 +82,7 @@ class CloudSession(ABC):
         if not asks:
             return []
         with ThreadPoolExecutor(min(_MOST_THREADS, len(asks))) as pool:
-            return [future.result() for future in [pool.submit(ask) for ask in asks]]
+            return [future.result() for future in [pool.submit(carried(ask)) for ask in asks]]
 
     # --- what this process has done
 

@@ -11,11 +11,12 @@ from provision_aws.reading import Live
 from provision_aws.resources import launching, machine_reading
 from provision_aws.resources.inside import Inside
 from provision_aws.resources.instance_changes import bring_in_line
-from provision_aws.resources.instance_model import ImageSearch, InstanceInputs, InstanceOutputs, InstanceRequirements
+from provision_aws.resources.instance_model import InstanceInputs, InstanceOutputs
 from provision_aws.resources.network_interface import refuse_taken_address
 from provision_aws.resources.power import stop
 from provision_aws.resources.volume import shrunk
 from provision_aws.session import Session
+from provision_aws.wanted import ImageSearch, InstanceRequirements
 
 
 class Instance(Inside[InstanceInputs, InstanceOutputs]):

@@ -16,53 +16,18 @@ from provision.spi import (
     Drift,
     Isolates,
     Properties,
+    StackField,
     Sticky,
 )
 from provision_aws.resources.native_model import NativeOutputs, TaggedInputs
 from provision_aws.resources.spelling import Ipv4, Ipv6
 from provision_aws.resources.volume_model import VolumeType, check_performance
+from provision_aws.wanted import ImageSearch, InstanceRequirements
 
 MOST_USER_DATA = 16384
 """Bytes of user data that EC2 takes, before they are encoded (EC2 User Guide, "Run commands at launch")."""
 
 Switch = Literal["enabled", "disabled"]
-Architecture = Literal["x86_64", "arm64"]
-
-
-class InstanceRequirements(Properties):
-    """What a type of machine must have; the smallest is taken."""
-
-    cpus: Annotated[int, Field(description="Virtual CPUs.", ge=1)]
-    memory_mib: Annotated[int, Field(description="Memory in MiB.", ge=1)]
-    architecture: Annotated[Architecture, Field(description="Of the image.")] = "x86_64"
-    threads_per_core: Annotated[Literal[1, 2] | None, Field(description="Threads of a core that must be possible.")] = (
-        None
-    )
-    burstable: Annotated[bool, Field(description="Whether types that share cores by credits will do.")] = True
-    amd_sev_snp: Annotated[bool, Field(description="Whether its memory must be encrypted by AMD SEV-SNP.")] = False
-    nitro_tpm: Annotated[bool, Field(description="Whether it must have NitroTPM.")] = False
-    dedicated_host: Annotated[bool, Field(description="Whether it must fit onto dedicated hosts.")] = False
-    nitro: Annotated[bool, Field(description="Whether it must run on the Nitro system.")] = False
-    nics: Annotated[int, Field(description="Network interfaces that it must have room for.", ge=1)] = 1
-    ipv6: Annotated[bool, Field(description="Whether it must have IPv6.")] = False
-    availability_zone: Annotated[str | None, Field(description="Zone that must offer it.")] = None
-
-
-class ImageSearch(Properties):
-    """Where the id of an image is looked up, once: an SSM parameter, or the newest of an owner by name."""
-
-    ssm_parameter: Annotated[str | None, Field(description="Public or own parameter that holds the id.")] = None
-    owner: Annotated[str | None, Field(description="Account, or `self`, `amazon`, that owns the image.")] = None
-    image_name: Annotated[str | None, Field(description="Its name; `*` and `?` stand for any text.")] = None
-    architecture: Annotated[Architecture, Field(description="Of the image.")] = "x86_64"
-
-    @model_validator(mode="after")
-    def _one_way(self) -> Self:
-        if (self.ssm_parameter is None) == (self.image_name is None):
-            raise ValueError("give either `ssm_parameter` or `image_name`")
-        if (self.image_name is None) != (self.owner is None):
-            raise ValueError("give `owner` and `image_name` together: anybody may give an image any name")
-        return self
 
 
 class InstanceNic(Properties):
@@ -238,6 +203,7 @@ class InstanceInputs(TaggedInputs):
         Field(description="Its type; without one the smallest that has what `requirements` asks for."),
         Sticky(("requirements",), "choose_type_anew"),
         RESTARTS,
+        StackField(("machines.size.aws",)),
     ] = None
     requirements: Annotated[
         InstanceRequirements | None, Field(description="What its type must have, when none is given.")
@@ -273,7 +239,9 @@ class InstanceInputs(TaggedInputs):
     iam_instance_profile: Annotated[
         str | None, Field(description="Name of the profile with its role."), DESTROYS_DATA
     ] = None
-    power: Annotated[Literal["running", "stopped"], Field(description="How it is to be.")] = "running"
+    power: Annotated[
+        Literal["running", "stopped"], Field(description="How it is to be."), StackField(("machines.power",))
+    ] = "running"  # fmt: skip
     termination_protection: Annotated[
         bool, Field(description="Whether EC2 refuses to terminate it. A refresh does not look at it."), Drift.IGNORE
     ] = False

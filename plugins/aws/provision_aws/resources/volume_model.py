@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from provision.spi import DESTROYS_DATA, IMMUTABLE, STABLE, Computed, Isolates, OwnedInputs
+from provision.spi import DESTROYS_DATA, IMMUTABLE, STABLE, Computed, Isolates, OwnedInputs, StackField, spell_size
 from provision_aws.resources.native_model import NativeOutputs, TaggedInputs
 
 VolumeType = Literal["gp2", "gp3", "io1", "io2", "st1", "sc1", "standard"]
@@ -28,12 +28,24 @@ class VolumeInputs(TaggedInputs):
     """Inputs of `ec2:Volume`."""
 
     availability_zone: Annotated[str, Field(description="Name of its zone."), DESTROYS_DATA]
-    size_gib: Annotated[int, Field(description="Its size in GiB; it only ever grows.", ge=1, le=65536)]
-    volume_type: Annotated[VolumeType, Field(description="Kind of storage.")] = "gp3"
-    iops: Annotated[int | None, Field(description="Operations a second, for gp3, io1 and io2.", ge=100, le=256000)] = (
-        None
+    size_gib: Annotated[
+        int,
+        Field(description="Its size in GiB; it only ever grows.", ge=1, le=65536),
+        StackField(("machines.disks.size",), spell_size("GiB")),
+    ]
+    volume_type: Annotated[VolumeType, Field(description="Kind of storage."), StackField(("machines.disks.type",))] = (
+        "gp3"
     )
-    throughput: Annotated[int | None, Field(description="MiB a second, for gp3.", ge=125, le=2000)] = None
+    iops: Annotated[
+        int | None,
+        Field(description="Operations a second, for gp3, io1 and io2.", ge=100, le=256000),
+        StackField(("machines.disks.iops",)),
+    ] = None
+    throughput: Annotated[
+        int | None,
+        Field(description="MiB a second, for gp3.", ge=125, le=2000),
+        StackField(("machines.disks.throughput",), lambda value: f"{value:g}MiB/s"),
+    ] = None
     encrypted: Annotated[
         bool, Field(description="Whether it is encrypted."), DESTROYS_DATA, Isolates(setting=True, choice=True)
     ] = True
