@@ -140,8 +140,11 @@ def _message(support: Support, called: str, subject: str) -> tuple[str, str]:
 
 
 def _subject(use: FeatureUse) -> str:
-    name = next((str(part) for part in reversed(use.path) if isinstance(part, str)), use.feature)
+    words = [part for part in use.path if isinstance(part, str)] or [use.feature]
+    name = ".".join(words[-2:]) if words[-2:-1] in (["overrides"], ["existing"]) else words[-1]
     text = str(use.value) if isinstance(use.value, str | int | float) else ""
+    if isinstance(use.value, bool):  # as a file says it
+        text = text.lower()
     if isinstance(use.value, float) and isinstance(use.owner, BaseModel):  # a rate or duration is written with its unit
         field = use.feature.rpartition(".")[2]
         text = str(use.owner.model_dump(mode="json", include={field}).get(field, text))

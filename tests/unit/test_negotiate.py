@@ -209,6 +209,22 @@ def test_a_rate_is_told_as_it_is_written():
     assert "'inbound: 10Mbit/s' cannot be enforced on 'sample': not here" in said
 
 
+def test_a_switch_and_words_for_a_platform_are_told_as_they_are_written():
+    class Plain(Sample):
+        def supports(self, use: FeatureUse, capabilities: Capabilities) -> Support:
+            refused = use.feature.endswith(("autostart", "overrides.sample", "overrides"))
+            return unsupported("not here") if refused else Support(True)
+
+    made = stack()
+    web = made.machines["web"].model_copy(update={"autostart": True, "overrides": {"sample": {"speed": 2}}})
+    with pytest.raises(StackFileError) as caught:
+        negotiate(made.model_copy(update={"machines": {"web": web}}), Plain(), CAPABILITIES, DiagnosticSink())
+    assert [found.summary for found in caught.value.diagnostics] == [
+        "'autostart: true' cannot be enforced on 'sample': not here",
+        "'overrides.sample' cannot be enforced on 'sample': not here",
+    ]
+
+
 def test_what_a_platform_cannot_do_together_refuses_or_downgrades():
     class Small(Sample):
         def objections(self, stack, capabilities):

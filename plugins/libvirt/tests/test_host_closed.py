@@ -1,8 +1,11 @@
 """What closes the hypervisor's further addresses to a network, as text for the kernel."""
 
 import pytest
-from provision_libvirt.resources.host_closed import changed, is_closed
+from provision_libvirt.resources import host_closed
+from provision_libvirt.resources.host_closed import changed, close, is_closed
 from provision_libvirt.resources.network_model import NetworkInputs
+
+from provision.errors import PlatformError
 
 BRIDGE = "pv0123456789"
 EMPTY = "*mangle\n:INPUT ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\nCOMMIT\n"
@@ -89,3 +92,34 @@ def test_what_killed_runs_left_of_bridges_that_are_gone_goes_too_and_nothing_of_
     assert is_closed(made, 4, by_hand)
     assert is_closed(kernel(saved, changed(saved, 4, network(), {BRIDGE, "pvaaaaaaaaaa"})), 4, other)
     assert is_closed(kernel(saved, changed(saved, 4, network(), None)), 4, other)
+
+
+class Busy:
+    """A host on which somebody else changes the table between each reading and the first few writes."""
+
+    def __init__(self, root, refused):
+        self.root, self.saved, self.refused = root, {"iptables": EMPTY, "ip6tables": EMPTY}, refused
+
+    def may_change_rules(self):
+        return True
+
+    def run(self, command, *words, given=""):
+        tool, _, action = command.rpartition("-")
+        if action == "save":
+            return self.saved[tool]
+        if self.refused:
+            self.refused -= 1
+            return None
+        self.saved[tool] = kernel(self.saved[tool], given)
+        return ""
+
+
+def test_a_table_that_somebody_else_changed_meanwhile_is_read_again(monkeypatch, tmp_path):
+    busy = Busy(tmp_path, refused=3)
+    monkeypatch.setattr(host_closed, "host_view", lambda uri: busy)
+    close("qemu:///system", network("192.0.2.1"))
+    assert is_closed(busy.saved["iptables"], 4, network("192.0.2.1"))
+    assert is_closed(busy.saved["ip6tables"], 6, network("192.0.2.1"))
+    busy.refused = 100
+    with pytest.raises(PlatformError, match="could not be closed to the network 'n'"):
+        close("qemu:///system", network("192.0.2.2"))

@@ -128,7 +128,7 @@ class Hypervisor:
             if domain.name().startswith(prefix):
                 if domain.isActive():
                     domain.destroy()
-                domain.undefineFlags(libvirt.VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA)
+                domain.undefineFlags(libvirt.VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA | libvirt.VIR_DOMAIN_UNDEFINE_NVRAM)
         for thing in [*c.listAllNetworks(), *c.listAllStoragePools()]:
             if thing.name().startswith(prefix):
                 if thing.isActive():

@@ -17,7 +17,7 @@ platform: libvirt
 images:
   booting: {sources: {libvirt: {kind: file, path: booting.img, format: raw}}}
 machines:
-  box: {image: booting, memory: 256MiB, firmware: uefi}
+  box: {image: booting, memory: 320MiB, firmware: uefi}
 """
 GRUB = """\
 set timeout=0

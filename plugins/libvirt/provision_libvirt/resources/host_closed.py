@@ -25,6 +25,9 @@ _NEEDED = {
     (4, "-s"): (),
     (6, "-s"): ("::/128", "fe80::/10"),
 }
+_TRIES = 5
+"""Another network may have changed the table since it was read, such as by removing the same leftovers."""
+
 _SIDES = (("in", "INPUT", "-i", "-d"), ("out", "OUTPUT", "-o", "-s"))
 
 
@@ -115,11 +118,14 @@ def _is_leftover(chain: str, inputs: NetworkInputs, bridges: Iterable[str] | Non
 
 
 def _change(view: HostView, tool: str, family: int, inputs: NetworkInputs) -> bool:
-    saved = view.run(f"{tool}-save", "-t", "mangle")
-    if saved is None:
-        return False
-    text = changed(saved, family, inputs, _bridges(view))
-    return not text or view.run(f"{tool}-restore", "--wait", "--noflush", given=text) is not None
+    for _ in range(_TRIES):
+        saved = view.run(f"{tool}-save", "-t", "mangle")
+        if saved is None:
+            return False
+        text = changed(saved, family, inputs, _bridges(view))
+        if not text or view.run(f"{tool}-restore", "--wait", "--noflush", given=text) is not None:
+            return True
+    return False
 
 
 def _bridges(view: HostView) -> set[str] | None:
