@@ -42,6 +42,8 @@ class Reader(cloud.Reader[Kind]):
     few: ClassVar[int] = _FEW
     fresh_seconds: ClassVar[float] = 1.0  # servers take seconds, and at each listing Nova asks Neutron for addresses
     watcher_seconds: ClassVar[float] = 0.15
+    quiet_seconds: ClassVar[float] = 0.25
+    first_look_seconds: ClassVar[float] = 0.2
 
     def __init__(self, session: Asked) -> None:
         """Nothing is known yet."""

@@ -34,9 +34,6 @@ S = TypeVar("S", bound=CloudSession)
 _Names = list[str]
 """Spelt here, since `list` has another meaning inside of a resource type."""
 
-_FIRST_LOOK_SECONDS = 0.05
-"""How long after an object was made it is looked at for the first time: many are looked at by one call then."""
-
 
 class NativeType(ResourceType[I, O, S], Generic[I, O, S]):
     """A kind of object that the very call marks which makes it.
@@ -285,7 +282,7 @@ class NativeType(ResourceType[I, O, S], Generic[I, O, S]):
         if known and self.ready(known[0]) is True:
             return known[0]
         with session.reader.watching(self.kind, identity):
-            return operation.wait_until(look, first=_FIRST_LOOK_SECONDS)
+            return operation.wait_until(look, first=session.reader.first_look_seconds)
 
     def unhealthy(self, operation: Operation, identity: str, live: Live, reason: str) -> None:
         """It will never be ready.

@@ -26,9 +26,6 @@ _GATHERING_SECONDS = 0.01
 _LONGEST_SECONDS = 2.0
 """How long one waits at most for others that are or soon will be waiting for their objects."""
 
-_QUIET_SECONDS = 0.05
-"""After so long without a further object to watch no more are waited for: each holds up an operation of the engine."""
-
 _SURVEY_SECONDS = 60.0
 """How long a survey is believed of what nobody here has touched."""
 
@@ -80,12 +77,17 @@ class Reader(ABC, Generic[K]):
         few: as many reads of a kind are answered one by one; from then on a survey is made, which answers all of them.
         fresh_seconds: how old what others have seen may be for somebody who waits.
         watcher_seconds: how much longer one waits for each other that is or soon will be waiting for its object.
+        quiet_seconds: after so long without a further object to watch no more are waited for. Less holds up operations
+            for a shorter time, and costs more calls where objects are made slowly.
+        first_look_seconds: how long after an object was seen to be not ready it is looked at again.
     """
 
     most: ClassVar[int | None] = None
     few: ClassVar[int] = 0
     fresh_seconds: ClassVar[float] = 0.5
     watcher_seconds: ClassVar[float] = 0.05
+    quiet_seconds: ClassVar[float] = 0.05
+    first_look_seconds: ClassVar[float] = 0.05
 
     def __init__(self, is_touched: Callable[[str], bool]) -> None:
         """Nothing is known yet; `is_touched` says whether this process ever made or changed an object."""
@@ -191,7 +193,7 @@ class Reader(ABC, Generic[K]):
                 watched = sum(self._watched.get(kind, {}).values())
                 missing = self._expected.get(kind, 0) > watched
             if watched != known or missing or not at_first:
-                known, quiet = watched, now + _QUIET_SECONDS
+                known, quiet = watched, now + self.quiet_seconds
             elif now >= quiet:
                 return
             time.sleep(min(end - now, _GATHERING_SECONDS))
