@@ -1,5 +1,6 @@
 """What an engine run shows while it happens: lines for what is done, and on a terminal what is under way."""
 
+import os
 import re
 import sys
 from types import TracebackType
@@ -29,6 +30,19 @@ _DESTROYS = "destroys data: "
 """How the line of a plugin's host begins that announces the loss."""
 
 
+class LastingConsole(Console):
+    """Goes on without a word when nobody reads any more (`provision up 2>&1 | head -1`): the run is to end in order.
+
+    Rich would end the thread that prints, which the engine then waits for, and silence standard output, which somebody
+    may still read.
+    """
+
+    def on_broken_pipe(self) -> None:
+        """Print nothing from now on."""
+        self.quiet = True
+        os.dup2(os.open(os.devnull, os.O_WRONLY), self.file.fileno())
+
+
 class Progress:
     """Prints changes and messages to standard error; use as a context manager around one run."""
 
@@ -44,7 +58,7 @@ class Progress:
         self._command = command
         self._changes = changes
         self._told = told
-        self._console = console or Console(stderr=True, highlight=False, soft_wrap=not sys.stderr.isatty())
+        self._console = console or LastingConsole(stderr=True, highlight=False, soft_wrap=not sys.stderr.isatty())
         self._status: dict[str, str] = {}
         self._failed: set[str] = set()
         self._reasons: dict[str, str] = {}

@@ -24,9 +24,9 @@ def listening(take: Callable[[Any], None], name: str) -> Iterator[Path]:
         name: of the pipe and the thread.
 
     Raises:
-        Exception: what `take` raised first; it gets the lines after that all the same.
+        BaseException: what `take` raised first; it gets the lines after that all the same.
     """
-    failures: list[Exception] = []
+    failures: list[BaseException] = []
     with tempfile.TemporaryDirectory(prefix=f"provision-{name}-") as folder:
         path = Path(folder, name)
         os.mkfifo(path, 0o600)
@@ -43,7 +43,7 @@ def listening(take: Callable[[Any], None], name: str) -> Iterator[Path]:
         raise failures[0]
 
 
-def _hand_on(reader: Iterable[bytes], take: Callable[[Any], None], failures: list[Exception]) -> None:
+def _hand_on(reader: Iterable[bytes], take: Callable[[Any], None], failures: list[BaseException]) -> None:
     """Read to the end whatever happens: whoever writes would wait for a reader."""
     for line in reader:
         said = line.strip()
@@ -55,5 +55,5 @@ def _hand_on(reader: Iterable[bytes], take: Callable[[Any], None], failures: lis
             continue
         try:
             take(event)
-        except Exception as error:
+        except BaseException as error:  # also what is meant to end a thread
             failures.append(error)

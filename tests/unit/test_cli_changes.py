@@ -1,12 +1,13 @@
 """How the steps of the engine become changes, lines and sentences."""
 
 import io
+import os
 
 import pytest
 from rich.console import Console
 
 from provision.cli.changes import Action, Changes, machines
-from provision.cli.progress import Progress
+from provision.cli.progress import LastingConsole, Progress
 from provision.cli.words import failure, summary
 from provision.host.events import Message, PropertyChange, ResourceStep
 
@@ -142,6 +143,16 @@ def test_a_pipe_gets_every_character():
     with Progress("up", Changes(preview=False), set(), console) as show:
         show(Message("error", text))
     assert file.getvalue() == text + "\n"
+
+
+def test_a_run_goes_on_when_nobody_reads_what_it_says():
+    reading, writing = os.pipe()
+    os.close(reading)
+    with open(writing, "w", encoding="utf-8") as gone:
+        with Progress("up", Changes(preview=False), set(), LastingConsole(file=gone)) as show:
+            for event in steps("create"):
+                show(event)
+        gone.write("this is read by nobody either")
 
 
 def test_what_the_preview_has_told_is_not_told_again():
