@@ -16,6 +16,7 @@ from provision.models.stack import DEFAULT_LOCATION
 from provision.spi import DeployedMachine, Provider, registry
 from provision.translate import at_once
 from provision.verify import HIDDEN, DeployedLocation, DeployedStack, read_state
+from provision.verify.places import Places, Site
 
 _RESTS = 5.0
 """A location that could not be reached is left alone for so many times as long as that took to be known."""
@@ -52,11 +53,11 @@ class Deployed:
     away: Mapping[str, ProvisionError] = field(default_factory=dict)
 
     @property
-    def reached(self) -> Mapping[str, tuple[Provider[Any, Any], Any]] | None:
+    def reached(self) -> Places | None:
         """Plugin and session of each location that is not `away`."""
         return self.sites and {name: self.sites[name] for name in self.sites if name not in self.away}
 
-    def of(self, machine: str) -> tuple[Provider[Any, Any], Any]:
+    def of(self, machine: str) -> Site:
         """Plugin and session of the location of a machine.
 
         Raises:
@@ -105,17 +106,17 @@ class Deployed:
         )
 
 
-class _Sites(Mapping[str, tuple[Provider[Any, Any], Any]]):
+class _Sites(Mapping[str, Site]):
     """The locations of a stack; a session is opened when it is first asked for, so that one host may be away."""
 
     def __init__(self, workspace: Workspace, stack: DeployedStack) -> None:
         self._workspace = workspace
         self._stack = stack
-        self._open: dict[str, tuple[Provider[Any, Any], Any]] = {}
+        self._open: dict[str, Site] = {}
         self._locks = {location: Lock() for location in stack.locations}
         self._away: dict[str, tuple[ProvisionError, float]] = {}
 
-    def __getitem__(self, location: str) -> tuple[Provider[Any, Any], Any]:
+    def __getitem__(self, location: str) -> Site:
         with self._locks[location]:
             if location not in self._open:
                 provider = registry.load(self._stack.locations[location].platform)

@@ -79,10 +79,9 @@ class Draft:
             raise CannotEdit(f"what stands{at} is used for something else too")
         self._texts[file] = done
 
-    def undone(self) -> "Draft":
-        """The files as they are."""
+    def undo(self) -> None:
+        """Have the files be as they are."""
         self._texts = dict(self._before)
-        return self
 
     def save(self) -> None:
         """Write the files that change.

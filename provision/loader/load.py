@@ -222,13 +222,13 @@ def _read(file: Path, overlay: str | None, drafts: Mapping[Path, str] = {}) -> _
     Raises:
         StackFileError: when they are not YAML documents to go on with.
     """
-    text, name = drafts[file] if file in drafts else read_text(file), shown(file)
+    text, name = _text(file, drafts), shown(file)
     root, found = read(text, name)
     sources = {name: text}
     over, over_name = None, ""
     over_file = overlay_path(file, overlay) if overlay else None
     if over_file is not None and over_file.exists():
-        over_text, over_name = drafts[over_file] if over_file in drafts else read_text(over_file), shown(over_file)
+        over_text, over_name = _text(over_file, drafts), shown(over_file)
         over, over_found = read(over_text, over_name)
         sources[over_name] = over_text
         found = [*found, *over_found]
@@ -250,6 +250,10 @@ def _read(file: Path, overlay: str | None, drafts: Mapping[Path, str] = {}) -> _
     if over is not None and merged is not root:
         check_weakening(root, merged, over, sink)
     return _Document(merged, source_map, sources, list(sink))
+
+
+def _text(file: Path, drafts: Mapping[Path, str]) -> str:
+    return drafts[file] if file in drafts else read_text(file)
 
 
 def _defined(definition: Definition) -> _Document:

@@ -44,6 +44,11 @@ def instances(stack: Stack) -> Iterator[Instance]:
             yield Instance(name, entry, index, machine, tuple(_former(entry, index, counted, machine.renamed_from)))
 
 
+def entry_names(stack: Stack) -> dict[str, str]:
+    """By name of each machine its key under `machines`."""
+    return {instance.name: instance.entry for instance in instances(stack)}
+
+
 def selected(stack: Stack, selectors: Sequence[Selector]) -> frozenset[str]:
     """Keys under `machines` that any of `selectors` selects."""
     return frozenset(

@@ -23,6 +23,7 @@ from provision.verify.gates import unmet
 from provision.verify.intent import Intent
 from provision.verify.measuring import UNASKED, measure
 from provision.verify.pairs import MAX_PAIRS
+from provision.verify.places import Places, site_of
 from provision.verify.plan import LeftOut, ProbePlan, make_plan
 from provision.verify.report import VerifyReport, make_report
 from provision.verify.run import Crew, Progress, run, silent
@@ -37,7 +38,7 @@ def verify(
     progress: Progress = silent,
     *,
     max_pairs: int = MAX_PAIRS,
-    sites: Mapping[str, tuple[Provider[Any, Any], Any]] | None = None,
+    sites: Places | None = None,
     away: Mapping[str, str] = {},
     required: Collection[Evidence] = (),
     measuring: bool = False,
@@ -105,7 +106,7 @@ class Prepared:
 def prepare(
     loaded: Loaded,
     deployed: DeployedStack,
-    places: Mapping[str, tuple[Provider[Any, Any], Any]],
+    places: Places,
     away: Mapping[str, str] = {},
     *,
     max_pairs: int = MAX_PAIRS,
@@ -114,7 +115,7 @@ def prepare(
     return _prepare(loaded, deployed, places, away, _lacking(deployed, places), max_pairs)
 
 
-def _lacking(deployed: DeployedStack, places: Mapping[str, tuple[Provider[Any, Any], Any]]) -> Mapping[str, str]:
+def _lacking(deployed: DeployedStack, places: Places) -> Mapping[str, str]:
     """Locations from whose machines nothing can be sent, and why.
 
     Raises:
@@ -137,7 +138,7 @@ def _lacking(deployed: DeployedStack, places: Mapping[str, tuple[Provider[Any, A
 def _prepare(
     loaded: Loaded,
     deployed: DeployedStack,
-    places: Mapping[str, tuple[Provider[Any, Any], Any]],
+    places: Places,
     away: Mapping[str, str],
     lacks: Mapping[str, str],
     max_pairs: int,
@@ -158,7 +159,7 @@ def _prepare(
     def open_channel(name: str) -> ProbeChannel:
         if (location := deployed.location_of(name)) in away:
             raise EnvironmentProblem(away[location])
-        one, its_session = places.get(location) or next(iter(places.values()))
+        one, its_session = site_of(places, location)
         assert isinstance(one, CanProbe)
         return one.probe_channel(its_session, deployed.machines[name])
 
@@ -174,9 +175,7 @@ class Outsides:
         failed: why one could not be opened or used.
     """
 
-    def __init__(
-        self, places: Mapping[str, tuple[Provider[Any, Any], Any]], deployed: DeployedStack, away: Mapping[str, str]
-    ) -> None:
+    def __init__(self, places: Places, deployed: DeployedStack, away: Mapping[str, str]) -> None:
         """Open those that there are."""
         alone = len(places) + len(away) == 1
         self.opened: dict[str, ProbeChannel] = {}

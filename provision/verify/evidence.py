@@ -32,6 +32,7 @@ from provision.translate import Scope, capabilities_of, place
 from provision.translate.crossing import Layout
 from provision.translate.instances import instances
 from provision.verify.held import LIVE, UNSPOKEN, Held, entries, held
+from provision.verify.places import Places, site_of
 from provision.verify.proof import Part, Proof, joined, planned, prove_applied
 from provision.verify.settings import read_settings
 from provision.verify.state import DeployedStack
@@ -40,9 +41,6 @@ OF_PACKETS = (
     TrafficPolicy, AntiSpoofingPolicy, PeerIsolationPolicy, NoInternetPolicy, NoHostAccessPolicy, MetadataPolicy,
 )  # fmt: skip
 """Policies that packet rules carry out, so that a proof of the rules speaks of them."""
-Places = Mapping[str, tuple[Provider[Any, Any], Any]]
-"""By location its plugin and session; of a stack with one location the name does not matter."""
-
 
 APPLIED = "rules that the platform applies"
 NATIVE = "native rules"
@@ -202,7 +200,7 @@ def live(
                 for index in about:
                     seen[index].append((instance.name, away[location]))
                 continue
-            provider, session = places.get(location) or next(iter(places.values()))
+            provider, session = site_of(places, location)
             request = EvidenceRequest(
                 machine,
                 tuple(asked[index] for index in about),

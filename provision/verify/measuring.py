@@ -1,21 +1,19 @@
 """Measuring: machines are made busy for some seconds, to see that the limits of shares hold them."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from provision.errors import ProvisionError
 from provision.models import Share, Stack
-from provision.spi import CanMeasure, Evidence, EvidenceRequest, Provider, Shown
-from provision.translate.instances import instances
+from provision.spi import CanMeasure, Evidence, EvidenceRequest, Shown
+from provision.translate.instances import entry_names
 from provision.verify.held import Held, entries, held
+from provision.verify.places import Places, site_of
 from provision.verify.run import Crew
 from provision.verify.state import DeployedStack
 
 UNASKED = Held(None, "not measured: --measure makes machines busy to see that limits hold them")
 _UNABLE = "the plugin '{}' cannot make machines busy"
 _NOBODY = "no machine of it could be made busy: {}"
-
-Places = Mapping[str, tuple[Provider[Any, Any], Any]]
 
 
 def measure(
@@ -32,7 +30,7 @@ def measure(
     """
     shares = stack.sharing.shares
     chosen = {name: entries(stack, share) for name, share in shares.items()}
-    entry = {instance.name: instance.entry for instance in instances(stack)}
+    entry = entry_names(stack)
     about = {
         machine: [name for name, those in chosen.items() if entry.get(machine) in those]
         for machine in crew.able(probed)
@@ -54,7 +52,7 @@ def measure(
 def _look(
     deployed: DeployedStack, places: Places, machine: str, shares: Sequence[Share], crew: Crew
 ) -> Sequence[Sequence[Shown] | str]:
-    provider, session = places.get(deployed.location_of(machine)) or next(iter(places.values()))
+    provider, session = site_of(places, deployed.location_of(machine))
     if not isinstance(provider, CanMeasure):
         return [[Shown(Evidence.PROBED, None, _UNABLE.format(provider.name))] for _ in shares]
     request = EvidenceRequest(deployed.machines[machine], tuple(shares))

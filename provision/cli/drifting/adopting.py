@@ -17,9 +17,9 @@ from provision.models import DriftPolicy
 from provision.spi import ResourceGraph, ResourceType
 from provision.translate import Scope, agreements, capabilities_of, place, translate_all
 from provision.translate.drift import Written, place_of, policy_of, written
-from provision.translate.instances import instances
+from provision.translate.instances import entry_names, instances
 from provision.verify import DeployedStack
-from provision.verify.evidence import Places
+from provision.verify.places import Places, site_of
 
 Types = Mapping[str, type[ResourceType[Any, Any, Any]]]
 Translate = Callable[[Draft], ResourceGraph]
@@ -77,7 +77,7 @@ class Adopted:
 
 def to_adopt(loaded: Loaded, changes: Sequence[Change], types: Types) -> list[Real]:
     """What the file wants to be taken over."""
-    entries = {instance.name: instance.entry for instance in instances(loaded.stack)}
+    entries = entry_names(loaded.stack)
     found = []
     for change in changes:
         kind = types.get(change.type)
@@ -120,7 +120,7 @@ def adopted(draft: Draft, loaded: Loaded, reals: Sequence[Real], translate: Tran
     if done.taken and (why := _wrong(draft, [real for real in reals if real.path in done.taken], translate)):
         done.refused |= dict.fromkeys(done.taken, why)
         done.taken.clear()
-        done.draft = draft.undone()
+        draft.undo()
     return done
 
 
@@ -131,10 +131,9 @@ def graph_of(loaded: Loaded, deployed: DeployedStack, places: Places) -> Resourc
         ProvisionError: a platform does not agree to it.
     """
     sink = DiagnosticSink(loaded.source_map)
-    only = next(iter(places.values()))
     asked = []
     for placed in place(loaded.stack, sink):
-        provider, session = places.get(placed.location, only)
+        provider, session = site_of(places, placed.location)
         asked.append((placed, provider, capabilities_of(provider, session, placed.stack)))
     agreed = agreements(asked, sink)
     scope = Scope(deployed.project, deployed.name, str(loaded.directory))

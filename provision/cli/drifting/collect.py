@@ -13,7 +13,7 @@ from provision.loader import Loaded
 from provision.models import DriftPolicy, DriftRules
 from provision.spi import Isolates, ResourceType
 from provision.translate.drift import policy_of, written
-from provision.translate.instances import instances
+from provision.translate.instances import entry_names
 from provision.verify.evidence import Gathered
 from provision.verify.held import Held
 
@@ -167,7 +167,7 @@ class _Places:
 
     def __init__(self, loaded: Loaded) -> None:
         self._source_map = loaded.source_map
-        self._entries = {instance.name: instance.entry for instance in instances(loaded.stack)}
+        self._entries = entry_names(loaded.stack)
 
     def of(self, name: str) -> Position | None:
         section, _, rest = name.partition("/")

@@ -90,9 +90,12 @@ def forgeries(intent: Intent, nics: Mapping[str, Sequence[NicAddress]], plan: Pr
                             missing[made] += 1
                         else:
                             found.append(made)
-    return Forgeries(
-        tuple(found), tuple(LeftOut(count, f"false sender{'s' * (count > 1)}", why) for why, count in missing.items())
-    )
+    return Forgeries(tuple(found), not_tried(missing))
+
+
+def not_tried(reasons: Counter[str]) -> tuple[LeftOut, ...]:
+    """False senders that are not tried, counted by reason."""
+    return tuple(LeftOut(count, f"false sender{'s' * (count > 1)}", why) for why, count in reasons.items())
 
 
 class _Maker:
@@ -138,7 +141,8 @@ class _Maker:
             if claimed is None:
                 return "their network has no address that nobody has"
             false, said = announcement(Station(own.mac, claimed), to, marks[0]), str(claimed)
-        return self._made(policy, claim, end, witness, Family.V4, false, true, marks, said)
+        frames = Frame(own.mac, false), Frame(own.mac, true)
+        return Forgery(policy, claim, end, witness, Family.V4, *frames, marks, said)
 
     def _address(self, policy: str, end: Endpoint, able: Sequence[Endpoint], family: Family) -> Forgery | None:
         for witness in able:
@@ -154,7 +158,8 @@ class _Maker:
                 false = packet(Station(own.mac, claimed), to, service, marks[0])
                 true = packet(own, to, service, marks[1])
                 said = f"{claimed} of {other.name}, with {service}"
-                return self._made(policy, Claim.IP, end, witness, family, false, true, marks, said)
+                frames = Frame(own.mac, false), Frame(own.mac, true)
+                return Forgery(policy, Claim.IP, end, witness, family, *frames, marks, said)
         return None
 
     def _service(self, one: Endpoint, other: Endpoint, to: Endpoint, family: Family) -> Service | None:
@@ -166,21 +171,6 @@ class _Maker:
             if all(self._intent.allowed(end, to, service, family).allowed for end in (one, other))
         )
         return next(both, None)
-
-    def _made(
-        self,
-        policy: str,
-        claim: Claim,
-        end: Endpoint,
-        witness: Endpoint,
-        family: Family,
-        false: bytes,
-        true: bytes,
-        marks: tuple[str, str],
-        said: str,
-    ) -> Forgery:
-        card = self._macs[end]
-        return Forgery(policy, claim, end, witness, family, Frame(card, false), Frame(card, true), marks, said)
 
     def _station(self, end: Endpoint, family: Family) -> Station:
         address = end.address(family)

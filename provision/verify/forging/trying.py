@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from provision.errors import ProvisionError
 from provision.spi import SendsFrames
-from provision.verify.forging.plan import Forgery
+from provision.verify.forging.plan import Forgery, not_tried
 from provision.verify.plan import LeftOut
 from provision.verify.run import Crew
 
@@ -65,7 +65,7 @@ def send(chosen: Sequence[Forgery], crew: Crew) -> tuple[Sequence[Forged], Seque
         _listen(left, crew, heard, trouble)
     return (
         [_judged(one, heard, trouble, sent[id(one)]) for one in chosen],
-        [LeftOut(count, f"false sender{'s' * (count > 1)}", why) for why, count in beyond.items()],
+        not_tried(beyond),
     )
 
 

@@ -14,7 +14,8 @@ from pydantic import ValidationError
 
 from provision.errors import ProvisionError, UserError
 from provision.loader import Loaded
-from provision.verify.evidence import Places, translated
+from provision.verify.evidence import translated
+from provision.verify.places import Places
 from provision.verify.report import Standing, VerifyReport
 from provision.verify.run import Crew, Progress, silent
 from provision.verify.selftest.choosing import Break, able, chosen

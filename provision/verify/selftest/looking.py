@@ -9,8 +9,9 @@ from provision.packets import PROTOCOL_NUMBERS
 from provision.packets.sets import Packet
 from provision.spi import Evidence, Seen
 from provision.verify.entry import prepare
-from provision.verify.evidence import Places, applied, live
+from provision.verify.evidence import applied, live
 from provision.verify.judge import Outcome
+from provision.verify.places import Places
 from provision.verify.plan import Expectation, PlannedProbe
 from provision.verify.report import VerifyReport, service_name
 from provision.verify.run import WORKERS, Crew, Progress, silent

@@ -16,19 +16,18 @@ from provision.spi import (
     OnChange,
     Operation,
     Output,
-    Provider,
     ReadRequest,
     ResourceGraph,
     ResourceType,
     UpdateRequest,
 )
+from provision.verify.places import Places
 from provision.verify.selftest.mutants import Mutant
 from provision.verify.state import HIDDEN, DeployedStack
 
 _TRIES = 4
 _PAUSE = 1.0
 _UPDATE_SECONDS = 60.0
-Places = Mapping[str, tuple[Provider[Any, Any], Any]]
 
 
 @dataclass(frozen=True)
@@ -146,10 +145,10 @@ class Natives:
 
     def changes(self, before: ResourceGraph, after: ResourceGraph) -> Sequence[tuple[Native, Mapping[str, Any]]] | None:
         """What to write where, so that what both graphs have becomes as in the other; None when that cannot be."""
-        kept = {node.name: node for node in before.nodes}
         found = []
         for node in after.nodes:
-            fields = _differing(kept[node.name], node) if node.name in kept else []
+            former = before.named.get(node.name)
+            fields = [] if former is None else _differing(former, node)
             if fields:
                 native = self._found.get(node.name)
                 inputs = None if native is None else self._written(native, node, fields)

@@ -8,8 +8,9 @@ from provision.loader import Loaded
 from provision.models import Revoke, Stack, TrafficPolicy
 from provision.packets import Protocol
 from provision.spi import HoldsFlows, Probe, Seen
-from provision.verify.evidence import Places, translated
+from provision.verify.evidence import translated
 from provision.verify.intent import Intent
+from provision.verify.places import Places
 from provision.verify.plan import PlannedProbe
 from provision.verify.proof.planned import Part
 from provision.verify.run import Crew

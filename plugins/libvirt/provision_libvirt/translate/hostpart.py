@@ -202,3 +202,20 @@ class HostParts:
             for name, policy in self.stack.isolation.policies.items()
             if not isinstance(policy, TrafficPolicy)
         }
+
+
+@dataclass(frozen=True)
+class OfHost:
+    """A view of the parts of all machines of a stack; what looks for objections begins with it."""
+
+    parts: HostParts
+
+    @property
+    def stack(self) -> Stack:
+        """What the file says."""
+        return self.parts.stack
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the host has."""
+        return self.parts.capabilities

@@ -1,7 +1,6 @@
 """What of a stack one host cannot do together, though it could do each field of it."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from itertools import combinations
 
 from provision.models import (
@@ -17,7 +16,7 @@ from provision.models import (
 from provision.spi import Capabilities, Decision, Objection
 from provision.spi.peers import instances
 from provision_libvirt import usermode
-from provision_libvirt.translate.hostpart import HostParts
+from provision_libvirt.translate.hostpart import HostParts, OfHost
 from provision_libvirt.translate.objections_room import RoomObjections
 from provision_libvirt.translate.objections_start import StartObjections
 from provision_libvirt.translate.reach import Reaching
@@ -33,18 +32,7 @@ def objections(
     yield from _Objections(HostParts(stack, capabilities, decisions or {})).found()
 
 
-@dataclass(frozen=True)
-class _Objections:
-    parts: HostParts
-
-    @property
-    def stack(self) -> Stack:
-        return self.parts.stack
-
-    @property
-    def capabilities(self) -> Capabilities:
-        return self.parts.capabilities
-
+class _Objections(OfHost):
     def found(self) -> Iterator[Objection]:
         for policy, reason in self.parts.placing.refused.items():
             yield Objection(

@@ -1,31 +1,17 @@
 """What of memory and CPUs the host does not have, for the machines of a stack together."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
-from provision.models import Machine, MemoryIsolationPolicy, Power, Share, Stack
-from provision.spi import Capabilities, Objection
+from provision.models import Machine, MemoryIsolationPolicy, Power, Share
+from provision.spi import Objection
 from provision.spi.peers import instances
 from provision_libvirt.translate.hardware import EMULATOR_MIB
-from provision_libvirt.translate.hostpart import HostParts, huge_page_kib, huge_pages
+from provision_libvirt.translate.hostpart import OfHost, huge_page_kib, huge_pages
 from provision_libvirt.translate.overrides import PLATFORM, overrides_of
 
 
-@dataclass(frozen=True)
-class RoomObjections:
+class RoomObjections(OfHost):
     """About shares, huge pages and what pools allow."""
-
-    parts: HostParts
-
-    @property
-    def stack(self) -> Stack:
-        """What the file says."""
-        return self.parts.stack
-
-    @property
-    def capabilities(self) -> Capabilities:
-        """What the host has."""
-        return self.parts.capabilities
 
     def found(self) -> Iterator[Objection]:
         """All of them."""

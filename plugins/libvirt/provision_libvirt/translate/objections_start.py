@@ -1,7 +1,6 @@
 """What of machines and their images cannot start, or would start without what the file says of it."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from pydantic import SecretStr
 
@@ -13,29 +12,20 @@ from provision.models import (
     Machine,
     MemoryEncryptionPolicy,
     SecureBootPolicy,
-    Stack,
     UrlImage,
     UserData,
 )
 from provision.spi import Objection
 from provision_libvirt.cloud import IMAGES, build_command
-from provision_libvirt.translate.hostpart import HostParts
+from provision_libvirt.translate.hostpart import OfHost
 from provision_libvirt.translate.images import LEAST_MEMORY_MIB, has_root, source_of
 
 _UEFI_LINUX_MIB = 320
 """With less, Debian's kernel of version 6.1 finds no room for itself beside the firmware, and jumps nowhere."""
 
 
-@dataclass(frozen=True)
-class StartObjections:
+class StartObjections(OfHost):
     """About images, firmware and what a machine reads when it starts first."""
-
-    parts: HostParts
-
-    @property
-    def stack(self) -> Stack:
-        """What the file says."""
-        return self.parts.stack
 
     def found(self) -> Iterator[Objection]:
         """All of them."""
