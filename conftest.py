@@ -2,7 +2,9 @@
 
 import os
 import signal
+from typing import Any
 
+import pytest
 from hypothesis import settings
 
 # Whoever runs the tests may use these platforms for other work: no test may reach them, nor depend on them.
@@ -17,3 +19,13 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 # HYPOTHESIS_PROFILE=default draws others.
 settings.register_profile("same", derandomize=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """With `--dist loadfile`, files that share something stay together, and the longest come first."""
+    if config.getvalue("dist") != "loadfile":
+        return None
+    from scheduling import GroupScheduling
+
+    return GroupScheduling(config, log)

@@ -19,8 +19,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from contextlib import contextmanager
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -30,20 +29,17 @@ import aws_plain
 import boto3
 from botocore.client import BaseClient
 from botocore.config import Config
+from direct import Direct
 from provision_aws import emulator
 from provision_aws.config import AwsConfig
 from provision_aws.resources import Instance, NetworkInterface, SecurityGroup, SecurityGroupRule, Subnet, Vpc
 from provision_aws.session import Session
-
-from provision.errors import RetriableError
-from provision.spi import CreateRequest, Operation, ReadRequest
 
 THREADS, PARALLEL = 32, 64
 """Calls at a time of the plain script; operations at a time of ours, of which most wait."""
 
 MOST_CALLS, FEWEST_FOR_CALLS = 1.1, 10
 MOST_SECONDS, FEWEST_FOR_SECONDS = 1.5, 100
-STACK = "ab" * 16
 
 
 @contextmanager
@@ -64,22 +60,6 @@ def counted() -> Iterator[Counter[str]]:
         BaseClient._make_api_call = usual  # type: ignore[attr-defined]
 
 
-def _waited(seconds: float) -> bool:
-    """Wait; nothing is ever cancelled."""
-    time.sleep(seconds)
-    return False
-
-
-def _tried(work: Callable[[], Any], tries: int = 5) -> Any:
-    """Do something, again when it may pass, as the framework does."""
-    for _ in range(tries - 1):
-        try:
-            return work()
-        except RetriableError:
-            time.sleep(1)
-    return work()
-
-
 class Ours:
     """The plugin, without the engine."""
 
@@ -87,18 +67,13 @@ class Ours:
         """Connect."""
         self._url, self._image = url, image
         self._session = self._connected()
-        self._made: list[tuple[Any, str, Any, Any, str]] = []
+        self._types = Direct("aws", PARALLEL)
 
     def _connected(self) -> Session:
         return Session(AwsConfig(region=emulator.REGION, endpoint_url=self._url))
 
     def _make(self, kind: Any, name: str, /, **inputs: Any) -> str:
-        urn = f"urn:pulumi:dev::bench::provision-aws:{kind.token}::{name}"
-        wanted = kind.Inputs.model_validate({"stack_id": STACK, "name": name, **inputs})
-        operation = Operation(urn=urn, session=self._session, wait=_waited)
-        made = _tried(lambda: kind().create(CreateRequest(operation, wanted)))
-        self._made.append((kind, urn, wanted, made.outputs, made.id))
-        return str(made.id)
+        return self._types.make(self._session, kind, name, name=name, **inputs)
 
     def make(self, zone: str, addresses: list[str]) -> None:
         """The same as the plain script."""
@@ -117,20 +92,12 @@ class Ours:
             nics = [{"network_interface_id": nic}]
             self._make(Instance, address, image_id=self._image, instance_type="m5.large", nics=nics)
 
-        with ThreadPoolExecutor(max_workers=PARALLEL) as pool:
-            list(pool.map(one, addresses))
+        self._types.together(one, addresses)
 
     def refresh(self) -> None:
         """Look at everything, as another process."""
         session = self._connected()
-
-        def look(item: tuple[Any, str, Any, Any, str]) -> None:
-            kind, urn, inputs, outputs, identity = item
-            found = kind().read(ReadRequest(Operation(urn=urn, session=session), identity, inputs, outputs))
-            assert found is not None, identity
-
-        with ThreadPoolExecutor(max_workers=PARALLEL) as pool:
-            list(pool.map(look, self._made))
+        self._types.read(session)
         session.close()
 
 

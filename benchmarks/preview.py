@@ -1,20 +1,25 @@
 """A `preview` that changes nothing, of many machines, beside what the engine takes for as many trivial resources.
 
-    python benchmarks/preview.py [--rounds R] [N ...]
+    python benchmarks/preview.py [--rounds R] [--processes] [N ...]
 
 Machines are those of the in-memory platform, which forgets them with the process that made them: a preview does not
-look for them. Their twin is the least that a program can be: it registers as many components, and for each native
-resource a `pulumi:index:Stash`, which the engine serves itself, by raw calls, as many at once as the engine handles,
-with nothing read, worked out or checked. It waits in a process of its own when the engine starts. All run in turns.
-Seconds of the processors are those of the command and whatever it starts, and for the twin those of the engine and of
-the registering: a busy machine changes them least.
+look for them. They are held against two twins (`trivial.py`), each the least that a program can be, with as many
+components and as many other resources:
+
+* `engine`: of `pulumi:index:Stash`, with one property, which the engine serves itself: nothing is sent to be checked or
+  compared. No resource of a platform can be had for that.
+* `plugin`: of a plugin that finds everything right and unchanged without looking, with two properties each: what the
+  engine takes for any resource that is not its own.
+
+The twins wait in processes of their own when the engine starts. All run in turns. Seconds of the processors are those
+of the command and whatever it starts, and for the twins those of the engine, the registering and the plugin: a busy
+machine changes them least. `--processes` says which process has how many of them, once, by looking while they run.
 
 Targets: `provision preview` takes at most 1.5 times as long as the engine with the twin, and with `--format markdown`,
 which prints the comment for a pull request, at most one second more.
 """
 
 import argparse
-import asyncio
 import json
 import os
 import statistics
@@ -22,21 +27,20 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import grpc
+from trivial import PLUGIN, SERVED, STASH
 
-from provision.host.deploying.monitor import Monitor, Options
 from provision.host.engine import engine_environment, find_engine
-from provision.host.language.server import LanguageHost
-from provision.host.protocol import language_pb2, language_pb2_grpc
 from provision.host.setup import install_shims, plugin_executables
 
+HOST = "language host"
 MOST_TIMES, MOST_MORE_S = 1.5, 1.0
 PROGRAM = str(Path(sysconfig.get_path("scripts"), "provision"))
 STACK = """\
@@ -59,49 +63,14 @@ class Taken(NamedTuple):
     busy: float
 
 
-class Twin(LanguageHost):
-    """Serves a program that registers trivial resources."""
-
-    def __init__(self, components: int, natives: int) -> None:
-        """As many of each."""
-        super().__init__("", asyncio.Event())
-        self._kinds = {"bench:index:Part": components, "pulumi:index:Stash": natives}
-
-    async def Run(self, request: Any, context: Any) -> Any:
-        """Register all, as many at once as the engine handles."""
-        monitor = Monitor(request.monitor_address, request.monitor_address, preview=request.dryRun)
-        name = f"{request.project}-{request.stack}"
-        root = await monitor.register("pulumi:pulumi:Stack", name, {}, Options(custom=False))
-        wanted = iter([(kind, f"one-{number}") for kind, count in self._kinds.items() for number in range(count)])
-
-        async def work() -> None:
-            for kind, name in wanted:
-                is_stash = kind.startswith("pulumi:")
-                inputs = {"input": name} if is_stash else {}
-                await monitor.register(kind, name, inputs, Options(custom=is_stash, parent=root.urn))
-
-        await asyncio.gather(*(work() for _ in range(max(1, request.parallel))))
-        await monitor.close()
-        return language_pb2.RunResponse()
-
-
-async def serve_twin(components: int, natives: int) -> None:
-    """Print a port, and serve there until this process is ended."""
-    server = grpc.aio.server()
-    language_pb2_grpc.add_LanguageRuntimeServicer_to_server(Twin(components, natives), server)
-    print(server.add_insecure_port("127.0.0.1:0"), flush=True)
-    await server.start()
-    await server.wait_for_termination()
-
-
 @contextmanager
-def twin(components: int, natives: int) -> Iterator[tuple[str, Callable[[], float]]]:
-    """The address of a twin, and what asks for its seconds of the processors."""
-    command = [sys.executable, __file__, "--twin", str(components), str(natives)]
+def twin(*words: str) -> Iterator[tuple[int, Callable[[], float]]]:
+    """The port of a twin's process, and what asks for its seconds of the processors."""
+    command = [sys.executable, str(Path(__file__).with_name("trivial.py")), *words]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
-            yield f"127.0.0.1:{int(process.stdout.readline())}", lambda: busy(process.pid)
+            yield int(process.stdout.readline()), lambda: busy(process.pid)
         finally:
             process.kill()
 
@@ -112,27 +81,89 @@ def busy(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def taken(words: list[str], folder: Path) -> Taken:
-    """What a command takes."""
+def taken(words: list[str], folder: Path, watch: Callable[[int], None] | None = None) -> Taken:
+    """What a command takes; `watch` is called with its process a few times a second."""
     with tempfile.TemporaryFile() as said:
         begun = time.monotonic()
         process = subprocess.Popen(words, cwd=folder, stdin=subprocess.DEVNULL, stdout=said, stderr=said)
+        ended = threading.Event()
+
+        def look() -> None:
+            while watch is not None and not ended.wait(0.05):
+                watch(process.pid)
+
+        looking = threading.Thread(target=look)
+        looking.start()
         _, status, usage = os.wait4(process.pid, 0)
         clock = time.monotonic() - begun
         process.returncode = os.waitstatus_to_exitcode(status)
+        ended.set()
+        looking.join()
         if process.returncode:
             said.seek(0)
             raise SystemExit(f"{words} ended with {process.returncode}:\n{said.read()[-4000:].decode()}")
     return Taken(clock, usage.ru_utime + usage.ru_stime)
 
 
+class Processes:
+    """What each process below a command has had of the processors when it was last seen."""
+
+    def __init__(self) -> None:
+        """Nothing was seen."""
+        self._seen: dict[int, tuple[str, float]] = {}
+
+    def look(self, top: int) -> None:
+        """See the command and all that it has started."""
+        below: dict[int, list[int]] = {}
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit():
+                try:
+                    parent = (entry / "stat").read_text().rpartition(")")[2].split()[1]
+                except OSError:
+                    continue
+                below.setdefault(int(parent), []).append(int(entry.name))
+        found = [top]
+        for pid in found:
+            found += below.get(pid, [])
+            try:
+                words = Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")
+                before = self._seen.get(pid, ("", 0.0))[0]
+                # One that has ended has no words any more; the one that stands by outlives the plugin it has forked.
+                lasts = before == HOST or not words[0]
+                self._seen[pid] = before if lasts else _role(words, pid == top, bool(below.get(pid))), busy(pid)
+            except OSError:
+                continue
+
+    def add(self, role: str, seconds: float) -> None:
+        """Count a process that is not below the command."""
+        self._seen[-len(self._seen)] = role, seconds
+
+    def __str__(self) -> str:
+        """The seconds by role."""
+        total: dict[str, float] = {}
+        for role, seconds in self._seen.values():
+            total[role] = total.get(role, 0) + seconds
+        return ", ".join(f"{role} {seconds:.2f}" for role, seconds in total.items() if seconds >= 0.05)
+
+
+def _role(words: list[str], is_top: bool, is_parent: bool) -> str:
+    if Path(words[0]).name == "pulumi":
+        return "engine"
+    if is_top:
+        return "command"
+    if "provision.host.early" in words:  # the one that stands by is the language host, and forks the plugin
+        return HOST if is_parent else "plugin"
+    return "others"
+
+
 class Stack:
-    """Many machines, and their twin."""
+    """Many machines, and their twins."""
 
     def __init__(self, place: Path, count: int, pulumi: str) -> None:
-        """Make both, with the state written once: that is not what is measured."""
+        """Make all, with the state written once: that is not what is measured."""
         self._pulumi, self._count = pulumi, count
-        self._ours, self._other = place / f"many{count}", place / f"twin{count}"
+        self._ours = place / f"many{count}"
+        self._others = {kind: place / f"{name}{count}" for kind, name in ((STASH, "stashed"), (SERVED, "served"))}
         self._write(self._ours, "provision")
         (self._ours / "stack.yaml").write_text(STACK.format(count=count))
         once = {"PULUMI_EXPERIMENTAL": "true", "PULUMI_SKIP_CHECKPOINTS": "true"}
@@ -141,11 +172,12 @@ class Stack:
         export = subprocess.check_output([pulumi, "stack", "export", "--stack", "dev"], cwd=self._ours)
         made = json.loads(export)["deployment"]["resources"]
         kinds = [one["type"] for one in made if one["type"] != "pulumi:pulumi:Stack"]
-        self._parts = len([kind for kind in kinds if kind.startswith("provision:")]), 0
-        self._parts = self._parts[0], len(kinds) - self._parts[0]
-        self._write(self._other, "nodejs")  # of any name: with `--client` no other language host is looked for
-        taken([pulumi, "stack", "init", "dev"], self._other)
-        self._engine("up", "--yes", "--skip-preview")
+        components = len([kind for kind in kinds if kind.startswith("provision:")])
+        self._parts = components, len(kinds) - components
+        for kind, folder in self._others.items():
+            self._write(folder, "nodejs")  # of any name: with `--client` no other language host is looked for
+            taken([pulumi, "stack", "init", "dev"], folder)
+            self._engine(kind, "up", "--yes", "--skip-preview")
         for name in once:
             del os.environ[name]
 
@@ -154,44 +186,73 @@ class Stack:
         return f"{self._count} machines, {self._parts[0]} components and {self._parts[1]} other resources"
 
     @property
-    def ways(self) -> dict[str, Callable[[], Taken]]:
+    def ways(self) -> dict[str, Callable[[Processes | None], Taken]]:
         """What is compared."""
         return {
-            "engine": partial(self._engine, "preview"),
-            "preview": lambda: taken([PROGRAM, "preview"], self._ours),
-            "markdown": lambda: taken([PROGRAM, "preview", "--format", "markdown"], self._ours),
+            "engine": partial(self._engine, STASH, "preview"),
+            "plugin": partial(self._engine, SERVED, "preview"),
+            "preview": partial(self._preview),
+            "markdown": partial(self._preview, "--format", "markdown"),
         }
 
-    def _engine(self, *words: str) -> Taken:
-        with twin(*self._parts) as (address, used):
-            before = used()
-            found = taken([self._pulumi, *words, "--stack", "dev", "--client", address], self._other)
-            return Taken(found.clock, found.busy + used() - before)
+    def _preview(self, *words: str | Processes | None) -> Taken:
+        *options, seen = words
+        return taken([PROGRAM, "preview", *map(str, options)], self._ours, _watch(seen))
+
+    def _engine(self, kind: str, *words: str | Processes | None) -> Taken:
+        seen = words[-1] if isinstance(words[-1], Processes) else None
+        asked = [word for word in words if isinstance(word, str)]
+        program = twin("program", *map(str, self._parts), kind)
+        with program as (port, used), twin("plugin") as (other, answered):
+            before, idle = used(), answered()
+            os.environ["PULUMI_DEBUG_PROVIDERS"] = f"{PLUGIN}:{other}"
+            client = ["--stack", "dev", "--client", f"127.0.0.1:{port}"]
+            found = taken([self._pulumi, *asked, *client], self._others[kind], _watch(seen))
+            del os.environ["PULUMI_DEBUG_PROVIDERS"]
+            registering, serving = used() - before, answered() - idle
+            if seen is not None:
+                seen.add("program", registering)
+                seen.add("plugin", serving)
+            return Taken(found.clock, found.busy + registering + serving)
 
     def _write(self, folder: Path, runtime: str) -> None:
         folder.mkdir()
         (folder / "Pulumi.yaml").write_text(f"name: {folder.name}\nruntime: {runtime}\n")
 
 
-def compare(stack: Stack, rounds: int) -> bool:
+def _watch(seen: object) -> Callable[[int], None] | None:
+    return seen.look if isinstance(seen, Processes) else None
+
+
+def compare(stack: Stack, rounds: int, processes: bool) -> bool:
     """Print the medians; whether the targets are met."""
     times: dict[str, list[Taken]] = {}
     for number in range(rounds + 1):
         for name, way in stack.ways.items():
-            found = way()
+            found = way(None)
             if number:  # once for the caches
                 times.setdefault(name, []).append(found)
     print(f"{stack}; {rounds} rounds, load {os.getloadavg()[0]:.1f}")
     clock = {name: statistics.median(one.clock for one in found) for name, found in times.items()}
     used = {name: statistics.median(one.busy for one in found) for name, found in times.items()}
-    for name in times:
-        print(f"  {name:<10} {clock[name]:6.2f} s, of the processors {used[name]:6.2f} s")
-    ratio, more = clock["preview"] / clock["engine"], clock["markdown"] - clock["preview"]
+    least = {name: min(one.busy for one in found) for name, found in times.items()}
+    for name, way in stack.ways.items():
+        print(f"  {name:<10} {clock[name]:6.2f} s, of the processors {used[name]:6.2f} s, at least {least[name]:.2f} s")
+        if processes:
+            seen = Processes()
+            way(seen)
+            print(f"  {'':<10} {seen}")
+    for name, what in (("engine", "resources of the engine's own"), ("plugin", "resources of a plugin")):
+        print(
+            f"  preview: {clock['preview'] / clock[name]:.2f} times {what}, of the processors "
+            f"{used['preview'] / used[name]:.2f} times (target <= {MOST_TIMES})"
+        )
+    more = clock["markdown"] - clock["preview"]
     print(
-        f"  preview {ratio:.2f} times the engine (of the processors {used['preview'] / used['engine']:.2f}, target <= "
-        f"{MOST_TIMES}); its comment {more:.2f} s more ({used['markdown'] - used['preview']:.2f}, <= {MOST_MORE_S})"
+        f"  its comment: {more:.2f} s more, of the processors {used['markdown'] - used['preview']:.2f} s "
+        f"(target <= {MOST_MORE_S})"
     )
-    return ratio <= MOST_TIMES and more <= MOST_MORE_S
+    return clock["preview"] / clock["plugin"] <= MOST_TIMES and more <= MOST_MORE_S
 
 
 def main() -> int:
@@ -199,11 +260,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("counts", nargs="*", type=int, default=[1000], metavar="N", help="How many machines.")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--twin", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--processes", action="store_true", help="Say what each process takes.")
     given = parser.parse_args()
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # what an installer compiles is not to be compiled at each start
-    if given.twin:
-        asyncio.run(serve_twin(*given.counts))
     engine = find_engine()
     assert engine is not None
     with tempfile.TemporaryDirectory(prefix="provision-bench-") as made:
@@ -216,7 +275,7 @@ def main() -> int:
             "PULUMI_BACKEND_URL": f"file://{place}/state",
             "PULUMI_CONFIG_PASSPHRASE": "",
         }
-        met = [compare(Stack(place, count, str(engine.path)), given.rounds) for count in given.counts]
+        met = [compare(Stack(place, count, str(engine.path)), given.rounds, given.processes) for count in given.counts]
     return 0 if all(met) else 1
 
 

@@ -80,6 +80,8 @@ setup() {
   flock -n 9 || { say "another set-up runs in this checkout; waiting for it"; flock 9; }
   setup_packages
   setup_venv
+  # Where Python is told to keep nothing compiled, as in many containers, each start of a command would compile it all.
+  "$ROOT/.venv/bin/python" -m compileall -q "$ROOT/provision" "$ROOT"/plugins/*/provision_*
   say "Pulumi engine, plugins and the micro image"
   provision setup || exit 1
   exec 9>&-

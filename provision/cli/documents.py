@@ -194,6 +194,16 @@ class Counts(_Document):
     left_out: Annotated[int, Field(ge=0)]
 
 
+class Coverage(_Document):
+    """How far the probes that were planned stand for all between the same machines; false senders are none of them."""
+
+    sent: Annotated[int, Field(ge=0, description="How many were planned.")]
+    possible: Annotated[int, Field(ge=0, description="How many there would be; `--exhaustive` sends all.")]
+    machines: Annotated[int, Field(ge=0, description="How many machines were to be probed.")]
+    pairs: Annotated[int, Field(ge=0, description="Ordered pairs of machines between which something is sent.")]
+    text: Annotated[str, Field(description="The same in words; empty when nothing was planned.")]
+
+
 class Verification(_Document):
     """`provision verify`."""
 
@@ -205,6 +215,7 @@ class Verification(_Document):
     exit_code: Literal[0, 1, 3]
     counts: Counts
     pairs: Annotated[str, Field(description="How pairs of machines were chosen.")]
+    coverage: Coverage
     rows: Annotated[list[Probe], Field(description="Every probe.")]
     policies: list[Policy]
     downgraded: list[Downgraded]
@@ -299,7 +310,9 @@ class Event(_Document):
     schema_: Annotated[Literal[1], Field(alias="schema", description="Version of the lines.")]
     time: Annotated[str, Field(description="When, as in RFC 3339, in UTC.")]
     command: str
-    kind: Annotated[Literal["begin", "step", "message", "call", "retry", "end"], Field(description="What it tells of.")]
+    kind: Annotated[
+        Literal["begin", "step", "message", "call", "retry", "phase", "end"], Field(description="What it tells of.")
+    ]
     phase: Annotated[Literal["started", "done", "failed"] | None, Field(description="Of a step.")] = None
     op: Annotated[
         str | None, Field(description="Of a step: the engine's operation; of a retry: what the plugin does.")
@@ -310,7 +323,7 @@ class Event(_Document):
         str | None, Field(description="Of a step, message, call or retry; empty when it is for no single resource.")
     ] = None
     seconds: Annotated[
-        float | None, Field(ge=0, description="How long the step, the call, or at the end the run, took.")
+        float | None, Field(ge=0, description="How long the step, call or phase, or at the end the run, took.")
     ] = None
     call: Annotated[str | None, Field(description="Of a call of the platform's API: its name.")] = None
     failure: Annotated[
@@ -320,7 +333,10 @@ class Event(_Document):
     wait: Annotated[float | None, Field(ge=0, description="Of a retry: seconds until the next try.")] = None
     properties: Annotated[list[str] | None, Field(description="Of a step: paths of what changes.")] = None
     severity: Annotated[str | None, Field(description="Of a message.")] = None
-    text: Annotated[str | None, Field(description="Of a message.")] = None
+    text: Annotated[str | None, Field(description="Of a message, or of a phase what was done in it.")] = None
+    parts: Annotated[
+        int | None, Field(ge=0, description="Of a phase: to how many machines, or whatever it is done to.")
+    ] = None
 
 
 class HeldLock(_Document):

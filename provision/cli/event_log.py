@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,25 @@ from provision.host.told import NativeCall, Retry, Told
 SCHEMA = 1
 """Version of the lines; keys are added to them, never renamed or removed."""
 
-Happening = ResourceStep | Message | Told
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """A part of a command's work, after its end.
+
+    Attributes:
+        name: what was done.
+        parts: to how many machines, or whatever it is done to.
+        begun: when, in seconds since 1970.
+        seconds: how long it took.
+    """
+
+    name: str
+    parts: int
+    begun: float
+    seconds: float
+
+
+Happening = ResourceStep | Message | Told | Phase
 Write = Callable[[Happening], None]
 
 
@@ -48,6 +67,9 @@ def event_log(path: Path | None, command: str) -> Iterator[Write]:
     def write(event: Happening) -> None:
         if isinstance(event, Message):
             line("message", severity=event.severity, text=event.text, urn=event.urn)
+            return
+        if isinstance(event, Phase):
+            line("phase", text=event.name, parts=event.parts, seconds=round(event.seconds, 3))
             return
         if isinstance(event, NativeCall):
             took = round(event.seconds, 6)

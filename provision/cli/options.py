@@ -42,15 +42,20 @@ def run_options(function: F) -> F:
 
 def engine_options(function: F) -> F:
     """The same without the form of the output."""
-    function = click.option(
+    function = events(function)
+    function = click.option("--parallel", type=click.IntRange(1), help=_PARALLEL)(function)
+    function = click.option("--detailed-exitcode", is_flag=True, help="Exit with 2 when there are changes.")(function)
+    return stack(directory(function))
+
+
+def events(function: F) -> F:
+    """`--events FILE`."""
+    return click.option(
         "--events",
         metavar="FILE",
         type=click.Path(path_type=Path, dir_okay=False),
         help="Add a line of JSON to this file for everything that happens, while it happens.",
     )(function)
-    function = click.option("--parallel", type=click.IntRange(1), help=_PARALLEL)(function)
-    function = click.option("--detailed-exitcode", is_flag=True, help="Exit with 2 when there are changes.")(function)
-    return stack(directory(function))
 
 
 def lock_timeout(function: F) -> F:
@@ -83,3 +88,25 @@ def allow_destroy(function: F) -> F:
         multiple=True,
         help="Machine, MACHINE/DISK or pattern whose data this run may destroy; may be repeated.",
     )(function)
+
+
+def replace(function: F) -> F:
+    """`--replace NAME`."""
+    return click.option(
+        "--replace",
+        metavar="NAME",
+        multiple=True,
+        help="Machine, MACHINE/DISK, path such as networks/front, or pattern that is made anew; may be repeated.",
+    )(function)
+
+
+def refuse_planned(replace: tuple[str, ...], plan: Path | None, option: str) -> None:
+    """Refuse a replacement together with a saved plan, which would not have it.
+
+    Raises:
+        click.UsageError: both are given.
+    """
+    if replace and plan is not None:
+        raise click.UsageError(
+            f"a plan holds what the files say, not what is asked for besides: give {option} or --replace"
+        )

@@ -1,9 +1,7 @@
 """Run one engine command and report it; shared by preview, up, down and refresh."""
 
 import json
-import threading
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,13 +9,11 @@ import click
 
 from provision.cli.asking import agreed, say
 from provision.cli.changes import Change, Changes
-from provision.cli.event_log import Happening, event_log
-from provision.cli.telemetry import telemetry, wanted
+from provision.cli.watched import watched
 from provision.cli.words import NAMES, failure, is_preview, summary
 from provision.errors import POLICY_REFUSED
 from provision.host.automation import Command, RunResult, Workspace
 from provision.host.events import Message, ResourceStep
-from provision.host.told import told_by_plugins
 
 SCHEMA = 1
 """Version of the JSON form; keys are added to it, never renamed or removed."""
@@ -34,6 +30,7 @@ class Session:
         told: messages that the person has read.
         events: a file that gets a line for everything that happens.
         wait: for how many seconds another run on the stack is waited for.
+        replace: what is made anew although the file says nothing else.
     """
 
     workspace: Workspace
@@ -42,6 +39,7 @@ class Session:
     told: set[str] = field(default_factory=set)
     events: Path | None = None
     wait: float = 0.0
+    replace: Sequence[str] = ()
 
     def run(
         self, command: Command, *, shown: bool = False, silent: bool = False, plan: Path | None = None
@@ -52,17 +50,7 @@ class Session:
         """
         changes = Changes(preview=is_preview(command))
         name = NAMES.get(command, command)
-        with (
-            event_log(self.events, name) as write,
-            telemetry(name, self.workspace.project, self.workspace.stack_name) as send,
-        ):
-            telling = threading.Lock()  # the engine and the plugins are listened to in threads of their own
-
-            def log(event: Happening) -> None:
-                with telling:
-                    write(event)
-                    send(event)
-
+        with watched(self.events, name, self.workspace.project, self.workspace.stack_name) as log:
             if (self.output == "human" or shown) and not silent:
                 from provision.cli.progress import Progress
 
@@ -72,25 +60,20 @@ class Session:
                         log(event)
                         progress(event)
 
-                    return self._operate(command, show, plan, log), changes
+                    return self._operate(command, show, plan), changes
 
             def take(event: ResourceStep | Message) -> None:
                 log(event)
                 if isinstance(event, ResourceStep):
                     changes.take(event)
 
-            return self._operate(command, take, plan, log), changes
+            return self._operate(command, take, plan), changes
 
     def _operate(
-        self,
-        command: Command,
-        tell: Callable[[ResourceStep | Message], None],
-        plan: Path | None,
-        log: Callable[[Happening], None],
+        self, command: Command, tell: Callable[[ResourceStep | Message], None], plan: Path | None
     ) -> RunResult:
-        watched = self.events is not None or any(wanted(signal) for signal in ("traces", "metrics"))
-        with told_by_plugins(log) if watched else nullcontext():
-            return self.workspace.run(command, tell, parallel=self.parallel, plan=plan, wait=self.wait)
+        anew = self.replace if command in ("preview", "up") else ()
+        return self.workspace.run(command, tell, parallel=self.parallel, plan=plan, wait=self.wait, replace=anew)
 
     def finish(self, command: Command, *, detailed_exitcode: bool, plan: Path | None = None) -> int:
         """Run `command`, print its outcome, and return the exit code."""

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
-from provision.cli.event_log import Happening, Write
+from provision.cli.event_log import Happening, Phase, Write
 from provision.host.events import Message
 from provision.host.told import NativeCall, Retry
 
@@ -127,6 +127,15 @@ def observed(
     with tracer.start_as_current_span(f"provision {command}", attributes=dict(about)) as whole:
 
         def tell(event: Happening) -> None:
+            if isinstance(event, Phase):
+                span = tracer.start_span(
+                    event.name,
+                    trace.set_span_in_context(whole),
+                    attributes={"provision.parts": event.parts},
+                    start_time=int(event.begun * 1e9),
+                )
+                span.end(int((event.begun + event.seconds) * 1e9))
+                return
             if isinstance(event, NativeCall):
                 _call(event, latest.get(event.urn, whole))
                 calls.record(event.seconds, {**about, "provision.call": event.name, "provision.failure": event.failure})

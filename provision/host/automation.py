@@ -19,7 +19,15 @@ from typing import TYPE_CHECKING, Any, Literal
 from provision.errors import EnvironmentProblem, UserError
 from provision.host.ahead import may_hold_data
 from provision.host.engine import Engine, engine_environment, find_engine, pulumi_home, remembered
-from provision.host.events import UNCHANGED_OPS, Message, ResourceStep, downgraded, stack_outputs, translate
+from provision.host.events import (
+    UNCHANGED_OPS,
+    Message,
+    ResourceStep,
+    downgraded,
+    isolation_kept,
+    stack_outputs,
+    translate,
+)
 from provision.host.explain import explained
 from provision.host.interrupted import (
     PENDING,
@@ -60,6 +68,7 @@ class RunResult:
         outputs: of the stack, after an `up` that went well; what is secret is replaced by `[secret]`.
         interrupted: the signal that asked it to stop.
         downgraded: policies that are not enforced, and why.
+        isolation_kept: whether it surely allows, once it ended well, just what was allowed; None when nothing was told.
     """
 
     succeeded: bool
@@ -69,6 +78,7 @@ class RunResult:
     outputs: dict[str, Any] = field(default_factory=dict)
     interrupted: Signals | None = None
     downgraded: dict[str, str] = field(default_factory=dict)
+    isolation_kept: bool | None = None
 
     @property
     def changed(self) -> int:
@@ -156,15 +166,16 @@ class Workspace:
         parallel: int | None = None,
         plan: Path | None = None,
         wait: float = 0.0,
+        replace: Sequence[str] = (),
     ) -> RunResult:
         """Run one engine operation to its end; what it says goes to `on_event` as it happens.
 
         With `plan` a preview writes what the engine is going to do, and an update does nothing else. For another run on
-        the same stack it waits so many seconds. A first interrupt lets operations that are under way finish and be
-        recorded; a second one abandons them.
+        the same stack it waits so many seconds. A preview or an update makes anew what `replace` names. A first
+        interrupt lets operations that are under way finish and be recorded; a second one abandons them.
 
         Raises:
-            UserError: another run holds the stack.
+            UserError: another run holds the stack; what is to be replaced is not there, or would lose its data.
             ProvisionError: the engine cannot do it.
         """
         result = RunResult(succeeded=True)
@@ -189,6 +200,7 @@ class Workspace:
                 result.outputs = outputs
             if (weaker := downgraded(event)) is not None:
                 result.downgraded = weaker
+                result.isolation_kept = isolation_kept(event) and result.isolation_kept is not False
             if summary := event.get("summaryEvent"):
                 result.changes = dict(summary.get("resourceChanges") or {})
 
@@ -201,15 +213,16 @@ class Workspace:
 
         if command in ("destroy", "preview-destroy"):
             self._refuse_protected()
+        anew = self._chosen(replace, tell) if replace else ()
         try:
             with self._runs.engine.interruptible(interrupted):
                 begun = time.time()
                 turn = None
                 while True:
                     if command == "up" and not self._previewed:
-                        self._look_ahead(parallel, tell)
+                        self._look_ahead(parallel, tell, anew)
                     try:
-                        self._operate(command, take, parallel, plan)
+                        self._operate(command, take, parallel, plan, anew)
                         break
                     except EngineFailed as error:
                         if not error.locked:
@@ -235,7 +248,20 @@ class Workspace:
         if may_be_protected(self._backend, self.project, self.stack_name):
             refuse_protected(self.export())
 
-    def _look_ahead(self, parallel: int | None, tell: Callable[[Message], None]) -> None:
+    def _chosen(self, names: Sequence[str], tell: Callable[[Message], None]) -> Sequence[str]:
+        """URNs of what is to be made anew; what is lost with it is told.
+
+        Raises:
+            UserError: a name names nothing, or data would be lost.
+        """
+        from provision.host.replacing import allowed, chosen, losing
+
+        found = chosen(self.export(), names)
+        for message in losing(found, allowed(self.config(), {**os.environ, **self._runs.environment})):
+            tell(message)
+        return [item.urn for item in found]
+
+    def _look_ahead(self, parallel: int | None, tell: Callable[[Message], None], anew: Sequence[str] = ()) -> None:
         """Preview what a stack with data would become: what would destroy some is refused before anything is changed.
 
         Raises:
@@ -249,21 +275,26 @@ class Workspace:
             said.extend(item for item in translate(event) if isinstance(item, Message) and item.severity == "error")
 
         try:
-            self._runs.run("preview", take, parallel=parallel)
+            self._runs.run("preview", take, parallel=parallel, replace=anew)
         except EngineFailed:
             for message in said:
                 tell(message)
             raise
 
     def _operate(
-        self, command: Command, take: Callable[[Event], None], parallel: int | None, plan: Path | None
+        self,
+        command: Command,
+        take: Callable[[Event], None],
+        parallel: int | None,
+        plan: Path | None,
+        anew: Sequence[str],
     ) -> None:
-        replace: Sequence[str] = ()
+        replace = anew
         if command == "up":
             left = self._interrupted()
             if doubtful := uncertain(left):
                 self._runs.run("refresh", target=doubtful)
-            replace = half_replaced(left)
+            replace = [*anew, *(urn for urn in half_replaced(left) if urn not in anew)]
         elif command == "destroy" and (targets := pending_creates(self._interrupted())):
             # What an interrupted run was making is in no record; once whole, it is removed like all else.
             with contextlib.suppress(EngineFailed):

@@ -122,6 +122,20 @@ def downgraded(event: Event) -> dict[str, str] | None:
     return {str(name): str(why) for name, why in found.items()} if isinstance(found, Mapping) else None
 
 
+_ISOLATION = ("platform", "isolation")
+
+
+def isolation_kept(event: Event) -> bool:
+    """Whether a stack allows just what it allowed when it was deployed, by an event that `downgraded` understands.
+
+    False also where that is not sure: nothing was recorded by then, or the stack is new.
+    """
+    step = event["resOutputsEvent"]["metadata"]
+    old, new = ((step.get(half) or {}).get("outputs") or {} for half in ("old", "new"))
+    without = [set(half.get("downgrades") or {}) for half in (old, new)]
+    return all(old.get(name) and old[name] == new.get(name) for name in _ISOLATION) and without[0] == without[1]
+
+
 def without_secrets(value: Any) -> Any:
     """A value of the engine's with `[secret]` in the place of each secret."""
     if isinstance(value, Mapping):

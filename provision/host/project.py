@@ -65,6 +65,15 @@ def stack_name(given: str | None) -> str:
     return given or os.environ.get("PULUMI_STACK") or "dev"
 
 
+def names(directory: Path, stack: str | None) -> tuple[str, str]:
+    """Names of the project in a folder and of the Pulumi stack that is meant.
+
+    Raises:
+        UserError: the folder is no project.
+    """
+    return read_project(directory.resolve()).name, stack_name(stack)
+
+
 def read_project(directory: Path) -> Project:
     """The project of a folder.
 

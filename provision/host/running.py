@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from provision.host.listening import listening
+from provision.host.operations import operations
 from provision.host.process import EngineCommand
 from provision.host.standby.starting import Expected, standing_by
 
@@ -29,6 +30,8 @@ _RUNS = {
 _KIND = ("--exec-kind", "auto.local")
 _WITH_PLAN = {"PULUMI_EXPERIMENTAL": "true"}  # without it the engine does not know plans
 _ENVIRONMENT = {"PULUMI_DEBUG_COMMANDS": "true"}
+_PARALLEL = "PULUMI_PARALLEL"
+"""How many operations the engine runs at a time: plugins have a say, and whoever sets it the last word."""
 
 
 @dataclass(frozen=True)
@@ -77,8 +80,11 @@ class Runs:
             chosen.append(("--parallel", str(parallel)))
         if plan is not None:
             chosen.append(("--save-plan" if command == "preview" else "--plan", str(plan)))
+        expected = self.expected(command)
         environment = {**_ENVIRONMENT, **self.environment, **(_WITH_PLAN if plan is not None else {})}
-        early = standing_by(self.expected(command), self.directory, {**os.environ, **environment})
+        if expected is not None and _PARALLEL not in os.environ:
+            environment[_PARALLEL] = str(max(int(environment.get(_PARALLEL, 0)), operations(expected.platforms)))
+        early = standing_by(expected, self.directory, {**os.environ, **environment})
         with early as known, listening(take, "events") as path:
             self.engine.run(
                 [

@@ -20,7 +20,7 @@ from google.protobuf import struct_pb2
 from pydantic import SecretBytes, SecretStr
 
 from provision.host.kinds import Archive, Asset, OutputValue, ResourceReference, SecretValue
-from provision.spi.properties import UNKNOWN, Unknown
+from provision.spi.properties import SIMPLE, UNKNOWN, Unknown
 
 __all__ = [
     "UNKNOWN",
@@ -138,6 +138,10 @@ def decode_struct(
 
 def plain(value: Any) -> Any:
     """The value without any secret or output around or inside it; unknowns stay."""
+    if type(value) in SIMPLE:
+        return value
+    if type(value) is dict:
+        return {key: item if type(item) in SIMPLE else plain(item) for key, item in value.items()}
     if isinstance(value, SecretValue | OutputValue):
         return plain(value.value)
     if isinstance(value, Mapping):
@@ -149,6 +153,8 @@ def plain(value: Any) -> Any:
 
 def contains_secret(value: Any) -> bool:
     """Whether anything in it is secret."""
+    if type(value) in SIMPLE:
+        return False
     if isinstance(value, SecretValue | SecretStr | SecretBytes):
         return True
     if isinstance(value, OutputValue):
@@ -159,6 +165,15 @@ def contains_secret(value: Any) -> bool:
 
 
 def _put(target: struct_pb2.Value, value: Any, keep: _Keep) -> None:
+    if type(value) is str:  # what most values are comes first: each of the kinds below takes its time
+        target.string_value = _text(value)
+        return
+    if type(value) is dict:
+        target.struct_value.SetInParent()
+        fields = target.struct_value.fields
+        for key, item in value.items():
+            _put(fields[_key(key)], item, keep)
+        return
     match value:
         case None:
             target.null_value = struct_pb2.NULL_VALUE
@@ -297,7 +312,11 @@ def _take(value: struct_pb2.Value, keep: _Keep) -> Any:
 
 
 def _fields(values: struct_pb2.Struct, keep: _Keep) -> dict[str, Any]:
-    return {key: _take(values.fields[key], keep) for key in sorted(values.fields)}
+    return {key: _take(item, keep) for key, item in sorted(values.fields.items(), key=_first)}
+
+
+def _first(pair: tuple[str, Any]) -> str:
+    return pair[0]
 
 
 def _take_typed(struct: struct_pb2.Struct, keep: _Keep) -> Any:

@@ -1,7 +1,7 @@
 """Evidence beside packets: what the platform records of a machine, and what its host applies to it."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
 
 from provision.spi.probes import DeployedMachine, NativeState
@@ -54,12 +54,14 @@ class EvidenceRequest:
         asked: policies that are enforced for it, and shares that limit it, as the file says them now.
         shared: native resources of the stack that belong to no machine.
         members: for each thing asked, all deployed machines that it selects, this one among them.
+        kept: what the plugin keeps of the platform for the other machines of the location, in one look at them all.
     """
 
     machine: DeployedMachine
     asked: "tuple[Policy | Share, ...]"
     shared: tuple[NativeState, ...] = ()
     members: tuple[tuple[DeployedMachine, ...], ...] = ()
+    kept: dict[Any, Any] = field(default_factory=dict)
 
 
 @runtime_checkable

@@ -7,6 +7,7 @@ from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 from provision.errors import PluginError
+from provision.spi.properties import SIMPLE
 from provision.spi.resource import ResourceType
 
 
@@ -109,11 +110,14 @@ class ResourceGraph:
 
 def references(value: Any) -> Iterator[Output]:
     """Every `Output` inside `value`."""
+    if type(value) in SIMPLE:
+        return
     if isinstance(value, Output):
         yield value
     elif isinstance(value, Mapping):
         for item in value.values():
-            yield from references(item)
+            if type(item) not in SIMPLE:
+                yield from references(item)
     elif isinstance(value, list | tuple):
         for item in value:
             yield from references(item)

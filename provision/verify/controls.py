@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from provision.packets import Protocol
 from provision.spi import Observation, Probe, Seen
 from provision.verify.endpoints import Family
-from provision.verify.plan import Expectation, ProbePlan
+from provision.verify.expectation import Expectation
+from provision.verify.plan import ProbePlan
 
 Runner = Callable[[Sequence[Probe]], Sequence[Observation]]
 _PROBE_SECONDS = 3.0

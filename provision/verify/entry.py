@@ -22,7 +22,7 @@ from provision.verify.forging import Forged, Forgeries, forgeries, send
 from provision.verify.gates import unmet
 from provision.verify.intent import Intent
 from provision.verify.measuring import UNASKED, measure
-from provision.verify.pairs import MAX_PAIRS
+from provision.verify.pairs import ALL_PAIRS, MAX_PAIRS
 from provision.verify.places import Places, site_of
 from provision.verify.plan import LeftOut, ProbePlan, make_plan
 from provision.verify.report import VerifyReport, make_report
@@ -38,6 +38,7 @@ def verify(
     progress: Progress = silent,
     *,
     max_pairs: int = MAX_PAIRS,
+    exhaustive: bool = False,
     sites: Places | None = None,
     away: Mapping[str, str] = {},
     required: Collection[Evidence] = (),
@@ -52,6 +53,7 @@ def verify(
         session: the plugin's session.
         progress: told of the phase, how much of it is done, and of how much; never from two threads at once.
         max_pairs: most ordered pairs of machines probed one by one.
+        exhaustive: whether every packet goes between every two machines, however many and however alike they are.
         sites: of a stack in several locations, plugin and session of each that can be reached.
         away: the others, and why not; what is there is not proven.
         required: kinds of evidence that no policy may lack, beside those that policies of the file ask for themselves.
@@ -63,7 +65,8 @@ def verify(
     places = dict(sites or {"": (provider, session)})
     lacking = _lacking(deployed, places)
     gathered = gather(loaded, deployed, places, away)
-    ready = _prepare(loaded, deployed, places, away, lacking, max_pairs)
+    most = ALL_PAIRS if exhaustive else max_pairs
+    ready = _prepare(loaded, deployed, places, away, lacking, most, exhaustive)
     outsides, plan = ready.outsides, ready.plan
     false: list[Forged] = []
     beyond: list[LeftOut] = []
@@ -110,9 +113,13 @@ def prepare(
     away: Mapping[str, str] = {},
     *,
     max_pairs: int = MAX_PAIRS,
+    exhaustive: bool = False,
 ) -> Prepared:
-    """Plan probes of a deployed stack; takes the arguments of `verify`, and raises the same errors."""
-    return _prepare(loaded, deployed, places, away, _lacking(deployed, places), max_pairs)
+    """Plan probes of a deployed stack; takes the arguments of `verify`, and raises the same errors.
+
+    Pairs of machines are those of `max_pairs` here, also when between these everything is planned.
+    """
+    return _prepare(loaded, deployed, places, away, _lacking(deployed, places), max_pairs, exhaustive)
 
 
 def _lacking(deployed: DeployedStack, places: Places) -> Mapping[str, str]:
@@ -142,6 +149,7 @@ def _prepare(
     away: Mapping[str, str],
     lacks: Mapping[str, str],
     max_pairs: int,
+    exhaustive: bool,
 ) -> Prepared:
     unable = {name: lacks[at] for name in deployed.machines if (at := deployed.location_of(name)) in lacks}
     downgraded = {policy.name for policy in deployed.downgraded}
@@ -149,7 +157,9 @@ def _prepare(
     intent = Intent(loaded.stack, addresses, downgraded)
     outsides = Outsides(places, deployed, away)
     try:
-        plan = make_plan(intent, list(deployed.machines), outsides.peers(), max_pairs=max_pairs, unable=unable)
+        plan = make_plan(
+            intent, list(deployed.machines), outsides.peers(), max_pairs=max_pairs, exhaustive=exhaustive, unable=unable
+        )
         false = forgeries(intent, addresses, plan)
         plan = replace(plan, left_out=(*plan.left_out, *false.left_out))
     except BaseException:

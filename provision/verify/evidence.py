@@ -191,6 +191,7 @@ def live(
     chosen = [entries(stack, item) for item in asked]
     members = [_members(stack, deployed, those) for those in chosen]
     seen: list[list[tuple[str, Sequence[Shown] | str]]] = [[] for _ in asked]
+    kept: dict[str, dict[Any, Any]] = {}
     for instance in instances(stack):
         about = [index for index, those in enumerate(chosen) if instance.entry in those]
         machine = deployed.machines.get(instance.name)
@@ -206,6 +207,7 @@ def live(
                 tuple(asked[index] for index in about),
                 deployed.part(location).shared if location else deployed.shared,
                 tuple(members[index] for index in about),
+                kept.setdefault(location, {}),
             )
             for index, answer in zip(about, _look(provider, session, request), strict=True):
                 seen[index].append((instance.name, answer))

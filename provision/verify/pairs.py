@@ -1,14 +1,17 @@
 """Which pairs of machines to probe when all of them would be too many."""
 
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import permutations
 
 from provision.verify.endpoints import Family
 from provision.verify.intent import Intent
 
-MAX_PAIRS = 400
-"""Most ordered pairs of machines that are probed one by one."""
+MAX_PAIRS = 1600
+"""Most ordered pairs of machines that are probed one by one: those of forty machines."""
+ALL_PAIRS = sys.maxsize
+"""However many there are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +49,7 @@ def choose(intent: Intent, names: Sequence[str], limit: int = MAX_PAIRS) -> Pair
     ):
         kinds: dict[object, list[str]] = {}
         for name in names:
-            kinds.setdefault(_kind(intent, name, by_entry), []).append(name)
+            kinds.setdefault(kind(intent, name, by_entry=by_entry), []).append(name)
         if len(kinds) ** 2 <= limit:
             return Pairs(tuple(_representatives(list(kinds.values()))), total, rule)
     members = list(kinds.values())[: max(2, int(limit**0.5))]
@@ -62,7 +65,8 @@ def _representatives(kinds: Sequence[Sequence[str]]) -> Iterator[tuple[str, str]
                 yield one[0], one[1]
 
 
-def _kind(intent: Intent, name: str, by_entry: bool) -> object:
+def kind(intent: Intent, name: str, *, by_entry: bool = True) -> Hashable:
+    """What machines share that the file treats alike: their entry, their networks, the rules that speak of them."""
     nics = intent.machines[name]
     spoken = tuple((nic.network, *intent.speaking_of(nic, family)) for nic in nics for family in Family)
     return (intent.instances[name].entry if by_entry else "", spoken)

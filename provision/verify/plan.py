@@ -7,32 +7,13 @@ from provision.models import Power
 from provision.packets import Protocol, Service
 from provision.spi import Probe
 from provision.verify.endpoints import Endpoint, EndpointKind, Family
-from provision.verify.intent import Intent, Verdict, overlap
-from provision.verify.pairs import MAX_PAIRS, Pairs, choose
+from provision.verify.expectation import Expectation
+from provision.verify.intent import Intent, overlap
+from provision.verify.pairs import MAX_PAIRS, Pairs, choose, kind
 from provision.verify.services import Catalogue, catalogue
+from provision.verify.sharing import Coverage, share
 
 PROBE_SECONDS = 3.0
-
-
-@dataclass(frozen=True, slots=True)
-class Expectation:
-    """What the file says of one packet exchange.
-
-    Attributes:
-        witness: whether the destination is a machine or peer of ours that answers there; else only its own system can.
-    """
-
-    source: Endpoint
-    destination: Endpoint
-    service: Service
-    family: Family
-    verdict: Verdict
-    witness: bool
-
-    @property
-    def address(self) -> str:
-        """Where the probe goes."""
-        return str(self.destination.address(self.family))
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +45,7 @@ class ProbePlan:
         not_probed: machines that cannot be probed, with the reason.
         left_out: what was left out to keep the plan within bounds, or because no probe exists for it.
         rule: how pairs of machines were chosen.
+        coverage: how far its probes stand for all between those pairs.
     """
 
     probes: Mapping[str, tuple[PlannedProbe, ...]]
@@ -73,6 +55,7 @@ class ProbePlan:
     not_probed: Mapping[str, str] = field(default_factory=dict)
     left_out: tuple[LeftOut, ...] = ()
     rule: str = ""
+    coverage: Coverage = field(default_factory=Coverage)
 
     def __len__(self) -> int:
         """How many probes there are, without controls."""
@@ -85,6 +68,7 @@ def make_plan(
     outside: Endpoint | Mapping[str, Endpoint] | None = None,
     *,
     max_pairs: int = MAX_PAIRS,
+    exhaustive: bool = False,
     seconds: float = PROBE_SECONDS,
     unable: Mapping[str, str] | None = None,
 ) -> ProbePlan:
@@ -96,6 +80,7 @@ def make_plan(
         outside: the peer beyond the stack's networks, None when the platform has none; where machines have different
             ones, that of each machine that has any.
         max_pairs: most ordered pairs of machines probed one by one.
+        exhaustive: whether machines that are alike share nothing, and every packet goes between every two of them.
         seconds: how long each probe waits for an answer.
         unable: machines from which nothing can be sent, with the reason.
     """
@@ -110,7 +95,11 @@ def make_plan(
     peers = outside or {}
     ends |= {peer.name: (peer,) for peer in peers.values()}
     found: dict[str, list[PlannedProbe]] = {name: [] for name in ends}
-    for expectation in _expectations(intent, ports, pairs, machines, peers):
+    possible = list(_expectations(intent, ports, pairs, machines, peers))
+    kinds = {name: kind(intent, name) for name in machines}
+    sent = possible if exhaustive else share(possible, kinds)
+    coverage = Coverage(len(sent), len(possible), len(machines), len(pairs.chosen))
+    for expectation in sent:
         probe = Probe(expectation.service.protocol, expectation.address, _port(expectation.service), seconds)
         found[expectation.source.name].append(PlannedProbe(expectation, probe))
     listeners: dict[str, dict[tuple[Protocol, int], None]] = {
@@ -126,8 +115,9 @@ def make_plan(
         ends,
         ports,
         not_probed,
-        tuple(_left_out(ports, pairs, usable, machines, peers)),
+        tuple(_left_out(ports, pairs, usable, machines, peers, coverage)),
         pairs.rule,
+        coverage,
     )
 
 
@@ -198,8 +188,19 @@ def _services(
 
 
 def _left_out(
-    ports: Catalogue, pairs: Pairs, usable: Sequence[str], machines: Sequence[str], peers: Mapping[str, Endpoint]
+    ports: Catalogue,
+    pairs: Pairs,
+    usable: Sequence[str],
+    machines: Sequence[str],
+    peers: Mapping[str, Endpoint],
+    coverage: Coverage,
 ) -> Iterator[LeftOut]:
+    if coverage.shared:
+        yield LeftOut(
+            coverage.possible - coverage.sent,
+            "probes",
+            "machines that the file treats alike share what goes to and comes from their peers; --exhaustive sends all",
+        )
     if pairs.left_out:
         yield LeftOut(pairs.left_out, "ordered pairs of machines", f"probed was {pairs.rule}")
     if len(machines) < len(usable):

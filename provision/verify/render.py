@@ -15,7 +15,7 @@ from provision.verify.guardrails.check import Checked
 from provision.verify.judge import Outcome
 from provision.verify.matrix import Entry, Mark, Matrix, matrix
 from provision.verify.report import PolicyEvidence, Row, Standing, VerifyReport
-from provision.verify.words import counter_example, differences, downgrades, gaps, of_rules, shown, summary
+from provision.verify.words import counter_example, coverage, differences, downgrades, gaps, of_rules, shown, summary
 
 SCHEMA = 1
 """Version of the JSON form; keys are added to it, never renamed or removed."""
@@ -34,6 +34,7 @@ _STANDING = {
 }
 _NOTHING, _NOT_PROBED = "-", "."
 _LEGEND = "Cells: what passes; ! differs from the file; - nothing passes; . not probed."
+_SHARED_LEGEND = "Cells: what passes of what was sent there; ! differs from the file; - nothing passes; . not probed."
 _EVIDENCE = "Evidence: T translated, A accepted, E effective, P probed; ! contradicts the file; - none."
 
 
@@ -41,9 +42,10 @@ def human(report: VerifyReport) -> RenderableType:
     """A table for a terminal, then policies, differences, downgrades and gaps in words."""
     parts: list[RenderableType] = []
     if report.rows:
-        parts += [*_tables(matrix(report)), Text(_LEGEND, style="dim")]
+        parts += [*_tables(matrix(report)), Text(_legend(report), style="dim")]
     if report.policies or report.shares:
         parts += [_policy_table([*report.policies, *report.shares]), Text(_EVIDENCE, style="dim")]
+    parts += [Text(f"sent: {line}") for line in [coverage(report)] if line]
     parts += [Text(f"shown: {line}") for line in shown(report)]
     parts += [Text(f"difference: {line}", style="bold red") for line in differences(report)]
     parts += [Text(f"required: {line}", style="bold red") for line in report.unmet]
@@ -53,6 +55,10 @@ def human(report: VerifyReport) -> RenderableType:
     bad = report.exit_code != 0
     parts.append(Text(summary(report), style="bold red" if bad else "bold green"))
     return Group(*parts)
+
+
+def _legend(report: VerifyReport) -> str:
+    return _SHARED_LEGEND if report.coverage.shared else _LEGEND
 
 
 def _tables(grid: Matrix) -> Iterator[Table]:
@@ -121,6 +127,13 @@ def as_data(report: VerifyReport) -> dict[str, Any]:
         "exit_code": report.exit_code,
         "counts": dict(report.counts),
         "pairs": report.rule,
+        "coverage": {
+            "sent": report.coverage.sent,
+            "possible": report.coverage.possible,
+            "machines": report.coverage.machines,
+            "pairs": report.coverage.pairs,
+            "text": coverage(report),
+        },
         "rows": [_row(row, report.file) for row in report.rows],
         "policies": [_item(policy) for policy in report.policies],
         "downgraded": [
@@ -212,7 +225,7 @@ def markdown(report: VerifyReport) -> str:
         for source in grid.sources:
             cells = (_markdown_cell(grid.cells.get((source, name))) for name in grid.destinations)
             lines.append(f"| {source} | " + " | ".join(cells) + " |")
-        lines += ["", _LEGEND, ""]
+        lines += ["", _legend(report), "", *([f"Sent: {sent}.", ""] if (sent := coverage(report)) else [])]
     if report.policies or report.shares:
         lines += ["| policy | kind | level | standing | evidence | probed |", "|---|---|---|---|---|---|"]
         for item in (*report.policies, *report.shares):

@@ -17,6 +17,7 @@ from provision.verify.judge import Outcome, judge
 from provision.verify.plan import LeftOut, ProbePlan
 from provision.verify.proof import Proof
 from provision.verify.run import RunResult
+from provision.verify.sharing import Coverage
 from provision.verify.state import DeployedStack, PolicyRecord
 
 FALSE = "false "
@@ -113,6 +114,7 @@ class VerifyReport:
         applied: of the rules that the platform applies, when the plugin can see them.
         unmet: required evidence that is missing, in words.
         rules: what rules of the organisation say of the file; None when there are none.
+        coverage: how far probes stand for all that could be sent; false senders are none of them.
     """
 
     project: str
@@ -131,6 +133,7 @@ class VerifyReport:
     applied: Proof | None = None
     unmet: tuple[str, ...] = ()
     rules: Checked | None = None
+    coverage: Coverage = field(default_factory=Coverage)
 
     @property
     def counts(self) -> Mapping[str, int]:
@@ -210,6 +213,7 @@ def make_report(
         ),
         known.proof,
         known.applied,
+        coverage=plan.coverage,
     )
 
 

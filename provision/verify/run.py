@@ -8,13 +8,14 @@ from dataclasses import dataclass, field, replace
 from provision.packets import Protocol
 from provision.spi import Observation, Probe, ProbeChannel, Seen
 from provision.verify.controls import Controls, Health
-from provision.verify.plan import Expectation, PlannedProbe, ProbePlan
+from provision.verify.expectation import Expectation
+from provision.verify.plan import PlannedProbe, ProbePlan
 
 Progress = Callable[[str, int, int], None]
 """Told of a phase, how many of its parts are done, and of how many; called from several threads, never at once."""
 
-WORKERS = 16
-_CHUNK = 32
+WORKERS = 32
+_CHUNK = 64
 _REPEATS = 2
 _MANY = 4  # probes that fail together, so that it is the channel that failed
 _BREAKS = 2  # after so many failures a channel is not waited for again
@@ -90,7 +91,8 @@ def _phases(plan: ProbePlan, crew: "Crew", more: "Sequence[Callable[[Crew], None
     def again(name: str) -> None:
         results[name] = _repeated(plan.probes[name], results[name], crew, name)
 
-    crew.each("probing", crew.able(names), first)
+    most_first = sorted(crew.able(names), key=lambda name: -len(plan.probes[name]))
+    crew.each("probing", most_first, first)
     crew.each("looking again", [name for name in crew.able(names) if any(map(surprising, results[name]))], again)
     for extra in more:
         extra(crew)

@@ -70,6 +70,20 @@ def summary(report: VerifyReport) -> str:
     return ", ".join(parts)
 
 
+def coverage(report: VerifyReport) -> str:
+    """How many probes there are, and what they cover; empty when none are planned."""
+    found = report.coverage
+    if not found.possible:
+        return ""
+    machines = f"{found.machines} machine{'s' * (found.machines != 1)}"
+    pairs = f" and {found.pairs:,} ordered pair{'s' * (found.pairs != 1)} of them" if found.pairs else ""
+    if not found.shared:
+        return f"all {found.possible:,} probes of {machines}{pairs}"
+    both = "what passes and what does not in each pair"
+    each = "each packet at each machine, to and from each kind of peer"
+    return f"{found.sent:,} probes stand for {found.possible:,} of {machines}{pairs}: {each}, and {both}"
+
+
 def beyond_probes(item: PolicyEvidence) -> dict[Evidence, bool | None]:
     """Whether each kind of evidence agrees, but that of probes that are in rows."""
     measured = item.probes and item.kind == SHARE

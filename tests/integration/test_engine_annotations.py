@@ -14,6 +14,7 @@ from typing import Any
 import pulumi
 import pytest
 from pulumi import automation
+from quick_stacks import QuickStack
 
 from provision.host.engine import find_engine
 from provision.host.setup import PluginExecutable, plugin_executables, shim_text
@@ -34,6 +35,15 @@ def pulumi_engine() -> Path:
     path = os.environ.get("PROVISION_TEST_ENGINE") or (found.path if found else None)
     assert path, "the Pulumi engine is needed here: run `provision setup`, or set PROVISION_TEST_ENGINE to its path"
     return Path(path)
+
+
+@pytest.fixture(scope="session")
+def engine_command(pulumi_engine: Path, tmp_path_factory: pytest.TempPathFactory) -> automation.PulumiCommand:
+    """The engine in a folder as the Automation API wants it; it has been asked for its version."""
+    root = tmp_path_factory.mktemp("engine")
+    (root / "bin").mkdir()
+    (root / "bin" / "pulumi").symlink_to(pulumi_engine)
+    return automation.PulumiCommand(root=str(root))
 
 
 @dataclass
@@ -85,35 +95,31 @@ class Lab:
 
 
 @pytest.fixture
-def lab(tmp_path: Path, pulumi_engine: Path) -> Iterator[Lab]:
-    state, platform, work, home, root = (tmp_path / name for name in ("state", "platform", "work", "home", "engine"))
-    for folder in (state, platform, work, root / "bin"):
+def lab(tmp_path: Path, engine_command: automation.PulumiCommand) -> Iterator[Lab]:
+    state, platform, work, home = (tmp_path / name for name in ("state", "platform", "work", "home"))
+    for folder in (state, platform, work):
         folder.mkdir(parents=True)
-    (root / "bin" / "pulumi").symlink_to(pulumi_engine)
     (platform / "sizes").write_text(json.dumps({"1": "small", "2": "large"}))
     shim = home / "plugins" / "resource-provision-annotated-v1.0.0" / "pulumi-resource-provision-annotated"
     shim.parent.mkdir(parents=True)
     shim.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -P {shlex.quote(str(PLUGIN))} "$@"\n')
     shim.chmod(0o755)
-    stack = automation.create_stack(
-        stack_name="test",
-        project_name="project",
+    workspace = automation.LocalWorkspace(
+        work_dir=str(work),
+        pulumi_home=str(home),
         program=lambda: None,
-        opts=automation.LocalWorkspaceOptions(
-            work_dir=str(work),
-            pulumi_home=str(home),
-            pulumi_command=automation.PulumiCommand(root=str(root)),
-            project_settings=automation.ProjectSettings(
-                name="project", runtime="python", backend=automation.ProjectBackend(f"file://{state}")
-            ),
-            env_vars={
-                "PULUMI_CONFIG_PASSPHRASE": "test",
-                "PULUMI_SKIP_UPDATE_CHECK": "true",
-                "PULUMI_BACKEND_URL": f"file://{state}",
-                "ANNOTATED": str(platform),
-            },
+        pulumi_command=engine_command,
+        project_settings=automation.ProjectSettings(
+            name="project", runtime="python", main=os.getcwd(), backend=automation.ProjectBackend(f"file://{state}")
         ),
+        env_vars={
+            "PULUMI_CONFIG_PASSPHRASE": "test",
+            "PULUMI_SKIP_UPDATE_CHECK": "true",
+            "PULUMI_BACKEND_URL": f"file://{state}",
+            "ANNOTATED": str(platform),
+        },
     )
+    stack = QuickStack("test", workspace)
     yield Lab(stack, platform, state, [])
     gc.collect()  # what a failed run left waiting ends here, and not in the middle of something else
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
-from documented import documented_output
+from documented import documented, documented_output
 
 from provision.host.engine import find_engine
 from provision.host.setup import install_shims, plugin_executables
@@ -243,7 +243,7 @@ def test_what_is_wrong_around_the_stack_is_explained(project):
     assert (unset.code, "set PULUMI_CONFIG_PASSPHRASE" in unset.err) == (1, True)
 
 
-def test_commands_for_which_the_platform_has_nothing_say_so(project):
+def test_commands_without_support_events_of_commands_that_look_and_replacements_that_are_asked_for(project):
     project.fine("up", "--yes")
     assert "the platform 'memory' has no console" in project.provision("console", "web-0").err
     said = project.provision("verify", "--format", "json")
@@ -252,6 +252,45 @@ def test_commands_for_which_the_platform_has_nothing_say_so(project):
     said = project.provision("verify", "--static", "--format", "json")
     assert (said.code, said.err) == (1, "")
     assert "cannot read its native rules back" in said.document["error"]["summary"]
+
+    said = project.provision("drift", "--events", "events")
+    assert (said.code, said.out) == (0, "No drift: 7 resources as recorded.\n")
+    assert project.provision("verify", "--events", "events").code == 1
+    lines = [json.loads(line) for line in (project.folder / "events").read_text().splitlines()]
+    for line in lines:
+        documented("event", line)
+    ends = [(line["command"], line["kind"]) for line in lines if line["kind"] in ("begin", "end")]
+    assert ends == [("drift", "begin"), ("drift", "end"), ("verify", "begin"), ("verify", "end")]
+    read = [line for line in lines if line.get("call") == "memory.Server.read"]
+    assert {line["urn"].rpartition("::")[2] for line in read} == {"machines/web-0/server", "machines/web-1/server"}
+    assert {line["command"] for line in read} == {"drift"}
+
+    # What is named is made anew, and its data is lost only where that is allowed.
+    calls = len(project.store.mutations())
+    unknown = project.provision("preview", "--replace", "web-9")
+    assert (unknown.code, unknown.out) == (1, "")
+    assert "there is nothing called 'web-9' to replace" in unknown.err
+    assert "did you mean 'web-1', 'web-0'" in unknown.err
+    refused = project.provision("up", "--yes", "--replace", "web-0")
+    assert (refused.code, refused.out) == (1, "")
+    assert "this would replace the machine 'web-0' and destroy its data" in refused.err
+    assert "provision up --allow-destroy web-0" in refused.err
+    assert len(project.store.mutations()) == calls
+
+    asked = ("--replace", "web-0", "--allow-destroy", "web-0")
+    document = project.fine("preview", *asked, "--format", "json").document
+    assert [(step["op"], step["name"]) for step in document["steps"] if step["name"].count("/") == 2] == [
+        ("replace", "machines/web-0/server")
+    ]
+    assert ("warning", "destroys data: its replacement was asked for") in [
+        (message["severity"], message["text"]) for message in document["messages"]
+    ]
+    before = {item.name: item.id for item in project.store.objects()}
+    done = project.fine("up", "--yes", *asked)
+    assert done.out.startswith("Done: 1 machine changed; 1 resource replaced; 6 unchanged.\n"), done
+    after = {item.name: item.id for item in project.store.objects()}
+    assert {name for name, id in after.items() if before[name] != id} == {"shop-dev-web-0"}
+    assert before.keys() == after.keys()
 
 
 def test_a_lock_of_a_living_run_is_respected(project):

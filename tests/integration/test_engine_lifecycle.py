@@ -20,6 +20,7 @@ from test_engine_provider import (  # noqa: F401 - fixtures
     Memory,
     World,
     _engine_process,
+    engine_command,
     engine_root,
     home,
     server_only,

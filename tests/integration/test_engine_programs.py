@@ -13,6 +13,7 @@ from pathlib import Path
 import pulumi
 import pulumi.automation as auto
 import pytest
+from quick_stacks import QuickStack
 
 import provision
 from provision.host.engine import engine_environment, find_engine
@@ -120,7 +121,7 @@ def lab(tmp_path, monkeypatch):
     workspace = auto.LocalWorkspace(
         work_dir=str(folder), env_vars=env, pulumi_command=ApiCommand(EngineCommand(engine)), program=lambda: None
     )
-    yield Lab(folder, auto.Stack.create_or_select("dev", workspace))
+    yield Lab(folder, QuickStack("dev", workspace))
     gc.collect()  # what a failed run left waiting ends here, and not in the middle of something else
 
 

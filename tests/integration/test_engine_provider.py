@@ -17,6 +17,7 @@ from typing import Any
 import pulumi
 import pytest
 from pulumi import automation
+from quick_stacks import QuickStack
 
 from provision.host.engine import find_engine
 from provision.host.setup import PluginExecutable, install_shims
@@ -134,31 +135,38 @@ class World:
         return "\n".join([*files, *self.texts, *events])
 
 
+@pytest.fixture(scope="session")
+def engine_command(engine_root: Path) -> automation.PulumiCommand:
+    """The engine, which has been asked for its version."""
+    return automation.PulumiCommand(root=str(engine_root))
+
+
 @pytest.fixture
-def world(tmp_path: Path, engine_root: Path, home: Path) -> Iterator[World]:
+def world(tmp_path: Path, engine_command: automation.PulumiCommand, home: Path) -> Iterator[World]:
     state, store = tmp_path / "state", tmp_path / "platform.json"
     state.mkdir()
-    stack = automation.create_stack(
-        stack_name="test",
-        project_name="project",
+    workspace = automation.LocalWorkspace(
+        work_dir=str(_folder(tmp_path / "work")),
+        pulumi_home=str(home),
         program=lambda: None,
-        opts=automation.LocalWorkspaceOptions(
-            work_dir=str(_folder(tmp_path / "work")),
-            pulumi_home=str(home),
-            pulumi_command=automation.PulumiCommand(root=str(engine_root)),
-            project_settings=automation.ProjectSettings(
-                name="project", runtime="python", backend=automation.ProjectBackend(f"file://{state}")
-            ),
-            env_vars={
-                "PULUMI_CONFIG_PASSPHRASE": "test",
-                "PULUMI_SKIP_UPDATE_CHECK": "true",
-                "PULUMI_BACKEND_URL": f"file://{state}",
-            },
+        pulumi_command=engine_command,
+        project_settings=automation.ProjectSettings(
+            name="project", runtime="python", main=os.getcwd(), backend=automation.ProjectBackend(f"file://{state}")
         ),
+        env_vars={
+            "PULUMI_CONFIG_PASSPHRASE": "test",
+            "PULUMI_SKIP_UPDATE_CHECK": "true",
+            "PULUMI_BACKEND_URL": f"file://{state}",
+        },
     )
-    stack.set_config("provision-memory:store", automation.ConfigValue(str(store)))
-    stack.set_config("provision-memory:token", automation.ConfigValue("a-secret-token", secret=True))
-    stack.set_config("provision-memory:limits", automation.ConfigValue('{"servers": 3}'))
+    stack = QuickStack("test", workspace)
+    stack.set_all_config(
+        {
+            "provision-memory:store": automation.ConfigValue(str(store)),
+            "provision-memory:token": automation.ConfigValue("a-secret-token", secret=True),
+            "provision-memory:limits": automation.ConfigValue('{"servers": 3}'),
+        }
+    )
     yield World(stack, Store(store), state)
     gc.collect()  # what a failed run left waiting ends here, and not in the middle of something else
 
@@ -295,6 +303,10 @@ def test_replacing_on_request_makes_exactly_that_object_anew(world: World) -> No
     world.up(server_only(pulumi.ResourceOptions(delete_before_replace=True)))
     before = world.only(SERVER)
     world.mutations()
+    with pytest.raises(automation.CommandError, match="destroy its data"):
+        world.up(replace=[world.resource(SERVER)["urn"]])
+    assert world.mutations() == []
+    world.stack.workspace.env_vars["PROVISION_ALLOW_DESTROY"] = "server"
     world.up(replace=[world.resource(SERVER)["urn"]])
     assert world.mutations() == ["delete web-0", "create web-0"]
     assert world.only(SERVER).id != before.id
@@ -447,7 +459,6 @@ def test_a_kill_in_a_replacement_leaves_exactly_the_new_object(world: World) -> 
 
 def test_a_cancelled_run_ends_the_wait_at_once(world: World) -> None:
     world.store.inject(Fault("create", "slow", SERVER, seconds=120))
-    others = set(_plugins_alive())
     failures: list[str] = []
 
     def run() -> None:
@@ -462,6 +473,7 @@ def test_a_cancelled_run_ends_the_wait_at_once(world: World) -> None:
     while not any(call.operation == "create" for call in world.store.calls()):
         assert time.monotonic() < deadline, "the create never began"
         time.sleep(0.1)
+    assert _plugins_of(world)
     started = time.monotonic()
     os.kill(_engine_process(), signal.SIGINT)
     thread.join(60)
@@ -471,9 +483,9 @@ def test_a_cancelled_run_ends_the_wait_at_once(world: World) -> None:
     said = [event.diagnostic_event for event in world.events if event.diagnostic_event]
     assert any("waiting for web-0" in item.message and item.ephemeral and SERVER in item.urn for item in said)
     until = time.monotonic() + 10
-    while set(_plugins_alive()) - others and time.monotonic() < until:
+    while (left := _plugins_of(world)) and time.monotonic() < until:
         time.sleep(0.1)
-    assert set(_plugins_alive()) <= others
+    assert not left
 
 
 def test_a_plugin_that_runs_already_serves_one_engine_after_another(world: World) -> None:
@@ -497,13 +509,16 @@ def _engine_process() -> int:
     return found
 
 
-def _plugins_alive() -> list[int]:
-    return [pid for pid, parent, _ in _processes() if parent == 1 and b"provision.host.plugin" in _command(pid)]
+def _plugins_of(world: World) -> list[int]:
+    """The plugin processes of the world's engine, which other tests' engines at the same time are told from."""
+    own = str(world.state).encode()
+    plugin = b"provision.host.plugin"
+    return [pid for pid, _, _ in _processes() if plugin in _file(pid, "cmdline") and own in _file(pid, "environ")]
 
 
-def _command(pid: int) -> bytes:
+def _file(pid: int, name: str) -> bytes:
     try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes()
+        return Path(f"/proc/{pid}/{name}").read_bytes()
     except OSError:
         return b""
 

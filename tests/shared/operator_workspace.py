@@ -4,10 +4,10 @@ A field that the operator does not have would be dropped by the cluster without 
 """
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 
 class _Object(BaseModel):
@@ -103,13 +103,54 @@ class Stack(_Object):
         return self.model_copy(update={"backend": url})
 
 
+class Metadata(_Object):
+    name: str
+    namespace: str | None = None
+
+
+class ServiceAccount(_Object):
+    apiVersion: Literal["v1"]
+    kind: Literal["ServiceAccount"]
+    metadata: Metadata
+
+
+class RoleRef(_Object):
+    apiGroup: Literal["rbac.authorization.k8s.io"]
+    kind: Literal["ClusterRole"]
+    name: str
+
+
+class Subject(_Object):
+    kind: Literal["ServiceAccount"]
+    name: str
+    namespace: str
+
+
+class ClusterRoleBinding(_Object):
+    apiVersion: Literal["rbac.authorization.k8s.io/v1"]
+    kind: Literal["ClusterRoleBinding"]
+    metadata: Metadata
+    roleRef: RoleRef
+    subjects: list[Subject]
+
+
+class StackObject(_Object):
+    apiVersion: Literal["pulumi.com/v1"]
+    kind: Literal["Stack"]
+    metadata: Metadata
+    spec: Stack
+
+
+Document = Annotated[ServiceAccount | ClusterRoleBinding | StackObject, Field(discriminator="kind")]
+DOCUMENT: TypeAdapter[Document] = TypeAdapter(Document)
+
+
 def objects(file: Path) -> list[dict[str, Any]]:
     """All objects of a manifest."""
     return list(yaml.safe_load_all(file.read_text()))
 
 
 def described(file: Path) -> Stack:
-    """The one stack of a manifest."""
-    (found,) = [one for one in objects(file) if one["kind"] == "Stack"]
-    assert found["apiVersion"] == "pulumi.com/v1"
-    return Stack.model_validate(found["spec"])
+    """The one stack of a manifest, every object of which is as the cluster wants it."""
+    (found,) = [one for one in map(DOCUMENT.validate_python, objects(file)) if isinstance(one, StackObject)]
+    return found.spec

@@ -7,9 +7,11 @@ import pytest
 from documented import documented
 
 from provision.cli.event_log import event_log
+from provision.cli.watched import phases, watched
 from provision.errors import EnvironmentProblem
 from provision.host.events import Message, PropertyChange, ResourceStep
 from provision.host.told import NativeCall, Retry
+from provision.spi.calls import calls_are_watched, native_call
 
 URN = "urn:pulumi:dev::shop::provision:index:Stack$provision-memory:index:Server::machines/web/server"
 
@@ -71,3 +73,28 @@ def test_a_file_that_cannot_be_written_is_said_before_anything_is_done(tmp_path:
     log = event_log(tmp_path, "up")
     with pytest.raises(EnvironmentProblem, match="cannot be written: Is a directory"):
         log.__enter__()
+
+
+def test_phases_and_calls_of_this_process_are_told_while_somebody_watches(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OTEL_SDK_DISABLED", "true")
+    shown: list[tuple[str, int, int]] = []
+    with watched(tmp_path / "events", "verify", "shop", "dev", here=True) as tell:
+        progress = phases(tell, lambda *said: shown.append(said))
+        native_call("fake.look", lambda: None)
+        for done in (1, 2):
+            progress("probing", done, 2)
+        progress("looking again", 1, 1)
+    assert not calls_are_watched()
+    assert shown == [("probing", 1, 2), ("probing", 2, 2), ("looking again", 1, 1)]
+    _, call, *told, _ = lines(tmp_path / "events")
+    assert (call["kind"], call["call"], call["urn"]) == ("call", "fake.look", "")
+    assert [(line["kind"], line["text"], line["parts"]) for line in told] == [
+        ("phase", "probing", 2), ("phase", "looking again", 1),
+    ]  # fmt: skip
+
+    with watched(None, "verify", "shop", "dev", here=True) as tell:
+        assert not calls_are_watched()
+        phases(tell, lambda *said: shown.append(said))("probing", 1, 1)
+    assert len(shown) == 4

@@ -152,6 +152,27 @@ def test_no_more_at_once_than_the_engine_handles(parallel):
     assert engine.most == parallel
 
 
+def test_machines_are_begun_one_after_the_other_with_their_parts_after_what_is_everybodys():
+    builder = GraphBuilder()
+    for number in range(3):
+        builder.component("Machine", f"machines/{number}")
+        needed = ["network"]
+        for part in ("nic", "server", "disk"):
+            name = f"machines/{number}/{part}"
+            builder.add(Segment, name, {"native_name": part}, parent=f"machines/{number}", depends_on=needed)
+            needed = [name]
+    for name, needed in (("network", []), ("group", []), ("rule", ["group"])):
+        builder.add(Segment, name, {"native_name": name}, depends_on=needed)
+    engine = FakeEngine()
+
+    assert asyncio.run(deployment(engine, builder.build(), parallel=1).run())
+
+    made = [name for name in engine.made if engine.options[name].custom]
+    parts = [f"machines/{number}/{part}" for number in range(3) for part in ("nic", "server", "disk")]
+    assert sorted(made[:3]) == ["group", "network", "rule"]
+    assert made[3:] == parts
+
+
 def test_a_defect_is_not_taken_for_a_stopped_engine():
     graph = sample_of(stack())
 

@@ -349,6 +349,44 @@ def test_an_operation_that_begins_after_the_cancel_ends_too() -> None:
     trial(work)
 
 
+def trying_again(request: Any) -> Any:
+    BEGUN.set()
+    raise RetriableError("nobody answers", "run again")
+
+
+def watching(request: Any) -> Any:
+    BEGUN.set()
+    waiting(request)
+
+
+@pytest.mark.parametrize("going_on", [trying_again, watching])
+@pytest.mark.parametrize("action", ["create", "delete"])
+def test_what_goes_on_with_nobody_waiting_for_it_ends_when_the_plugin_is_closed(
+    action: str, going_on: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Thing, "retries", Retries(first_delay=3600, longest_delay=3600, patience=36000))
+    before = set(threading.enumerate())
+    operations: list[threading.Thread] = []
+
+    async def work(platform: Lifecycle) -> None:
+        old = await made(platform)
+        WILL[action] = going_on
+        BEGUN.clear()
+        running = asyncio.ensure_future(act(platform, action, old))
+        assert await asyncio.to_thread(BEGUN.wait, SOON)
+        running.cancel()
+        await asyncio.wait([running])
+        found = set(threading.enumerate()) - before
+        operations.extend(one for one in found if one.name.startswith("operation"))
+
+    trial(work)
+
+    assert operations
+    for thread in operations:
+        thread.join(SOON)
+        assert not thread.is_alive()
+
+
 # --- what was made is kept, whatever goes wrong
 
 

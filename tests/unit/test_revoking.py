@@ -12,8 +12,9 @@ from provision.models import Revoke
 from provision.packets import Protocol, Service
 from provision.spi import Node, Observation, Output, Probe, ResourceGraph, Seen
 from provision.verify.endpoints import Endpoint, EndpointKind, Family
+from provision.verify.expectation import Expectation
 from provision.verify.intent import Verdict
-from provision.verify.plan import Expectation, PlannedProbe
+from provision.verify.plan import PlannedProbe
 from provision.verify.selftest import live_data, live_lines, live_summary
 from provision.verify.selftest.live import LiveScore, _away
 from provision.verify.selftest.natives import Native

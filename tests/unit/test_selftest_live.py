@@ -20,11 +20,12 @@ from provision.spi import (
     ResourceGraph,
 )
 from provision.verify.selftest import live_data, live_summary
-from provision.verify.selftest.choosing import Break
+from provision.verify.selftest.choosing import Break, chosen
 from provision.verify.selftest.live import LiveScore, _count
 from provision.verify.selftest.looking import Look
 from provision.verify.selftest.mutants import Mutant
 from provision.verify.selftest.natives import Native
+from provision.verify.selftest.score import Layer
 
 
 class Looker:
@@ -175,3 +176,13 @@ def test_without_a_note_nothing_may_be_broken(tmp_path: Path) -> None:
     (tmp_path / "provision").write_text("no folder")
     with pytest.raises(EnvironmentProblem, match="nothing may be broken"):
         BrokenNote.of(tmp_path, "dev", {"XDG_STATE_HOME": str(tmp_path)}).write(["x"])
+
+
+def test_of_every_type_something_is_broken_before_more_of_any() -> None:
+    fields = {"card": ["filter", "parameters", "queues"], "network": ["closed"], "rules": ["list", "references"]}
+    tokens = {name: SimpleNamespace(state=SimpleNamespace(token=name)) for name in fields}
+    natives: Any = SimpleNamespace(get=tokens.get, inputs=lambda mutant: {})
+    bench: Any = SimpleNamespace(fate=lambda mutant: Layer.PROOF, changed=lambda mutant: PacketSpace(1).none)
+    made = [Mutant(name, (path,), "wrong", ResourceGraph((), ())) for name, paths in fields.items() for path in paths]
+    found = [one.mutant.node for one in chosen([(bench, made)], natives, 5)]
+    assert found == ["card", "network", "rules", "card", "rules"]

@@ -254,6 +254,26 @@ def test_a_look_that_is_no_waiting_asks_for_nothing_else(clock):
     assert reader.asked == [["id-2"]]
 
 
+class Prompt(Catalogue):
+    first_wait_seconds = 0.2
+
+
+@pytest.mark.parametrize(("kind", "first"), [(Catalogue, 1.5), (Prompt, 0.2)])
+def test_the_first_look_waits_for_others_as_long_as_the_platform_says_and_later_ones_as_long_as_ever(
+    clock, kind, first
+):
+    reader = kind()
+    with ExitStack() as coming:
+        for _ in range(MANY + 1):
+            coming.enter_context(reader.expecting(KIND))  # they never come
+        with reader.watching(KIND, "id-1"):
+            for wanted in (first, 1.5):
+                begun = clock.now
+                reader.watch(KIND, "id-1")
+                assert clock.now - begun == pytest.approx(wanted, abs=0.02)
+                clock.now += 60
+
+
 def test_watched_objects_fill_a_batch_and_no_more(clock):
     reader = ByTens()
     with ExitStack() as watching:
@@ -263,6 +283,35 @@ def test_watched_objects_fill_a_batch_and_no_more(clock):
 
     assert [len(ids) for ids in reader.asked] == [10]
     assert "id-0" in reader.asked[0]
+
+
+@pytest.mark.parametrize("kind", [Catalogue, ByTens])
+def test_where_one_look_sees_all_that_is_watched_none_begins_beside_another(kind):
+    begun, going_on, beside = threading.Event(), threading.Event(), threading.Event()
+
+    class Slow(kind):
+        def shown(self, kind, ids):
+            if begun.is_set():
+                beside.set()
+            begun.set()
+            assert going_on.wait(60)
+            return super().shown(kind, ids)
+
+    reader = Slow()
+
+    def wait(identity):
+        with reader.watching(KIND, identity):
+            return reader.watch(KIND, identity)["id"]
+
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(wait, "id-1")
+        assert begun.wait(60)
+        second = pool.submit(wait, "id-2")
+        together = beside.wait(0.3 if kind is Catalogue else 60)
+        going_on.set()
+
+    assert together is (kind is ByTens)
+    assert (first.result(), second.result()) == ("id-1", "id-2")
 
 
 def test_a_failure_reaches_everybody_who_asked(together):

@@ -155,6 +155,18 @@ def test_an_object_is_waited_for(api, operation):
     assert api.crates[made.id]["looks"] == 3
 
 
+def test_what_takes_long_is_noticed_as_soon_as_its_platform_asks(api, session, monkeypatch):
+    monkeypatch.setattr(session.reader, "longest_pause_seconds", 0.7)
+    pauses = []
+    operation = Operation(URN, session, wait=lambda seconds: pauses.append(seconds))
+    api.packing = 30
+
+    dock.Crate().create(CreateRequest(operation, wanted()))
+
+    assert len(pauses) >= 10
+    assert max(pauses) <= 0.7
+
+
 def test_one_that_will_never_be_ready_is_kept_with_the_reason(api, operation):
     usual, api.make = api.make, lambda fields: usual({**fields, "state": "leaking"})
 
@@ -312,6 +324,25 @@ def test_one_that_goes_while_it_is_removed_is_a_success(api, operation):
     dock.Crate().delete(DeleteRequest(operation, live, wanted(), dock.CrateOutputs(crate_id=live)))
 
     assert api.crates == {}
+
+
+def test_one_that_stays_while_something_else_is_said_to_be_absent_is_told_of_and_not_waited_for(
+    api, operation, monkeypatch
+):
+    monkeypatch.setattr("provision.spi.cloud.native._OUTDATED_S", 0.0)
+    live = laid(api)
+
+    def remove(identity):
+        raise dock.Refusal("NoSuchCrate")
+
+    api.remove = remove
+
+    with pytest.raises(
+        PlatformError, match=f"removing the crate {live}: NoSuchCrate; it is there all the same"
+    ) as told:
+        dock.Crate().delete(DeleteRequest(operation, live, wanted(), dock.CrateOutputs(crate_id=live)))
+
+    assert not isinstance(told.value, NotFound)  # that would be taken for a success
 
 
 def test_what_can_be_described_and_is_not_gone_is_listed(api, session):

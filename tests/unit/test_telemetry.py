@@ -12,6 +12,7 @@ import pytest
 from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2, metrics_service_pb2_grpc
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_service_pb2_grpc
 
+from provision.cli.event_log import Phase
 from provision.cli.telemetry import telemetry, wanted
 from provision.host.events import Message, PropertyChange, ResourceStep
 from provision.host.told import NativeCall, Retry
@@ -108,10 +109,13 @@ def test_native_calls_are_spans_within_those_of_their_resources_and_retries_are_
         tell(ResourceStep("done", "create", DB))
         tell(NativeCall("ec2.CreateTags", DB, 1e9 + 3, 0.25))  # told by another process, so it may come late
         tell(NativeCall("ec2.DescribeInstances", "", 1e9, 1.0))
+        tell(Phase("probing", 3, 1e9, 0.25))
     spans = {span.name: span for span in collector.spans}
     step, run = spans["create machines/db/server"], spans["provision up"]
     assert spans["ec2.RunInstances"].parent_span_id == spans["ec2.CreateTags"].parent_span_id == step.span_id
     assert spans["ec2.DescribeInstances"].parent_span_id == run.span_id
+    phase = spans["probing"]
+    assert (phase.parent_span_id, phase.end_time_unix_nano - phase.start_time_unix_nano) == (run.span_id, 250_000_000)
     failed = spans["ec2.RunInstances"]
     assert (failed.end_time_unix_nano - failed.start_time_unix_nano, failed.status.code) == (500_000_000, 2)
     assert attributes(failed) == {"error.type": "RequestLimitExceeded"}

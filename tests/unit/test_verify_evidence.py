@@ -413,3 +413,18 @@ def test_sides_of_traffic_are_machines_labels_networks_and_addresses() -> None:
     assert entries(made, made.isolation.policies["one"]) == {"app", "db"}
     assert entries(made, made.isolation.policies["two"]) == {"web", "app", "db"}
     assert entries(made, made.isolation.policies["three"]) == frozenset()
+
+
+def test_what_a_plugin_keeps_is_there_for_the_next_machine_and_gone_with_the_look() -> None:
+    counts: list[int] = []
+
+    class Keeping(Showing):
+        def evidence(self, session: Any, request: EvidenceRequest) -> Sequence[Sequence[Shown]]:
+            request.kept["machines"] = request.kept.get("machines", 0) + 1
+            counts.append(request.kept["machines"])
+            return super().evidence(session, request)
+
+    made = stack(own=pinned())
+    for _ in range(2):
+        verify(loaded(made), deployed_for(made), Keeping(agreeing(made), answer=both()), None)  # type: ignore[arg-type]
+    assert counts == [1, 2, 3, 4] * 2

@@ -65,7 +65,8 @@ def test_the_document_for_a_pull_request(report: VerifyReport) -> None:
 def test_the_schema_of_the_json_form_stays(report: VerifyReport) -> None:
     data = json.loads(as_json(report))
     assert list(data) == [
-        "schema", "project", "stack", "platform", "file", "exit_code", "counts", "pairs", "rows", "policies",
+        "schema", "project", "stack", "platform", "file", "exit_code", "counts", "pairs", "coverage", "rows",
+        "policies",
         "downgraded", "not_probed", "left_out", "shares", "unmet", "translated", "accepted", "effective", "rules",
     ]  # fmt: skip
     assert data["schema"] == 1
@@ -139,6 +140,7 @@ policies
 │ quiet     │ traffic │ preferred │ downgraded │ - - - -  │ not enforced here    │
 └───────────┴─────────┴───────────┴────────────┴──────────┴──────────────────────┘
 Evidence: T translated, A accepted, E effective, P probed; ! contradicts the file; - none.
+sent: all 44 probes of 2 machines and 2 ordered pairs of them
 difference: tcp app (10.20.2.10) -> db (10.20.2.11):5432 is closed (timeout), but policy 'app-to-db' in stack.yaml allows it
 difference: tcp db (10.20.2.11) -> app (10.20.2.10):99 is open, but no policy in stack.yaml allows it
 difference: tcp db (fd00::b) -> app ([fd00::a]):99 is open, but no policy in stack.yaml allows it
@@ -162,6 +164,8 @@ MARKDOWN = r"""
 | db | **!tcp/99 open** | . | - |
 
 Cells: what passes; ! differs from the file; - nothing passes; . not probed.
+
+Sent: all 44 probes of 2 machines and 2 ordered pairs of them.
 
 | policy | kind | level | standing | evidence | probed |
 |---|---|---|---|---|---|

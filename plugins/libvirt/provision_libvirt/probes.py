@@ -16,6 +16,7 @@ from provision_libvirt.resources.domain import Domain
 from provision_libvirt.session import Session
 
 _READY_SECONDS = 60.0
+_OUTSIDE_WINDOW = 64  # it probes every machine; its agent carries 128 at a time, of all who verify with it
 _SEEN = {
     agent.State.OPEN: Seen.OPEN,
     agent.State.REFUSED: Seen.REFUSED,
@@ -66,7 +67,7 @@ def outside_channel(session: Session) -> ProbeChannel | None:
     try:
         transport = SocketTransport(Path(session.config.outside_socket))
         stack.callback(transport.close)
-        client = agent.ProbeClient(transport)
+        client = agent.ProbeClient(transport, window=_OUTSIDE_WINDOW)
         client.wait(_READY_SECONDS)
     except agent.ProbeFailure as failure:
         stack.close()

@@ -5,7 +5,7 @@ Knows nothing of how the filters were translated: it takes native filters and sa
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, cached_property
 from ipaddress import ip_address, ip_network
 from typing import Any
 
@@ -44,6 +44,31 @@ class Nic:
     rules: tuple[Mapping[str, Any], ...]
     isolated: bool = False
 
+    @cached_property
+    def framed(self) -> Mapping[int, list[Mapping[str, Any]]]:
+        """The rules for frames that are of use to a packet, by its family."""
+        usual = [rule for rule in self.rules if rule["protocol"] in _LAYER2]
+        return {
+            family: [rule for rule in usual if rule["protocol"] in ("mac", "ip" if family == 4 else "ipv6")]
+            for family in (4, 6)
+        }
+
+    @cached_property
+    def _forwarding(self) -> list["_Forwarding"]:
+        return [_Forwarding(rule) for rule in self.rules if rule["protocol"] not in _LAYER2]
+
+    @cached_property
+    def _forwarded(self) -> dict[tuple[int, int], list["_Forwarding"]]:
+        return {}
+
+    def forwarded(self, family: int, protocol: int) -> list["_Forwarding"]:
+        """The rules for what is forwarded that are of use to such packets."""
+        found = self._forwarded.get((family, protocol))
+        if found is None:
+            found = [rule for rule in self._forwarding if rule.family == family and rule.protocol in (None, protocol)]
+            self._forwarded[family, protocol] = found
+        return found
+
 
 def nic_of(graph: ResourceGraph, domain: str, index: int) -> Nic:
     nodes = {node.name: node for node in graph.nodes}
@@ -61,8 +86,8 @@ def _flat(nodes: Mapping[str, Any], name: Output) -> Iterator[Mapping[str, Any]]
 
 def frame_passes(nic: Nic, packet: Packet, way: str) -> bool:
     """ebtables on the NIC: `out` is what the guest sends, `in` what it is sent."""
-    for rule in nic.rules:
-        if rule["protocol"] in _LAYER2 and rule["direction"] in (way, "inout") and _frame_matches(nic, rule, packet):
+    for rule in nic.framed[packet.family]:
+        if rule["direction"] in (way, "inout") and _frame_matches(nic, rule, packet):
             return bool(rule["action"] == "accept")
     return True
 
@@ -71,8 +96,6 @@ def _frame_matches(nic: Nic, rule: Mapping[str, Any], packet: Packet) -> bool:
     element, attributes = rule["protocol"], rule.get("attributes", {})
     if element == "mac":
         return not attributes
-    if element == "arp" or element != ("ip" if packet.family == 4 else "ipv6"):
-        return False
     tests = []
     if "srcmacaddr" in attributes:
         tests.append(packet.mac == attributes["srcmacaddr"].replace("$MAC", nic.mac))
@@ -87,46 +110,54 @@ def _frame_matches(nic: Nic, rule: Mapping[str, Any], packet: Packet) -> bool:
     return not matched if attributes.get("match") == "no" else matched
 
 
+class _Forwarding:
+    """A rule for what is forwarded, read once."""
+
+    def __init__(self, rule: Mapping[str, Any]) -> None:
+        element: str = rule["protocol"]
+        name = element.removesuffix("-ipv6")
+        self.family = 6 if element.endswith("-ipv6") or element == "icmpv6" else 4
+        self.protocol = None if name == "all" else _NUMBERS[name]
+        self.direction = rule["direction"]
+        self.accepts = bool(rule["action"] == "accept")
+        self.state_match = rule.get("statematch", True)
+        self.attributes = dict(rule.get("attributes", {}))
+        self.negated = self.attributes.pop("match", "yes") == "no"
+        wanted = self.attributes.pop("state", None)
+        self.states = None if wanted is None else wanted.split(",")
+        self.typed = "type" in self.attributes
+
+    def matches(self, packet: Packet, way: str) -> bool:
+        own_way = self.direction in (way, "inout")
+        if self.typed and self.direction == "inout":
+            return False  # libvirt leaves these rules out
+        if self.states is not None or self.typed:
+            if not own_way or (self.states is not None and packet.state not in self.states):
+                return False
+            if self.states is None and self.state_match and packet.state not in ("NEW", "ESTABLISHED"):
+                return False
+            shown = packet
+        else:
+            shown = packet if own_way else _mirrored(packet)
+            if self.accepts and self.state_match:
+                if own_way and self.direction != "inout" and packet.direction != "ORIGINAL":
+                    return False
+                if not own_way and packet.direction != "REPLY":
+                    return False
+                if packet.state == "RELATED":
+                    return False
+        tests = _addresses(self.attributes, shown) + _ports(self.attributes, shown)
+        if self.typed:
+            tests.append(packet.kind == int(self.attributes["type"]))
+        return not all(tests) if self.negated else all(tests)
+
+
 def forward_passes(nic: Nic, packet: Packet, way: str) -> bool:
     """iptables on the NIC, for what is forwarded (or, with `out`, goes to the hypervisor)."""
-    for rule in nic.rules:
-        if rule["protocol"] not in _LAYER2 and _forward_matches(rule, packet, way):
-            return bool(rule["action"] == "accept")
+    for rule in nic.forwarded(packet.family, packet.protocol):
+        if rule.matches(packet, way):
+            return rule.accepts
     return True
-
-
-def _forward_matches(rule: Mapping[str, Any], packet: Packet, way: str) -> bool:
-    attributes = dict(rule.get("attributes", {}))
-    element: str = rule["protocol"]
-    family = 6 if element.endswith("-ipv6") or element == "icmpv6" else 4
-    name = element.removesuffix("-ipv6")
-    if family != packet.family or (name != "all" and _NUMBERS[name] != packet.protocol):
-        return False
-    own_way = rule["direction"] in (way, "inout")
-    negated = attributes.pop("match", "yes") == "no"
-    wanted = attributes.pop("state", None)
-    typed = "type" in attributes
-    if typed and rule["direction"] == "inout":
-        return False  # libvirt leaves these rules out
-    if wanted is not None or typed:
-        if not own_way or (wanted is not None and packet.state not in wanted.split(",")):
-            return False
-        if typed and wanted is None and rule.get("statematch", True) and packet.state not in ("NEW", "ESTABLISHED"):
-            return False
-        shown = packet
-    else:
-        shown = packet if own_way else _mirrored(packet)
-        if rule["action"] == "accept" and rule.get("statematch", True):
-            if own_way and rule["direction"] != "inout" and packet.direction != "ORIGINAL":
-                return False
-            if not own_way and packet.direction != "REPLY":
-                return False
-            if packet.state == "RELATED":
-                return False
-    tests = _addresses(attributes, shown) + _ports(attributes, shown)
-    if typed:
-        tests.append(packet.kind == int(attributes["type"]))
-    return not all(tests) if negated else all(tests)
 
 
 def _mirrored(packet: Packet) -> Packet:

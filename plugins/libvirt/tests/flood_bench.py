@@ -14,7 +14,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 from threading import Event, Thread
@@ -28,7 +28,7 @@ from stack_requests import addresses, request
 from test_nwfilter_live import Deployment
 
 from provision.errors import RetriableError
-from provision.spi import DeleteRequest, UpdateRequest
+from provision.spi import DeleteRequest, PowerAction, PowerRequest, UpdateRequest
 
 ENOUGH = 20 * (LAST - FIRST + 1)
 _NAMES = ("outside", "the segment")
@@ -187,18 +187,39 @@ def flooded(
     told: Callable[[str, float, list[str]], None] = lambda *_: None,
 ) -> Flood:  # fmt: skip
     """The flood of a deployment that is in the first state, with guests that are ready."""
-    for machine in ("a", "b"):
-        edited.provider.probe_channel(edited.session, edited.machine(machine)).close()
-    device, bridge = port_of(edited, "a")
-    (nic,) = addresses(request(dict(STATES[0].document)).stack)["a"]
+    device, bridge, targets = _target(edited)
 
     def apply(after: State) -> None:
         begun = time.monotonic()
         done = edited.edit(after.document)
         told(after.name, time.monotonic() - begun, done)
 
-    targets = [nic.ipv4, nic.ipv6]
     return flood(lab, device, bridge, targets, STATES[0], edits, apply, scratch, rate=rate, settle=settle)
+
+
+def _target(edited: Edited) -> tuple[str, str, list[str]]:
+    """Device, bridge and addresses of the machine that is flooded, once all guests are ready."""
+    for machine in ("a", "b"):
+        edited.provider.probe_channel(edited.session, edited.machine(machine)).close()
+    (nic,) = addresses(request(dict(STATES[0].document)).stack)["a"]
+    return *port_of(edited, "a"), [nic.ipv4, nic.ipv6]
+
+
+def switched(
+    edited: Edited, lab: Any, times: int, scratch: Path, *, rate: int, settle: float,
+    told: Callable[[str, float], None] = lambda *_: None,
+) -> Flood:  # fmt: skip
+    """The flood of a deployment in its first state, while the other machine is stopped and started some times."""
+    device, bridge, targets = _target(edited)
+    steps = [replace(STATES[0], name=f"{turn} {action}") for turn in range(times) for action in ("off", "on")]
+
+    def apply(step: State) -> None:
+        begun, action = time.monotonic(), PowerAction(step.name.partition(" ")[2])
+        asked = PowerRequest(action, force=action is PowerAction.OFF)
+        assert edited.provider.switch_power(edited.session, edited.machine("b"), asked)
+        told(step.name, time.monotonic() - begun)
+
+    return flood(lab, device, bridge, targets, STATES[0], steps, apply, scratch, rate=rate, settle=settle)
 
 
 def flooding(

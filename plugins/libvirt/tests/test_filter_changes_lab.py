@@ -2,21 +2,26 @@
 
 import subprocess
 import sys
-from contextlib import contextmanager
+import time
+from contextlib import contextmanager, suppress
 from types import SimpleNamespace
 
+import libvirt
 import pytest
-from flood_bench import Edited, flood, flooded, flooding, port_of, process, segment
+from flood_bench import Edited, flood, flooded, flooding, port_of, process, segment, switched
 from flood_states import OUTWARD, STATES, ports, state, to_a
 from provision_libvirt import lab
 from provision_libvirt.config import LibvirtConfig
 from provision_libvirt.provider import LibvirtProvider
 from provision_libvirt.resources import Filter
+from provision_libvirt.resources.filter_guard import rules_kept
 from provision_libvirt.resources.filter_hold import old_rules_held
+from rebooting import reboot
 from resource_bench import Bench, Thing, network
 from stack_requests import addresses, request
 from test_nwfilter_live import traffic
 
+from provision.errors import ProvisionError
 from provision.packets import Protocol
 from provision.packets.sets import PacketSpace
 from provision.spi import LiveRulesRequest, Probe, ReadRequest, Seen
@@ -59,6 +64,14 @@ def test_nor_does_one_that_the_machine_itself_sends(running, tmp_path):
     assert found.leaks == {}
     assert found.uncounted == 0
     running.edited.edit(STATES[0].document)
+
+
+def test_none_passes_either_while_another_machine_stops_and_starts(running, tmp_path):
+    found = switched(running.edited, running.lab, 3, tmp_path, rate=4000, settle=0.2)
+    assert found.forbidden >= 10_000
+    assert found.leaks == {}
+    assert (found.uncounted, found.silent) == (0, [])
+    assert "provision-way" not in saved(running)
 
 
 def kernel(running, *command):
@@ -226,9 +239,96 @@ def test_a_copy_that_a_killed_run_left_goes_with_the_next_look(running):
     assert not held(running)
 
 
+WAY = "-A FORWARD -j provision-way\n"
+
+
+def test_rules_are_kept_by_a_second_way_that_many_share_and_that_reads_as_the_first(running):
+    with rules_kept(running.lab.uri, lambda: False) as alone:
+        assert alone is False, "where no machine runs there is nothing to keep"
+        with rules_kept(running.lab.uri, lambda: False) as together:
+            assert together is True, "but one is just starting"
+            assert saved(running).count(WAY) == 2
+            assert differing(running, STATES[0].document) == []
+            for rule in ("FORWARD -j libvirt-in", "FORWARD -j libvirt-out", "INPUT -j libvirt-host-in"):
+                kernel(running, "iptables", "-D", *rule.split())  # as libvirt does, one command each
+                assert differing(running, STATES[0].document) == [], rule
+            for rule in ("FORWARD -j libvirt-out", "FORWARD -j libvirt-in", "INPUT -j libvirt-host-in"):
+                kernel(running, "iptables", "-I", *rule.split())
+        assert saved(running).count(WAY) == 2
+    assert "provision-way" not in saved(running)
+
+
+def test_a_second_way_that_a_killed_run_left_goes_with_the_next_one(running):
+    script = (
+        "import os, signal, sys\n"
+        "from provision_libvirt.resources.filter_guard import rules_kept\n"
+        "with rules_kept(sys.argv[1]):\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    subprocess.run([sys.executable, "-c", script, running.lab.uri], check=False)
+    assert saved(running).count(WAY) == 2
+    kernel(running, "iptables", "-D", "libvirt-out", "-j", "libvirt-in")  # and somebody took a part of it away
+    with rules_kept(running.lab.uri, lambda: False) as kept:
+        assert kept is True
+        assert saved(running).count("-A libvirt-out -j libvirt-in\n") == 2
+    assert "provision-way" not in saved(running)
+
+
 def test_two_hold_at_once_and_the_last_one_lets_go(running):
     with old_rules_held(running.lab.uri) as one:
         with old_rules_held(running.lab.uri) as other:
             assert one is other is True
         assert held(running)
     assert not held(running)
+
+
+UNBOOTED = """<domain type='qemu'><name>shut-out</name><memory unit='MiB'>32</memory><os><type>hvm</type></os><devices>
+<interface type='network'><source network='theirs-front'/></interface></devices></domain>"""
+
+
+def started(running, machine, seconds=120):
+    """Wait until libvirt, which has just begun, has started a machine by itself."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        with suppress(ProvisionError, libvirt.libvirtError):
+            connection = running.session.connection()
+            if connection.lookupByUUIDString(running.edited.machine(machine).natives[0].id).isActive():
+                return
+        time.sleep(0.1)
+    raise AssertionError(f"'{machine}' does not start by itself")
+
+
+def test_after_a_new_start_of_the_host_nothing_runs_before_its_addresses_are_closed(running):
+    """The last one: it ends everything else."""
+    made = state("to outside", ports(7000, 7000), out=traffic("machine.a", "outside", "tcp/80"))
+    running.edited.edit(made.document)
+    connection = running.session.connection()
+    bench = Bench(running.session)
+    kind, inputs, created = running.edited.made["networks/near/network"]
+    ours = Thing(kind, running.edited.operation("networks/near/network", kind), inputs, created.id, created.outputs)
+    network(bench, stack="another stack", name="theirs-front", bridge="pv-theirs", host_addresses=["192.0.2.7"])
+    assert [note for note in bench.notes if "/etc/libvirt/hooks/network.d/provision-pv-theirs" in note]
+    hook = running.lab.directory / "etc/hooks/network.d/provision-pv-theirs"
+    hook.write_text(hook.read_text().replace("set -e\n", "exit 1\n"))  # as when the rules cannot be made
+    assert bench.made[0].drift() == {"host_addresses"}
+    connection.lookupByUUIDString(running.edited.made["machines/a/domain"][2].id).setAutostart(1)
+    connection.defineXML(UNBOOTED).setAutostart(1)
+
+    reboot(running.lab.directory, running.lab.pid)
+    kernel(running, "ip", "address", "add", f"{NEW}/32", "dev", "lo")
+    started(running, "a")
+    inside = running.edited.provider.probe_channel(running.session, running.edited.machine("a"))
+    places = [running.lab.outside_address, running.lab.outside_address6, NEW]
+    try:
+        answers = inside.run([Probe(Protocol.TCP, address, 80) for address in places])
+    finally:
+        inside.close()
+    assert [answer.seen.passed for answer in answers] == [True, True, False]
+    assert ours.drift() == set()
+    text = saved(running)
+    assert all(text.count(f"-j provision-{inputs.bridge}-{way}\n") == 2 for way in ("in", "out"))
+    connection = running.session.connection()
+    assert connection.networkLookupByName("theirs-front").isActive() == 0
+    assert connection.lookupByName("shut-out").isActive() == 0
+    bench.remove()
+    assert not hook.exists()

@@ -1,8 +1,13 @@
 """What closes the hypervisor's further addresses to a network, as text for the kernel."""
 
+import re
+from pathlib import Path
+from types import SimpleNamespace
+
 import pytest
-from provision_libvirt.resources import host_closed
-from provision_libvirt.resources.host_closed import changed, close, is_closed
+from provision_libvirt.ownership import Owner
+from provision_libvirt.resources import host_closed, host_hook
+from provision_libvirt.resources.host_closed import changed, close, is_closed, keep, open_again, seen
 from provision_libvirt.resources.network_model import NetworkInputs
 
 from provision.errors import PlatformError
@@ -123,3 +128,101 @@ def test_a_table_that_somebody_else_changed_meanwhile_is_read_again(monkeypatch,
     busy.refused = 100
     with pytest.raises(PlatformError, match="could not be closed to the network 'n'"):
         close("qemu:///system", network("192.0.2.2"))
+
+
+# ---- after a new start of the hypervisor
+
+
+URI = "qemu:///system"
+
+
+class Host(Busy):
+    def __init__(self, root):
+        super().__init__(root, refused=0)
+
+
+@pytest.fixture
+def host(monkeypatch, tmp_path):
+    (tmp_path / "sys/class/net").mkdir(parents=True)
+    made = Host(tmp_path)
+    monkeypatch.setattr(host_closed, "host_view", lambda uri: made)
+    return made
+
+
+def hypervisor(*bridges, version=9_000_000):
+    def network(bridge):
+        uuid = Owner("another", f"urn:{bridge}").uuid()
+        return SimpleNamespace(UUIDString=lambda: uuid, bridgeName=lambda: bridge)
+
+    return SimpleNamespace(getLibVersion=lambda: version, listAllNetworks=lambda flags: list(map(network, bridges)))
+
+
+def hook(host, bridge=BRIDGE) -> Path:
+    return host.root / "etc/libvirt/hooks/network.d" / f"provision-{bridge}"
+
+
+@pytest.mark.parametrize("saved", [EMPTY, kernel(EMPTY, changed(EMPTY, 4, network("192.0.2.9")))])
+def test_libvirt_finds_a_file_that_makes_the_chains_as_they_were(host, saved):
+    wanted = network("192.0.2.1", "2001:db8::1", name="shop's front")
+    assert keep(URI, hypervisor(), wanted) is True
+    assert keep(URI, hypervisor(), wanted) is False, "it is there already"
+    text = hook(host).read_text()
+    assert hook(host).stat().st_mode & 0o777 == 0o755
+    assert """[ "$1" = 'shop'"'"'s front' ] && [ "$2" = start ] || exit 0""" in text
+    for family, tool in ((4, "iptables"), (6, "ip6tables")):
+        rules = re.search(rf"^{tool}-restore --wait --noflush <<'END'\n(.*?)^END$", text, re.MULTILINE | re.DOTALL)[1]
+        jumps = re.findall(rf"^{tool} --wait -t mangle -C (.*) 2>/dev/null \|\| (.*) -I \1$", text, re.MULTILINE)
+        assert {call for _, call in jumps} == {f"{tool} --wait -t mangle"}
+        rules += "".join(f"-I {rule}\n" for rule, _ in jumps if f"-A {rule}" not in saved)
+        assert is_closed(kernel(saved, rules), family, wanted)
+
+
+def test_the_file_follows_the_network_and_goes_with_it(host):
+    keep(URI, hypervisor(), network("192.0.2.1"))
+    assert keep(URI, hypervisor(), network("192.0.2.2")) is True
+    assert "192.0.2.2/32" in hook(host).read_text()
+    assert "192.0.2.1/32" not in hook(host).read_text()
+    open_again(URI, network("192.0.2.2"))
+    assert list(hook(host).parent.iterdir()) == []
+
+
+def test_files_of_networks_that_are_gone_go_and_others_stay(host):
+    kept, gone, there, theirs = "pvaaaaaaaaaa", "pvbbbbbbbbbb", "pvcccccccccc", "mine"
+    for bridge in (kept, gone, there, theirs):
+        keep(URI, hypervisor(kept, gone, there), network(bridge=bridge))
+    (host.root / "sys/class/net" / there).mkdir()
+    keep(URI, hypervisor(kept), network())
+    assert {file.name for file in hook(host).parent.iterdir()} == {
+        f"provision-{bridge}" for bridge in (kept, there, theirs, BRIDGE)
+    }
+
+
+def test_chains_of_a_bridge_that_libvirt_is_about_to_make_stay(host):
+    soon = network(bridge="pvaaaaaaaaaa")
+    keep(URI, hypervisor(), soon)
+    close(URI, soon)
+    close(URI, network())
+    assert is_closed(host.saved["iptables"], 4, soon)
+    host_hook.forget(host, soon.bridge)
+    close(URI, network("192.0.2.1"))
+    assert "pvaaaaaaaaaa" not in host.saved["iptables"]
+
+
+@pytest.mark.parametrize("why", ["too old", "no folder"])
+def test_where_there_can_be_no_file_nothing_says_that_there_is(host, why):
+    if why == "no folder":
+        (host.root / "etc").write_text("")
+    assert keep(URI, hypervisor(version=6_004_000 if why == "too old" else 9_000_000), network()) is None
+
+
+def test_a_network_that_would_start_without_its_chains_differs_from_what_was_made(host):
+    wanted = network("192.0.2.1")
+    close(URI, wanted)
+    assert seen(URI, wanted, autostart=False) == ["192.0.2.1"]
+    assert seen(URI, wanted, autostart=True) is None
+    keep(URI, hypervisor(), wanted)
+    assert seen(URI, wanted, autostart=True) == ["192.0.2.1"]
+    hook(host).chmod(0o644)
+    assert seen(URI, wanted, autostart=True) is None
+    host.saved["iptables"] = EMPTY
+    assert seen(URI, wanted, autostart=False) is None

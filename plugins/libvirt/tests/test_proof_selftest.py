@@ -7,7 +7,7 @@ from provision_libvirt import readers
 from provision_libvirt.translate import translate
 from stack_requests import addresses, request
 
-from provision.spi import ResourceGraph
+from provision.spi import Change, ResourceGraph
 from provision.verify.evidence import OF_PACKETS
 from provision.verify.proof import Part, Way
 from provision.verify.selftest import mutants, score
@@ -83,6 +83,9 @@ GUARDED = {
 }
 
 
+HANDS_OFF = {"kind": "no_host_access", "machines": ["machine.*"]}
+
+
 def test_every_setting_that_a_policy_or_share_asks_for_is_noticed_when_it_is_broken():
     asked = request(GUARDED, accelerator="kvm")
     whole = Part(asked.stack, addresses(asked.stack), translate(asked), asked.capabilities, readers)
@@ -104,6 +107,22 @@ def test_every_setting_that_a_policy_or_share_asks_for_is_noticed_when_it_is_bro
     )
     for field in [*of_policies.split(), "cpu_shares", "cpu_quota_us", "disk_iops", "share_pages"]:
         assert any(f".{field}" in text for text in noticed), field
+
+
+@pytest.mark.parametrize(("policies", "fate"), [({"hands-off": HANDS_OFF}, Layer.SETTINGS), ({}, Fate.WITHOUT_EFFECT)])
+def test_closing_further_addresses_of_the_host_counts_where_a_policy_asks_for_it(policies, fate):
+    stack = {**TWO, "networks": {"lan": {"cidr": "10.9.0.0/24", "internet": "routed"}}}
+    asked = request({**stack, "isolation": {"policies": policies}})
+    whole = Part(asked.stack, addresses(asked.stack), translate(asked), asked.capabilities, readers)
+    said = read_settings([whole], OF_PACKETS)
+    assert said.wrong == ()
+    assert {name: item.holds for name, item in said.policies.items()} == dict.fromkeys(policies, True)
+
+    bench = Bench(whole)
+    breaks = [mutant for mutant in mutants(whole.graph) if mutant.path[0] == "host_addresses"]
+    assert {bench.fate(mutant) for mutant in breaks} == {fate}
+    assert any(mutant.path == ("host_addresses",) for mutant in breaks)  # all of it taken away: no chains at all
+    assert {mutant.change for mutant in breaks} == {Change.IN_PLACE}  # so that the live self-test may do it
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Random policies: what becomes of packets in the emitted filters is what the policies say."""
 
 from dataclasses import replace
+from functools import cached_property
 from ipaddress import ip_address, ip_network
 
 from filter_semantics import Nic, Packet, forward_passes, frame_passes, nic_of
@@ -116,6 +117,7 @@ class World:
                 for family, address in ((4, nic.ipv4), (6, nic.ipv6)):
                     self.ends[address] = (family, entry, name, nic.network, index)
         self.nics: dict[str, Nic] = {}
+        self.said = {}
         self.gateways = {str(ip_network(n[key])[1]) for n in NETWORKS.values() for key in ("cidr", "cidr6")}
         self.gateways -= {"10.4.0.1", "fd00:4::1"}  # no way out, no need: the hypervisor is not there
 
@@ -142,33 +144,44 @@ class World:
         }.get(kind, False)
 
     def allowed(self, packet):
+        """Whether the file allows the packet."""
+        ends = packet.src, packet.dst
+        if ends not in self.said:
+            self.said[ends] = self.between(*ends)
+        traffic = [
+            (order, says) for order, says, services in self.said[ends] if any(serves(s, packet) for s in services)
+        ]
+        return min(traffic, default=(0, False))[1]
+
+    def between(self, source, target):
+        """What policies say of packets between two addresses: order, whether it is allowed, and of which services."""
         traffic = []
         for policy in self.stack.isolation.policies.values():
             order = getattr(policy, "order", None)
             if policy.kind == "metadata":
-                if packet.dst == METADATA and any(self.means(peer, packet.src) for peer in policy.machines):
-                    return False
+                if target == METADATA and any(self.means(peer, source) for peer in policy.machines):
+                    return []
                 continue
             if policy.kind == "peer_isolation":
-                ends = [self.ends.get(packet.src), self.ends.get(packet.dst)]
-                selected = all(self.means(peer, end) for peer in policy.machines for end in (packet.src, packet.dst))
+                ends = [self.ends.get(source), self.ends.get(target)]
+                selected = all(self.means(peer, end) for peer in policy.machines for end in (source, target))
                 if None not in ends and ends[0][3] == ends[1][3] and selected:
-                    return False
+                    return []
                 continue
             if policy.kind in ("no_internet", "no_host_access"):
                 what = "internet" if policy.kind == "no_internet" else "host"
-                for one, other in ((packet.src, packet.dst), (packet.dst, packet.src)):
+                for one, other in ((source, target), (target, source)):
                     if any(self.means(peer, one) for peer in policy.machines) and self.means(what, other):
-                        return False
+                        return []
                 continue
-            if any(self.means(peer, packet.src) for peer in policy.sources) and any(
-                self.means(peer, packet.dst) for peer in policy.destinations
+            if any(self.means(peer, source) for peer in policy.sources) and any(
+                self.means(peer, target) for peer in policy.destinations
             ):
                 for says, services in ((False, policy.deny), (True, policy.allow)):
-                    if any(serves(service, packet) for service in services):
-                        traffic.append((1001 if order is None else order, says))
-        return min(traffic, default=(0, False))[1]
+                    traffic.append((1001 if order is None else order, says, services))
+        return traffic
 
+    @cached_property
     def lets_the_hypervisor_in(self):
         """Whether a policy that allows something speaks of any address of the hypervisor's."""
         peers = [
@@ -287,7 +300,7 @@ def test_every_probe_packet_fares_as_the_policies_say(drawn):
                 # hypervisor's none where no policy speaks of it.
                 hypervisor = source in world.gateways or source in FACTS["host_addresses"]
                 beyond = source not in world.ends
-                if hypervisor and packet.protocol == 6 and not world.lets_the_hypervisor_in():
+                if hypervisor and packet.protocol == 6 and not world.lets_the_hypervisor_in:
                     assert not world.delivered(packet), packet
                 if not hypervisor and (packet.protocol == 17 or (packet.protocol == 6 and not beyond)):
                     assert not world.delivered(packet), packet

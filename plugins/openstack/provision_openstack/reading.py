@@ -42,8 +42,11 @@ class Reader(cloud.Reader[Kind]):
     few: ClassVar[int] = _FEW
     fresh_seconds: ClassVar[float] = 1.0  # servers take seconds, and at each listing Nova asks Neutron for addresses
     watcher_seconds: ClassVar[float] = 0.15
+    patience_seconds: ClassVar[float] = 3.0
+    first_wait_seconds: ClassVar[float] = 3.0  # there are more operations than calls, so that none is held up
     quiet_seconds: ClassVar[float] = 0.25
     first_look_seconds: ClassVar[float] = 0.2
+    longest_pause_seconds: ClassVar[float] = 1.5
 
     def __init__(self, session: Asked) -> None:
         """Nothing is known yet."""

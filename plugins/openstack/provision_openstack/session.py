@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import Any
 
 from provision.errors import EnvironmentProblem
@@ -12,6 +13,7 @@ from provision_openstack.config import OpenStackConfig
 from provision_openstack.errors import ApiError, explain, explained, is_absent
 from provision_openstack.reading import Reader
 from provision_openstack.services import Run, Service
+from provision_openstack.turns import Turns
 
 _MOST_CONNECTIONS = 256
 _LOG_IN = (
@@ -49,6 +51,7 @@ class Session(CloudSession):
         self._services: dict[str, Service] = {}
         self._new: set[str] = set()
         self._run: Run = _told
+        self._turns = Turns()
         self._cloud = _found(config)
         self.region = str(self._cloud.get_region_name() or "")
         self.regions: list[str] = []
@@ -65,7 +68,7 @@ class Session(CloudSession):
         """
         with self._lock:
             if name not in self._services:
-                self._services[name] = Service(name, self._adapter(name), lambda title, call: self._run(title, call))
+                self._services[name] = Service(name, self._adapter(name), partial(self._called, name))
             return self._services[name]
 
     @property
@@ -95,6 +98,10 @@ class Session(CloudSession):
         except EnvironmentProblem:
             return False
         return True
+
+    def _called(self, service: str, title: str, call: Callable[[], Any]) -> Any:
+        with self._turns.turn(service):
+            return self._run(title, call)
 
     def stand_between(self, run: Run) -> None:
         """Have every call made by `run`, which gets its name and what makes it: for tests of what goes wrong."""

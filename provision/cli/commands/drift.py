@@ -21,9 +21,18 @@ if TYPE_CHECKING:  # imported when the command runs
 @click.option("--adopt", is_flag=True, help="Write into the stack file what its `drift:` wants to take over.")
 @click.option("-y", "--yes", is_flag=True, help="With --adopt: do not ask; needed without a terminal.")
 @options.output_format("human", "json", "markdown", "sarif", "junit")
+@options.events
 @options.stack
 @options.directory
-def command(directory: Path, stack: str | None, output: str, detailed_exitcode: bool, adopt: bool, yes: bool) -> int:
+def command(
+    directory: Path,
+    stack: str | None,
+    output: str,
+    events: Path | None,
+    detailed_exitcode: bool,
+    adopt: bool,
+    yes: bool,
+) -> int:
     """Show what was changed outside of the stack in DIRECTORY since it was deployed; nothing is changed.
 
     Every resource is read back and compared with what is recorded; besides, where the platform shows them, the
@@ -41,7 +50,9 @@ def command(directory: Path, stack: str | None, output: str, detailed_exitcode: 
     from provision.cli.deployed import open_deployed
     from provision.cli.planned import configuration, load_configured
     from provision.cli.run import exit_code
+    from provision.cli.watched import watched
     from provision.host.events import Message, ResourceStep
+    from provision.host.project import names
     from provision.loader.editing import Draft
     from provision.spi import registry
     from provision.verify.evidence import gather
@@ -52,12 +63,16 @@ def command(directory: Path, stack: str | None, output: str, detailed_exitcode: 
             "look at `provision drift`, then add --yes",
         )
     done = None
-    with open_deployed(directory, stack, partly=True) as deployed:
+    with (
+        watched(events, "drift", *names(directory, stack), here=True) as log,
+        open_deployed(directory, stack, partly=True) as deployed,
+    ):
         workspace, made = deployed.workspace, deployed.stack
         changes = Changes(preview=True)
         quiet: list[ResourceStep] = []
 
         def take(event: ResourceStep | Message) -> None:
+            log(event)
             if isinstance(event, ResourceStep):
                 changes.take(event)
                 if event.ignored:

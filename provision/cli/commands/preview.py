@@ -1,7 +1,6 @@
 """`provision preview`."""
 
-import threading
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,6 +30,7 @@ if TYPE_CHECKING:  # imported when the command runs
 )
 @options.allow_destroy
 @options.rules
+@options.replace
 def command(
     directory: Path,
     stack: str | None,
@@ -40,6 +40,7 @@ def command(
     events: Path | None,
     allow_destroy: tuple[str, ...],
     rules: tuple[Path, ...],
+    replace: tuple[str, ...],
     limit: int,
     save_plan: Path | None,
 ) -> int:
@@ -51,8 +52,9 @@ def command(
     from provision.cli.run import Session
     from provision.host.automation import open_workspace
 
+    options.refuse_planned(replace, save_plan, "--save-plan")
     workspace = open_workspace(directory.resolve(), stack, create=True, allow_destroy=allow_destroy, rules=rules)
-    session = Session(workspace, output, parallel, events=events)
+    session = Session(workspace, output, parallel, events=events, replace=replace)
     with _saving(session, directory, save_plan, rules) as plan:
         if output == "markdown":
             return _page(session, directory, limit, detailed_exitcode, plan)
@@ -70,25 +72,17 @@ def _saving(
 
 
 def _page(session: "Session", directory: Path, limit: int, detailed_exitcode: bool, plan: Path | None) -> int:
-    ahead = threading.Thread(target=_load_page, daemon=True, name="page-imports")
-    ahead.start()
     result, changes = session.run("preview", plan=plan)
-    ahead.join()
     from provision.cli.review import Isolation, Review, isolation, page
     from provision.cli.run import exit_code
     from provision.errors import ProvisionError
 
     try:
-        found = isolation(session.workspace, directory, result.downgraded)
+        # The engine has just said what the state holds: nothing need be read again where it is what the file says.
+        known = result.succeeded and result.isolation_kept
+        found = Isolation() if known else isolation(session.workspace, directory, result.downgraded)
     except ProvisionError as error:
         found = Isolation(unknown=error.summary)
     review = Review(session.workspace.project, session.workspace.stack_name, result, changes, found)
     click.echo(page(review, limit), nl=False)
     return exit_code(result, detailed_exitcode=detailed_exitcode)
-
-
-def _load_page() -> None:
-    """Import what the page needs while the engine runs."""
-    with suppress(Exception):  # told where it is used
-        import provision.cli.review
-        import provision.host.records  # noqa: F401 - reads the state

@@ -18,6 +18,7 @@ if TYPE_CHECKING:  # imported when the command runs
 @options.lock_timeout
 @options.allow_destroy
 @options.rules
+@options.replace
 @click.option(
     "--plan",
     "plan_file",
@@ -36,10 +37,14 @@ def command(
     lock_timeout: float,
     allow_destroy: tuple[str, ...],
     rules: tuple[Path, ...],
+    replace: tuple[str, ...],
     plan_file: Path | None,
     yes: bool,
 ) -> int:
     """Make the platform as the stack file in DIRECTORY says.
+
+    With --replace what is named is made anew although the file says nothing else; `preview --replace` shows what that
+    does. A machine is made anew with its boot disk, and without its data disks and NICs.
 
     With --plan nothing is done when the files, the configuration, the state or the platform have moved since the plan
     was saved; what has is named.
@@ -48,6 +53,7 @@ def command(
     from provision.cli.run import Session
     from provision.host.automation import open_workspace
 
+    options.refuse_planned(replace, plan_file, "--plan")
     if not yes and not sys.stdin.isatty():
         raise UserError(
             "`up` asks before it changes anything, and there is no terminal",
@@ -55,7 +61,7 @@ def command(
         )
     workspace = open_workspace(directory.resolve(), stack, create=True, allow_destroy=allow_destroy, rules=rules)
     mend_left(workspace, directory)
-    session = Session(workspace, output, parallel, events=events, wait=lock_timeout)
+    session = Session(workspace, output, parallel, events=events, wait=lock_timeout, replace=replace)
     if plan_file is not None:
         return _as_planned(session, directory, plan_file, rules, yes, detailed_exitcode)
     if not yes:

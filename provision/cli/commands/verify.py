@@ -5,10 +5,14 @@ import sys
 from functools import reduce
 from operator import add
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from provision.cli import options
+
+if TYPE_CHECKING:  # imported when the command runs
+    from provision.cli.event_log import Write
 
 _KINDS = ("translated", "accepted", "effective", "probed")
 
@@ -41,25 +45,36 @@ _KINDS = ("translated", "accepted", "effective", "probed")
     is_flag=True,
     help="Make machines busy for some seconds too, to see that limits of CPU time and disks hold them.",
 )
+@click.option(
+    "--exhaustive",
+    is_flag=True,
+    help="Send every packet between every two machines, however many and however alike they are.",
+)
 @options.rules
 @options.output_format("human", "json", "markdown", "junit")
+@options.events
 @options.stack
 @options.directory
 def command(
     directory: Path,
     stack: str | None,
     output: str,
+    events: Path | None,
     static: bool,
     required: tuple[str, ...],
     self_test: bool,
     breaks: int | None,
     measure: bool,
+    exhaustive: bool,
     rules: tuple[Path, ...],
 ) -> int:
     """Send real packets between the machines of the stack in DIRECTORY and compare with its policies.
 
     What packets cannot show is looked at elsewhere: native rules are proven, what the platform records is read
     back, and what its host applies is looked at, for every policy and every share.
+
+    Machines that the file treats alike share probes: each packet goes from and to each of them, something that is to
+    pass and something that is not between every two, but not everything between every two. --exhaustive sends all.
 
     Machines that a policy holds to their identity send frames with false senders, and others listen for them.
 
@@ -92,15 +107,21 @@ def command(
         raise click.UsageError("--static gives evidence of the kind 'translated' alone; leave it out to have others")
     if static and measure:
         raise click.UsageError("--static looks at no machine; leave --measure out")
+    if static and exhaustive:
+        raise click.UsageError("--static sends nothing; leave --exhaustive out")
     if static and output == "junit":
         raise click.UsageError("--static is one proof, and no list of tests; choose another --format")
     if breaks is not None and not self_test:
         raise click.UsageError("--breaks says how many rules --self-test is to break: give that too")
     if self_test and not static and output == "junit":
         raise click.UsageError("a self-test is one score, and no list of tests; choose another --format")
-    if static:
-        return _prove(directory, stack, output, self_test, breaks, rules)
-    return _probe(directory, stack, output, required, self_test, breaks, measure, rules)
+    from provision.cli.watched import watched
+    from provision.host.project import names
+
+    with watched(events, "verify", *names(directory, stack), here=True) as log:
+        if static:
+            return _prove(directory, stack, output, self_test, breaks, rules)
+        return _probe(directory, stack, output, required, self_test, breaks, measure, exhaustive, rules, log)
 
 
 def _kinds(written: str | None) -> tuple[str, ...]:
@@ -119,7 +140,9 @@ def _probe(
     self_test: bool,
     breaks: int | None,
     measure: bool,
+    exhaustive: bool,
     rules: tuple[Path, ...],
+    log: "Write",
 ) -> int:
     from dataclasses import replace
 
@@ -129,6 +152,7 @@ def _probe(
     from provision.cli.guardrails import kept
     from provision.cli.mending import guarded, journal_of, mend
     from provision.cli.planned import configuration, load_configured, named_rules
+    from provision.cli.watched import phases
     from provision.spi import Evidence
     from provision.verify import as_data, human, junit, markdown, selftest, verify
 
@@ -142,9 +166,10 @@ def _probe(
         checked = kept(loaded, rules, named_rules(config), made.recorded)
         with Console(stderr=True).status("probing") as status:
 
-            def progress(phase: str, done: int, total: int) -> None:
+            def show(phase: str, done: int, total: int) -> None:
                 status.update(f"{phase}: {done} of {total}")
 
+            progress = phases(log, show)
             kinds = [Evidence(kind) for kind in required]
             report = verify(
                 loaded,
@@ -156,6 +181,7 @@ def _probe(
                 away={location: error.summary for location, error in deployed.away.items()},
                 required=kinds,
                 measuring=measure,
+                exhaustive=exhaustive,
             )
             score = None
             if self_test:

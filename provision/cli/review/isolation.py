@@ -5,13 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from provision.cli.configured import configured
-from provision.host.automation import Workspace
-from provision.loader import Loaded, load, reference_stacks
-from provision.translate import recall, record
-from provision.verify.foreseen import foreseen
-
-if TYPE_CHECKING:  # verification is loaded when something changes
+if TYPE_CHECKING:  # what reads and compares is loaded when something changes
+    from provision.host.automation import Workspace
+    from provision.loader import Loaded
     from provision.verify.reach.difference import Crossing
 
 
@@ -30,7 +26,7 @@ class Isolation:
     first: bool = False
 
 
-def isolation(workspace: Workspace, directory: Path, downgraded: Collection[str]) -> Isolation:
+def isolation(workspace: "Workspace", directory: Path, downgraded: Collection[str]) -> Isolation:
     """Hold the stack file against what was last deployed.
 
     Args:
@@ -41,6 +37,8 @@ def isolation(workspace: Workspace, directory: Path, downgraded: Collection[str]
     Raises:
         ProvisionError: the file or the state cannot be read.
     """
+    from provision.translate import recall, record
+    from provision.verify.foreseen import foreseen
     from provision.verify.state import read_state
 
     loaded = load_without_secrets(workspace, directory)
@@ -62,12 +60,15 @@ def isolation(workspace: Workspace, directory: Path, downgraded: Collection[str]
     return Isolation(tuple(difference(then, after)), first=nothing)
 
 
-def load_without_secrets(workspace: Workspace, directory: Path) -> Loaded:
+def load_without_secrets(workspace: "Workspace", directory: Path) -> "Loaded":
     """The stack file of a Pulumi stack; secrets, on which no isolation depends, stay where they are.
 
     Raises:
         ProvisionError: the file has errors, or cannot be read.
     """
+    from provision.cli.configured import configured
+    from provision.loader import load, reference_stacks
+
     settings = configured(directory, workspace.stack_name)
     values = settings.parameters(directory / "stack.yaml")
     stacks = reference_stacks(directory, workspace.stack_name, values=values)

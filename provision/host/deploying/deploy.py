@@ -182,27 +182,34 @@ class Deployment:
         await _all(work() for _ in range(self._parallel))
 
     async def _in_order(self) -> None:
-        """Register every node once all that it needs is registered; workers, not a task per node."""
+        """Register every node once all that it needs is registered; workers, not a task per node.
+
+        What waits goes in the order of its components, so that machines are begun one after the other, each with its
+        parts, instead of all interfaces before the first machine: all services of a platform have something to do.
+        """
         missing: dict[str, int] = {}
         users: dict[str, list[str]] = defaultdict(list)
-        ready: asyncio.Queue[str | None] = asyncio.Queue()
-        for node in self._graph.nodes:
+        rank: dict[str, tuple[int, int]] = {}
+        ready: asyncio.PriorityQueue[tuple[tuple[int, int], str | None]] = asyncio.PriorityQueue()
+        whole = {component.name: place for place, component in enumerate(self._graph.components)}
+        for place, node in enumerate(self._graph.nodes):
             needed = dependencies(node)
             missing[node.name] = len(needed)
+            rank[node.name] = (-1 if node.parent is None else whole[node.parent], place)
             for name in needed:
                 users[name].append(node.name)
             if not needed:
-                ready.put_nowait(node.name)
-        left = len(self._graph.nodes)
+                ready.put_nowait((rank[node.name], node.name))
+        left, last = len(self._graph.nodes), (len(whole), 0)
         workers = min(self._parallel, max(1, left))
 
         def stop() -> None:
             for _ in range(workers):
-                ready.put_nowait(None)
+                ready.put_nowait((last, None))
 
         async def work() -> None:
             nonlocal left
-            while (name := await ready.get()) is not None:
+            while (name := (await ready.get())[1]) is not None:
                 try:
                     await self._node(self._graph.node(name))
                 except BaseException:
@@ -212,7 +219,7 @@ class Deployment:
                 for user in users[name]:
                     missing[user] -= 1
                     if missing[user] == 0:
-                        ready.put_nowait(user)
+                        ready.put_nowait((rank[user], user))
                 if left == 0:
                     stop()
 

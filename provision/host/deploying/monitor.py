@@ -108,6 +108,7 @@ class Monitor:
         ]
         self._monitor = resource_pb2_grpc.ResourceMonitorStub(self._channels[0])
         self._engine: Any = engine_pb2_grpc.EngineStub(self._channels[-1])  # typed for synchronous channels
+        self._components: dict[str, struct_pb2.Struct] = {}
 
     async def close(self) -> None:
         """Disconnect."""
@@ -180,10 +181,15 @@ class Monitor:
     async def finish(self, urn: str, outputs: Mapping[str, Any]) -> None:
         """Record the outputs of a component or of the stack.
 
+        A preview leaves them out where they are what the state has: the engine keeps that for a component of which it
+        is told nothing, and nothing is recorded anyway.
+
         Raises:
             EngineStopped: the engine takes no more.
         """
         request = resource_pb2.RegisterResourceOutputsRequest(urn=urn, outputs=encode_struct(outputs))
+        if self.preview and urn in self._components and self._components[urn] == request.outputs:
+            return
         await self._call(self._monitor.RegisterResourceOutputs, request)
 
     async def inputs_of(self, urn: str) -> Mapping[str, Any]:
@@ -237,7 +243,9 @@ class Monitor:
         answer = await self._call(self._monitor.Invoke, request)
         # A large stack has many outputs: only those that are wanted are read.
         found = getattr(answer, "return").fields["outputs"].struct_value.fields
-        return {urn: _own(item.struct_value.fields["outputs"].struct_value) for urn, item in found.items()}
+        outputs = {urn: item.struct_value.fields["outputs"].struct_value for urn, item in found.items()}
+        self._components |= {urn: values for urn, values in outputs.items() if _is_component(urn)}
+        return {urn: _own(values) for urn, values in outputs.items()}
 
     async def _call(self, method: Any, request: Any) -> Any:
         try:
@@ -246,6 +254,10 @@ class Monitor:
             if error.code() not in _STOPPED:
                 await self.log(Severity.ERROR, error.details() or str(error.code()))
             raise EngineStopped from error
+
+
+def _is_component(urn: str) -> bool:
+    return urn.split("::", 3)[2].rpartition("$")[2].startswith("provision:")
 
 
 def _own(outputs: struct_pb2.Struct) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import enum
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 from pydantic import BaseModel, SecretBytes, SecretStr
@@ -12,6 +13,7 @@ from pydantic.alias_generators import to_camel
 from provision.host.plugin.shapes import Record, Shape, child, record_of
 from provision.host.values import SecretValue, plain
 from provision.spi import UNKNOWN, Output, ResourceGraph, Unknown
+from provision.spi.properties import SIMPLE
 
 Resolve = Callable[[Output], Any]
 
@@ -23,6 +25,8 @@ def wire_inputs(model: type[BaseModel], values: Mapping[str, Any], resolve: Reso
 
 def wire_value(value: Any, resolve: Resolve, shape: Shape | None = None) -> Any:
     """One value; without a shape the keys of maps stay as they are."""
+    if type(value) in SIMPLE:
+        return value
     if isinstance(value, Output):
         return resolve(value)
     if value is None or isinstance(value, Unknown | SecretValue | SecretStr | SecretBytes):
@@ -75,6 +79,7 @@ def _unmarked(value: Any, mark: str) -> Any:
     return value
 
 
+@cache
 def wire_name(name: str) -> str:
     """The wire name of an output."""
     return name if name == "id" else to_camel(name)

@@ -3,7 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -50,6 +50,7 @@ class Calls:
         self._operations = ThreadPoolExecutor(OPERATIONS, thread_name_prefix="operation")
         self._questions = ThreadPoolExecutor(QUESTIONS, thread_name_prefix="question")
         self._live: set[_Call] = set()
+        self._working: set[_Call] = set()
 
     def cancel(self) -> None:
         """Tell all operations to come to an end, and those that are still to begin; called inside the event loop."""
@@ -62,9 +63,15 @@ class Calls:
         self.cancelled.clear()
 
     def close(self) -> None:
-        """Take no more work; what runs is left alone."""
+        """Take no more work, and tell what still runs to come to an end, also what nobody waits for any more.
+
+        Its end is not waited for; but Python waits for threads when it ends, and one that tries again for ever would
+        hold it up.
+        """
         self._operations.shutdown(wait=False, cancel_futures=True)
         self._questions.shutdown(wait=False, cancel_futures=True)
+        for call in list(self._working):
+            call.running.stop.set()
 
     async def ask(self, work: Callable[[], R]) -> R:
         """Do what takes no time worth mentioning.
@@ -87,7 +94,9 @@ class Calls:
         try:
             if self.cancelled.is_set():
                 call.cancelled()
-            call.begin(self._operations, work)
+            self._working.add(call)
+            future = call.begin(self._operations, work)
+            future.add_done_callback(lambda done: self._working.discard(call))
             found: R = _result(await call.answer)
             return found
         finally:
@@ -130,11 +139,12 @@ class _Call:
         self.answer: asyncio.Future[Outcome] = self._loop.create_future()
         self._timers: list[asyncio.TimerHandle] = []
 
-    def begin(self, threads: ThreadPoolExecutor, work: Callable[[], Any]) -> None:
+    def begin(self, threads: ThreadPoolExecutor, work: Callable[[], Any]) -> "Future[Outcome]":
         future = threads.submit(_outcome, _attributed(work, self.running.urn) if calls_are_watched() else work)
         future.add_done_callback(lambda done: self._ended(None if done.cancelled() else done.result()))
         if self.running.limit is not None:
             self._later(self.running.limit, self._late)
+        return future
 
     def cancelled(self) -> None:
         """The run was cancelled."""

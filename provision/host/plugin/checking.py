@@ -18,7 +18,7 @@ from provision.host.plugin.diffing import format_wire_path
 from provision.host.plugin.shapes import Entries, Items, Leaf, Record, Shape, child, record_of
 from provision.host.plugin.walking import Path
 from provision.host.plugin.wire import adapter, dump, marked
-from provision.spi.properties import UNKNOWN, has_unknown
+from provision.spi.properties import SIMPLE, UNKNOWN, has_unknown
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ def check(model: type[BaseModel], values: Mapping[str, Any]) -> tuple[dict[str, 
     record = record_of(model)
     unknown_names = list(_undeclared(values, record, ()))
     failures = [failure for _, failure in unknown_names]
-    known = _without(values, {path for path, _ in unknown_names})
+    known = _without(values, {path for path, _ in unknown_names}) if unknown_names else dict(values)
     if not has_unknown(known):
         try:
             return dump(model.model_validate(known)), failures
@@ -169,15 +169,19 @@ def _place(location: Sequence[str | int], values: Any, missing: bool) -> tuple[P
 
 def _undeclared(value: Any, shape: Shape, path: Path) -> Iterator[tuple[Path, Failure]]:
     """Properties that no model declares. Python's spelling of a name is one too: the wire has only one spelling."""
+    if type(value) in SIMPLE:
+        return
     if isinstance(value, Mapping) and isinstance(shape, Record):
         open_models = any(model.model_config.get("extra") != "forbid" for model in shape.models)
+        fields = shape.fields
         for key, item in value.items():
-            if key in shape.fields:
-                yield from _undeclared(item, shape.fields[key].shape, (*path, key))
+            if key in fields:
+                if type(item) not in SIMPLE:
+                    yield from _undeclared(item, fields[key].shape, (*path, key))
             elif not open_models:
-                spelt = {field.name: wire for wire, field in shape.fields.items()}
-                close = spelt.get(key) or next(iter(get_close_matches(key, shape.fields, 1)), None)
-                hint = f"; did you mean '{close}'?" if close else f"; it has {', '.join(shape.fields) or 'none'}"
+                spelt = {field.name: wire for wire, field in fields.items()}
+                close = spelt.get(key) or next(iter(get_close_matches(key, fields, 1)), None)
+                hint = f"; did you mean '{close}'?" if close else f"; it has {', '.join(fields) or 'none'}"
                 yield (*path, key), Failure((*path, key), f"is not a property of this type{hint}")
     elif isinstance(value, Mapping) and isinstance(shape, Entries):
         for key, item in value.items():

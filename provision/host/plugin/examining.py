@@ -53,6 +53,7 @@ class Examination:
         """Check for `implementation` of the plugin called `plugin`; write-only values go to `vault`."""
         self._implementation = implementation
         self._kind = type(implementation)
+        self._checking = implementation if isinstance(implementation, CanCheck) else None
         self._plugin = plugin
         self._vault = vault
         self._record = record_of(self._kind.Inputs)
@@ -103,9 +104,9 @@ class Examination:
         """Against the type's own check and the model."""
         failures: list[Failure] = []
         raised: Exception | None = None
-        if isinstance(self._implementation, CanCheck):
+        if self._checking is not None:
             try:
-                values, failures = self._own_check(self._implementation, urn, values, old)
+                values, failures = self._own_check(self._checking, urn, values, old)
             except Exception as error:
                 raised = error
         checked, more = check(self._kind.Inputs, values)

@@ -19,7 +19,7 @@ from provision.host.plugin.failures import abort_for
 from provision.host.plugin.functions import DataFunction
 from provision.host.plugin.limits import Limits
 from provision.host.plugin.listing import Searches
-from provision.host.plugin.masking import Masker, secrets_in
+from provision.host.plugin.masking import Masker, Secrets
 from provision.host.plugin.resources import Resource
 from provision.host.plugin.responses import init_failed
 from provision.host.plugin.running import Running, operation
@@ -96,7 +96,7 @@ class Host:
         return self.resources[token]
 
     def _masker(self, *values: tuple[Mapping[str, Any], Shape]) -> Masker:
-        return Masker((*self._config_secrets, *(text for value, shape in values for text in secrets_in(value, shape))))
+        return Masker(Secrets(self._config_secrets, values))
 
     def _must_be_connected(self) -> None:
         if not self._connected:

@@ -7,6 +7,7 @@ from provision.errors import UserError
 from provision.host.permission import DATA, Permission, Subject, once, subject
 from provision.host.plugin.change_classes import told
 from provision.host.plugin.diffing import Difference
+from provision.host.plugin.shapes import record_of
 from provision.host.plugin.wire import public, read_stored
 from provision.spi.properties import Change
 from provision.spi.resource import CanLoseData, DataLoss, ResourceType
@@ -17,6 +18,13 @@ def loss_of(implementation: ResourceType[Any, Any, Any], inputs: Mapping[str, An
     if not isinstance(implementation, CanLoseData):
         return DataLoss.REPLACED
     return implementation.loses_data(read_stored(type(implementation).Inputs, public(inputs)))
+
+
+def destroyed_by_default(kind: type[ResourceType[Any, Any, Any]]) -> bool:
+    """Whether objects of a type that does not say what loses their data hold some: a change can destroy it."""
+    return not issubclass(kind, CanLoseData) and any(
+        field.change is Change.DESTROYS_DATA for field in record_of(kind.Inputs).fields.values()
+    )
 
 
 def marks(implementation: ResourceType[Any, Any, Any], inputs: Mapping[str, Any], identity: str = "") -> dict[str, Any]:
@@ -98,7 +106,9 @@ class Forced:
         Raises:
             UserError: data would be lost.
         """
-        if urn not in self._new or not marks(implementation, inputs):
+        if urn not in self._new:
+            return
+        if not (marks(implementation, inputs) or destroyed_by_default(type(implementation))):
             return
         about = subject(urn.rpartition("::")[2])
         if permission.covers(*about.names):

@@ -3,7 +3,7 @@
 import base64
 import html
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 from urllib.parse import quote, quote_plus
@@ -59,6 +59,20 @@ def _texts(value: Any) -> Iterator[str]:
             yield from _texts(item)
 
 
+class Secrets:
+    """The secrets of values, looked for when they are asked for: most calls mask no text."""
+
+    def __init__(self, known: Sequence[str], values: Sequence[tuple[Any, Shape]]) -> None:
+        """What is `known`, and what is in the values by their shapes."""
+        self._known, self._values = known, values
+
+    def __iter__(self) -> Iterator[str]:
+        """Every one."""
+        yield from self._known
+        for value, shape in self._values:
+            yield from secrets_in(value, shape)
+
+
 class Masker:
     """Replaces known secrets, however they are written, and each line of long ones.
 
@@ -67,8 +81,8 @@ class Masker:
     """
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
-        """Mask `secrets`."""
-        self._secrets = tuple(secrets)
+        """Mask `secrets`, which are gone through when the first text is masked."""
+        self._secrets = tuple(secrets) if isinstance(secrets, Iterator) else secrets
 
     @cached_property
     def _forms(self) -> list[str]:

@@ -1,6 +1,6 @@
 """One resource type in terms of wire values: what the servicer calls, and what calls the plugin."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -17,14 +17,17 @@ from provision.host.plugin.running import with_retries
 from provision.host.plugin.settling import STACK_ID, settled
 from provision.host.plugin.shapes import Record, record_of, to_wire_names
 from provision.host.plugin.state import UNHEALTHY, Plan, State, Unhealthy
+from provision.host.plugin.unchanged import is_unchanged, lasting
 from provision.host.plugin.upgrades import APPLIED, Recorded, recorded, stamped
 from provision.host.plugin.walking import declares
-from provision.host.plugin.wire import dump, marked, mirrored, public, read_stored, rewrap
+from provision.host.plugin.wire import can_be_recorded, dump, marked, mirrored, public, read_stored, rewrap
 from provision.host.plugin.write_only import Vault, salts
-from provision.host.values import encode_struct, plain
+from provision.host.protocol import provider_pb2
+from provision.host.values import plain
 from provision.spi.operation import Operation
 from provision.spi.properties import OwnedInputs
 from provision.spi.resource import (
+    CanChoose,
     CanDelete,
     CanRead,
     CanUpdate,
@@ -55,6 +58,8 @@ class Resource:
         self._vault = Vault()
         self._examination = Examination(self._implementation, plugin, self._vault)
         self._checked: set[str] = set()
+        self.asks = isinstance(self._implementation, CanChoose)
+        """Whether a check may have questions for the platform."""
         self.forced = Forced()
         """Which objects are replaced because somebody asked for it."""
         self.platform_identity = ""
@@ -103,6 +108,13 @@ class Resource:
         )
         return [item for item in found if not (self._owned and item.path == (STACK_ID,))]
 
+    def unchanged(self, request: provider_pb2.DiffRequest) -> Plan | None:
+        """The plan where the wanted inputs are surely the recorded ones; None where they have to be compared."""
+        if self._write_only or not is_unchanged(request, self.kind.schema_version):
+            return None
+        self._checked.discard(request.urn)
+        return Plan([], stables=self._stables(request.olds.fields))
+
     def plan(
         self,
         urn: str,
@@ -129,12 +141,8 @@ class Resource:
         losing = loss_of(self._implementation, before.inputs or {}) is not DataLoss.NEVER
         return Plan(found, before.upgraded, stables, told(found, losing=losing) if wanted else "")
 
-    def _stables(self, outputs: Wire) -> tuple[str, ...]:
-        return tuple(
-            wire
-            for wire, field in self.outputs.fields.items()
-            if field.computed is not None and not field.computed.depends_on and wire in outputs
-        )
+    def _stables(self, outputs: Container[str]) -> tuple[str, ...]:
+        return tuple(wire for wire in lasting(self.outputs) if wire in outputs)
 
     def _recorded(self, inputs: Wire | None, outputs: Wire | None, news: Wire | None = None) -> Recorded:
         """What is recorded, in today's version."""
@@ -361,7 +369,7 @@ class Resource:
     def _kept_outputs(self, known: Wire, inputs: Wire) -> dict[str, Any]:
         """What is known of an object; what of that cannot be recorded must not cost the whole object."""
         wire = self._shown(to_wire_names(known, self.outputs))
-        kept = {key: item for key, item in wire.items() if _can_be_recorded(key, item, self.outputs)}
+        kept = {key: item for key, item in wire.items() if can_be_recorded(key, item, self.outputs)}
         return self._with_marks(stamped(mirrored(marked(kept, self.outputs), inputs), self.kind), inputs)
 
     def unhealthy(self, error: CreatedButUnhealthy, inputs: Wire) -> Unhealthy:
@@ -389,11 +397,3 @@ class Resource:
         return PluginError(
             f"plugin '{self._plugin}': {self.token}: `{member}` {expectation}", "report this to the plugin's author"
         )
-
-
-def _can_be_recorded(key: str, value: Any, record: Record) -> bool:
-    try:
-        encode_struct(marked({key: value}, record), keep_unknowns=False)
-    except (TypeError, ValueError):
-        return False
-    return True

@@ -28,7 +28,6 @@ from provision.host.protocol import plugin_pb2, provider_pb2, provider_pb2_grpc
 from provision.host.setup import semantic_version
 from provision.host.values import encode_struct, plain
 from provision.spi.properties import Change
-from provision.spi.resource import CanChoose
 
 R = TypeVar("R")
 Context: TypeAlias = Any  # grpc ships no types
@@ -163,19 +162,23 @@ class PluginServicer(Questions, provider_pb2_grpc.ResourceProviderServicer):
             about = Circumstances(
                 seed=request.randomSeed,
                 autonaming=autonaming(request),
-                operation=running if self._connected else None,
+                operation=running if self._connected else None,  # only what `choose` asks for needs one
                 warn=lambda text: self._log.warning(request.urn, mask(text)),
             )
             checked, failures = resource.check(request.urn, news, olds, about)
             return check_response(checked, failures, mask)
 
-        running = self._operation("choose", resource.token, mask, request.urn, kind=resource.kind)
-        asks = isinstance(resource.implementation, CanChoose)
-        return await self._run("check", resource.token, mask, work, request.urn, running if asks else None)
+        running = (
+            self._operation("choose", resource.token, mask, request.urn, kind=resource.kind) if resource.asks else None
+        )
+        return await self._run("check", resource.token, mask, work, request.urn, running)
 
     async def Diff(self, request: provider_pb2.DiffRequest, context: Context) -> provider_pb2.DiffResponse:
         """Compare inputs."""
         resource = self._resource(request.type, request.urn)
+        unchanged = resource.unchanged(request)
+        if unchanged is not None:
+            return plan_response(unchanged, resource.delete_first)
         olds = decoded(request.old_inputs if request.HasField("old_inputs") else request.olds)
         news = decoded(request.news)
         outputs = decoded(request.olds)

@@ -9,8 +9,8 @@ from pydantic.errors import PydanticSchemaGenerationError
 from pydantic_core import to_jsonable_python
 
 from provision.host.plugin.shapes import Entries, Field, Items, Leaf, Record, Shape, record_of
-from provision.host.values import OutputValue, SecretValue, plain
-from provision.spi.properties import UNKNOWN
+from provision.host.values import OutputValue, SecretValue, encode_struct, plain
+from provision.spi.properties import SIMPLE, UNKNOWN
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -23,8 +23,9 @@ def dump(model: BaseModel) -> dict[str, Any]:
 def marked(values: Mapping[str, Any], record: Record) -> dict[str, Any]:
     """Wire values with everything wrapped that the model calls secret, and scalars in JSON's kinds."""
     result: dict[str, Any] = {}
+    fields = record.fields
     for key, item in values.items():
-        declared = record.fields.get(key)
+        declared = fields.get(key)
         if item is None and declared is not None and declared.omits_null:
             continue
         result[key] = _marked_field(item, declared)
@@ -39,6 +40,8 @@ def _marked_field(value: Any, declared: Field | None) -> Any:
 
 
 def _marked(value: Any, shape: Shape | None) -> Any:
+    if type(value) in SIMPLE:
+        return value
     if isinstance(value, SecretStr | SecretBytes):
         return SecretValue(value.get_secret_value())
     if isinstance(value, SecretValue):
@@ -60,6 +63,8 @@ def _marked(value: Any, shape: Shape | None) -> Any:
 
 def rewrap(value: Any, like: Any) -> Any:
     """`value` with everything secret that is secret at the same place of `like`."""
+    if type(value) in SIMPLE and type(like) in SIMPLE:
+        return value
     if isinstance(like, OutputValue):
         like = SecretValue(like.value) if like.secret else like.value
     if isinstance(value, SecretValue):
@@ -135,6 +140,15 @@ def _declared(value: Any, shape: Shape) -> Any:
     if isinstance(value, list) and isinstance(shape, Items):
         return [_declared(item, shape.item) for item in value]
     return value
+
+
+def can_be_recorded(key: str, value: Any, record: Record) -> bool:
+    """Whether the protocol can carry a property."""
+    try:
+        encode_struct(marked({key: value}, record), keep_unknowns=False)
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
 def public(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,12 +1,13 @@
 """What types with a mark of their own do alike: find what is theirs, make, bring in line, wait, remove, import."""
 
 import contextlib
+import time
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any, ClassVar, Generic, TypeVar
 
-from provision.errors import CreatedButUnhealthy, ForeignObject, NotFound
+from provision.errors import CreatedButUnhealthy, ForeignObject, NotFound, PlatformError
 from provision.spi.admitting import admitted
 from provision.spi.cloud.describing import Indescribable, built, foreign, kept, unfit
 from provision.spi.cloud.reading import Kind, Live
@@ -30,6 +31,9 @@ from provision.spi.resource import (
 I = TypeVar("I", bound=OwnedInputs)  # noqa: E741 - inputs
 O = TypeVar("O", bound=Properties)  # noqa: E741 - outputs
 S = TypeVar("S", bound=CloudSession)
+
+_OUTDATED_S = 20.0
+"""How long a platform may show an object of which it has said that it does not exist."""
 
 _Names = list[str]
 """Spelt here, since `list` has another meaning inside of a resource type."""
@@ -282,7 +286,8 @@ class NativeType(ResourceType[I, O, S], Generic[I, O, S]):
         if known and self.ready(known[0]) is True:
             return known[0]
         with session.reader.watching(self.kind, identity):
-            return operation.wait_until(look, first=session.reader.first_look_seconds)
+            pauses = session.reader
+            return operation.wait_until(look, first=pauses.first_look_seconds, longest=pauses.longest_pause_seconds)
 
     def unhealthy(self, operation: Operation, identity: str, live: Live, reason: str) -> None:
         """It will never be ready.
@@ -309,17 +314,29 @@ class NativeType(ResourceType[I, O, S], Generic[I, O, S]):
         return self.settled(operation, identity)
 
     def take_away(self, operation: Operation, live: Live) -> None:
-        """Remove it and wait until it is gone."""
+        """Remove it, and wait until it is gone where that takes time.
+
+        That something does not exist, as the platform may answer, need not mean the object: that is looked at too.
+
+        Raises:
+            provision.errors.PlatformError: that was the answer, and the object is there all the same.
+        """
         session: S = operation.session
         identity = str(live[self.kind.id])
         session.touched(identity)
+        absent: Exception | None = None
 
         def look() -> "Pending | None":
             now = session.reader.watch(self.kind, identity)
             if now is None or self.over(now):
                 return None
             self.stuck(identity, now)
-            return Pending(f"the {self.kind.noun} is {self.kind.state(now)}")
+            if absent is not None and time.monotonic() >= believed:
+                raise PlatformError(
+                    f"removing the {self.kind.noun} {identity}: {absent}; it is there all the same",
+                    "mend what the platform does not find, or remove it by hand, then run again with `--refresh`",
+                )
+            return Pending(f"the {self.kind.noun} is {self.kind.state(now) or 'still there'}")
 
         with session.reader.expecting(self.kind) if self.waits_until_gone else contextlib.nullcontext():
             with session.explained(f"removing the {self.kind.noun} {identity}"):
@@ -328,9 +345,11 @@ class NativeType(ResourceType[I, O, S], Generic[I, O, S]):
                 except Exception as error:
                     if not session.is_absent(error):
                         raise
-            if self.waits_until_gone:
+                    absent = error
+            believed = time.monotonic() + _OUTDATED_S
+            if self.waits_until_gone or absent is not None:
                 with session.reader.watching(self.kind, identity):
-                    operation.wait_until(look)
+                    operation.wait_until(look, longest=session.reader.longest_pause_seconds)
 
     def refuse_foreign(self, live: Live, inputs: I | None, outputs: Any) -> None:
         """Go on only with what is the stack's own, or was put into its state by an import.

@@ -13,7 +13,7 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
@@ -77,17 +77,26 @@ class Reader(ABC, Generic[K]):
         few: as many reads of a kind are answered one by one; from then on a survey is made, which answers all of them.
         fresh_seconds: how old what others have seen may be for somebody who waits.
         watcher_seconds: how much longer one waits for each other that is or soon will be waiting for its object.
+        patience_seconds: how long one waits at most for others that are waiting too.
         quiet_seconds: after so long without a further object to watch no more are waited for. Less holds up operations
             for a shorter time, and costs more calls where objects are made slowly.
+        first_wait_seconds: how long at most one waits for others before the first look at one's object. While some of
+            many operations are always about to have theirs, each waits so long and holds its place meanwhile; less
+            costs calls.
         first_look_seconds: how long after an object was seen to be not ready it is looked at again.
+        longest_pause_seconds: how long at most between two such looks: so much later than it is there, at worst, it is
+            noticed, and holds one of the engine's operations meanwhile.
     """
 
     most: ClassVar[int | None] = None
     few: ClassVar[int] = 0
     fresh_seconds: ClassVar[float] = 0.5
     watcher_seconds: ClassVar[float] = 0.05
+    patience_seconds: ClassVar[float] = _LONGEST_SECONDS
     quiet_seconds: ClassVar[float] = 0.05
+    first_wait_seconds: ClassVar[float] = _LONGEST_SECONDS
     first_look_seconds: ClassVar[float] = 0.05
+    longest_pause_seconds: ClassVar[float] = 5.0
 
     def __init__(self, is_touched: Callable[[str], bool]) -> None:
         """Nothing is known yet; `is_touched` says whether this process ever made or changed an object."""
@@ -100,6 +109,7 @@ class Reader(ABC, Generic[K]):
         self._watched: dict[K, dict[str, int]] = {}
         self._seen: dict[tuple[K, str], tuple[float, Live | None]] = {}
         self._expected: dict[K, int] = {}
+        self._watching: dict[K, threading.Lock] = {}
 
     # --- what each platform says
 
@@ -181,8 +191,9 @@ class Reader(ABC, Generic[K]):
             others = max(self._expected.get(kind, 0), len(self._watched.get(kind, ()))) - 1
         if when and time.monotonic() - when < self.fresh_seconds:
             return live
-        patience = min(_LONGEST_SECONDS, max(0, others) * self.watcher_seconds)
-        return self._batched(kind, identity, patience, at_first=not when)
+        longest = self.patience_seconds if when else self.first_wait_seconds
+        patience = min(longest, max(0, others) * self.watcher_seconds)
+        return self._batched(kind, identity, patience, at_first=not when, watching=True)
 
     def _await_others(self, kind: K, patience: float, at_first: bool) -> None:
         """Wait for more objects to watch: at first until all are there and no more come for a while."""
@@ -233,7 +244,9 @@ class Reader(ABC, Generic[K]):
 
     # --- batches
 
-    def _batched(self, kind: K, identity: str, patience: float = 0.0, *, at_first: bool = False) -> Live | None:
+    def _batched(
+        self, kind: K, identity: str, patience: float = 0.0, *, at_first: bool = False, watching: bool = False
+    ) -> Live | None:
         with self._lock:
             batch = self._gathering.get(kind)
             leads = batch is None or (self.most is not None and len(batch.ids) >= self.most)
@@ -241,12 +254,20 @@ class Reader(ABC, Generic[K]):
                 batch = self._gathering[kind] = _Batch()
             batch.ids.add(identity)
         if leads:
-            self._lead(kind, batch, patience, at_first)
+            with self._in_turn(kind) if watching else nullcontext():
+                self._lead(kind, batch, patience, at_first)
         else:
             batch.done.wait()
         if batch.error is not None:
             raise batch.error
         return batch.found.get(identity)
+
+    def _in_turn(self, kind: K) -> AbstractContextManager[Any]:
+        """Where one look sees all that is watched, the next begins when it has ended: a slow platform gets no more."""
+        if self.most is not None:
+            return nullcontext()
+        with self._lock:
+            return self._watching.setdefault(kind, threading.Lock())
 
     def _lead(self, kind: K, batch: _Batch, patience: float, at_first: bool) -> None:
         time.sleep(_GATHERING_SECONDS)

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any
 
 from provision.packets.sets import PacketSet
@@ -30,7 +31,10 @@ def able(natives: Natives, mutant: Mutant) -> bool:
 
 
 def chosen(benches: Sequence[tuple[Bench, Sequence[Mutant]]], natives: Natives, most: int) -> Iterator[Break]:
-    """At most so many breaks that are to be noticed, of each kind in turn: kinds are places in types of resources."""
+    """At most so many breaks that are to be noticed, of each kind in turn: kinds are places in types of resources.
+
+    The first kind of every type comes before the second of any: a type with many must not take all.
+    """
     kinds: dict[tuple[Any, ...], list[tuple[Bench, Mutant]]] = defaultdict(list)
     for bench, found in benches:
         for mutant in found:
@@ -39,7 +43,11 @@ def chosen(benches: Sequence[tuple[Bench, Sequence[Mutant]]], natives: Natives, 
                 where = tuple(step for step in mutant.path if not isinstance(step, int))
                 how = "gone" if mutant.text.endswith("taken away") else "other"
                 kinds[native.state.token if native else "", where, how].append((bench, mutant))
-    waiting = [iter(_spread(kinds[key])) for key in sorted(kinds, key=repr)]
+    of_type: dict[str, list[tuple[Any, ...]]] = defaultdict(list)
+    for key in sorted(kinds, key=repr):
+        of_type[key[0]].append(key)
+    in_turn = [key for row in zip_longest(*of_type.values()) for key in row if key is not None]
+    waiting = [iter(_spread(kinds[key])) for key in in_turn]
     left = most
     while waiting and left > 0:
         for one in list(waiting):

@@ -136,6 +136,7 @@ def self_test(
     made = list(chosen(benches, natives, breaks))
     looker = Looker(loaded, deployed, places, before, progress)
     try:
+        looker.rehearse(made)
         score = _count(made, looker, journal, progress, seconds, possible)
         if score.late:  # somebody may still be looking through the channels
             return score

@@ -3,6 +3,7 @@
 import enum
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from itertools import islice
 
 from provision.loader import Loaded
 from provision.packets import PROTOCOL_NUMBERS
@@ -10,14 +11,16 @@ from provision.packets.sets import Packet
 from provision.spi import Evidence, Seen
 from provision.verify.entry import prepare
 from provision.verify.evidence import applied, live
+from provision.verify.expectation import Expectation
 from provision.verify.judge import Outcome
 from provision.verify.places import Places
-from provision.verify.plan import Expectation, PlannedProbe
-from provision.verify.report import VerifyReport, service_name
+from provision.verify.plan import PlannedProbe
+from provision.verify.report import Row, VerifyReport, service_name
 from provision.verify.run import WORKERS, Crew, Progress, silent
 from provision.verify.selftest.choosing import Break
 from provision.verify.state import DeployedStack
 
+_MOST_MORE = 8
 _PORT = 40_000  # that of a probe is any: no rule of a policy speaks of it
 
 
@@ -44,19 +47,14 @@ class Looker:
     ) -> None:
         """Open a channel to every machine that was probed."""
         self._loaded, self._deployed, self._places = loaded, deployed, places
-        ready = prepare(loaded, deployed, places)
+        ready = prepare(loaded, deployed, places, exhaustive=True)
         self._plan = ready.plan
         self.crew = Crew(ready.open_channel, dict(ready.outsides.opened), silent, WORKERS)
-        agreed = {
-            (row.source, row.source_address, row.destination_address, row.service)
-            for row in before.having(Outcome.AGREES)
-        }
-        self.probes = [
-            planned
-            for source in self._plan.probes.values()
-            for planned in source
-            if _key(planned.expectation) in agreed
-        ]
+        agreed = {_row_key(row) for row in before.having(Outcome.AGREES)}
+        known = {_row_key(row) for row in before.rows}
+        possible = {_key(planned.expectation): planned for source in self._plan.probes.values() for planned in source}
+        self.probes = [planned for key, planned in possible.items() if key in agreed]
+        self._unsent = [planned for key, planned in possible.items() if key not in known]
         self.sent = 0
         names = list(self._plan.addresses)
         self.crew.each("opening channels", names, lambda name: self.crew.enter(name, self._plan.listeners[name]))
@@ -67,6 +65,20 @@ class Looker:
         """Let go of the machines."""
         self.crew.dismiss()
 
+    def rehearse(self, breaks: Sequence[Break]) -> None:
+        """Send some of what the verification left out, for breaks that show in nothing that it sent.
+
+        Machines that are alike share the probes of a verification, and a break may be of what one of them alone does
+        with another. To be called while nothing is broken: what agrees now is sent again when something is.
+        """
+        more: dict[tuple[str, str, str, str], PlannedProbe] = {}
+        for one in breaks:
+            if not any(_decides(one, planned) for planned in self.probes):
+                found = (planned for planned in self._unsent if _decides(one, planned))
+                more.update((_key(planned.expectation), planned) for planned in islice(found, _MOST_MORE))
+        able = [planned for planned in more.values() if planned.expectation.source.name not in self.crew.failures]
+        self.probes += [planned for planned, agrees in self._sent(able) if agrees]
+
     def look(self, one: Break) -> Mapping[Look, bool]:
         """What each layer that can look says of a break that was made."""
         found = {Look.STATIC: one.static}
@@ -74,10 +86,10 @@ class Looker:
         for look, kind in ((Look.ACCEPTED, Evidence.ACCEPTED), (Look.EFFECTIVE, Evidence.EFFECTIVE)):
             if kind in wrong:
                 found[look] = wrong[kind] > self._shown.get(kind, 0)
-        probes = [planned for planned in self.probes if one.changed & one.bench.packet(_packet(planned.expectation))]
+        probes = [planned for planned in self.probes if _decides(one, planned)]
         able = [planned for planned in probes if planned.expectation.source.name not in self.crew.failures]
         if able:
-            found[Look.PROBED] = self._probed(able)
+            found[Look.PROBED] = not all(agrees for _, agrees in self._sent(able))
         return found
 
     def _evidence(self) -> Mapping[Evidence, int]:
@@ -93,12 +105,12 @@ class Looker:
             found[proof.kind] += not proof.holds
         return found
 
-    def _probed(self, probes: Sequence[PlannedProbe]) -> bool:
-        """Whether a probe shows another thing than the file says; each agreed before the break."""
+    def _sent(self, probes: Sequence[PlannedProbe]) -> Sequence[tuple[PlannedProbe, bool]]:
+        """Send probes: whether each shows what the file says; without those that could not be sent."""
         by_source: dict[str, list[PlannedProbe]] = defaultdict(list)
         for planned in probes:
             by_source[planned.expectation.source.name].append(planned)
-        wrong: list[bool] = []
+        shown: list[tuple[PlannedProbe, bool]] = []
 
         def send(name: str) -> None:
             seen = self.crew.run(name, [planned.probe for planned in by_source[name]])
@@ -106,11 +118,20 @@ class Looker:
                 witnessed = planned.expectation.witness
                 passed = it.seen is Seen.OPEN if witnessed else it.seen.passed
                 if it.seen is not Seen.FAILED:
-                    wrong.append(passed is not planned.expectation.verdict.allowed)
+                    shown.append((planned, passed is planned.expectation.verdict.allowed))
 
         self.sent += len(probes)
         self.crew.each("probing", list(by_source), send)
-        return any(wrong)
+        return shown
+
+
+def _decides(one: Break, planned: PlannedProbe) -> bool:
+    """Whether a probe passes with a break and does not without, or the other way round."""
+    return bool(one.changed & one.bench.packet(_packet(planned.expectation)))
+
+
+def _row_key(row: Row) -> tuple[str, str, str, str]:
+    return row.source, row.source_address, row.destination_address, row.service
 
 
 def _key(expectation: Expectation) -> tuple[str, str, str, str]:

@@ -29,6 +29,7 @@ class Mutant:
         graph: the whole, broken.
         setting: whether it is a setting that a policy or a share asks for, and no packet rule.
         choice: of a setting, whether it has another value now, and the file leaves it open which.
+        always: of a setting, whether it is made also where nothing asks for it.
         change: what the plugin does to a live object for such a change.
     """
 
@@ -39,6 +40,7 @@ class Mutant:
     setting: bool = False
     choice: bool = False
     change: Change = Change.IN_PLACE
+    always: bool = False
 
     def __str__(self) -> str:
         """In one line."""
@@ -66,7 +68,8 @@ def mutants(graph: ResourceGraph) -> Iterator[Mutant]:
             nodes = (*graph.nodes[:index], replace(node, inputs=inputs), *graph.nodes[index + 1 :])
             mark = place.mark
             choice = mark.choice and not (value is _GONE or value is None or value in ([], {}))
-            yield Mutant(node.name, place.path, text, replace(graph, nodes=nodes), mark.setting, choice, place.change)
+            whole = replace(graph, nodes=nodes)
+            yield Mutant(node.name, place.path, text, whole, mark.setting, choice, place.change, mark.always)
 
 
 @dataclass(frozen=True, slots=True)

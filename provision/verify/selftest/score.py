@@ -126,16 +126,20 @@ class Bench:
         ends = Ends(part.stack, part.everywhere or part.addresses, self._right.host_addresses, part.here)
         self._intent = IntentSet(self._space, ends, part.without)
         self._lone = Lone(self._intent)
-        self._wrong = frozenset(read_settings([part]).wrong)
+        self._said = read_settings([part])
+        self._wrong = frozenset(self._said.wrong)
 
     def fate(self, mutant: Mutant) -> Fate | Layer:
         """What becomes of a break: the layer that notices it, or why none does."""
         now = self._read(mutant.graph)
         if now.unmodelled != self._right.unmodelled or any(found for _, found in ways(self._intent, now, self._lone)):
             return Layer.PROOF
-        if mutant.setting and not self._wrong.issuperset(read_settings([self._part.having(mutant.graph)]).wrong):
-            return Layer.SETTINGS
         if mutant.setting:
+            said = read_settings([self._part.having(mutant.graph)])
+            if not self._wrong.issuperset(said.wrong):
+                return Layer.SETTINGS
+            if mutant.always and said == self._said:
+                return Fate.WITHOUT_EFFECT
             return Fate.BEYOND if mutant.choice else Fate.MISSED
         if _relations(now) == _relations(self._right):
             return Fate.WITHOUT_EFFECT

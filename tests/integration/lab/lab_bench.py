@@ -70,7 +70,7 @@ class Hypervisor:
             words = (*words, str(file))
         try:
             done = subprocess.run(
-                ["virsh", "-q", "-c", self.uri, *words], capture_output=True, text=True, timeout=60, check=False
+                ["virsh", "-q", "-c", self.uri, *words], capture_output=True, text=True, timeout=240, check=False
             )
         finally:
             file.unlink(missing_ok=True)

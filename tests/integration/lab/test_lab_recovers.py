@@ -1,11 +1,11 @@
 """Bad days of a host: whatever is done to it by hand or by accident, `refresh` and `up` bring everything back."""
 
 import subprocess
-import time
 
 import pytest
-from lab_bench import TINY, first_process, lab_process, until
+from lab_bench import TINY, first_process, until
 from provision_libvirt.micro import build
+from rebooting import reboot
 
 pytestmark = [pytest.mark.lab, pytest.mark.engine]
 
@@ -41,18 +41,6 @@ machines:
       #!/bin/sh
       dd if=/dev/zero of=/dev/vda bs=1M count=60 && sync && echo "ALL WRITTEN"
 """
-
-REBOOT = """
-kill -9 $(pgrep -f qemu-system) $(pgrep -x dnsmasq) 2>/dev/null
-kill -9 $(cat /run/libvirtd.pid) $(pgrep -x virtlogd)
-while pgrep -r D,R,S,T -f qemu-system >/dev/null; do sleep 0.1; done
-for bridge in $(ip -o link show type bridge | cut -d: -f2); do ip link del $bridge; done
-for tool in iptables ip6tables; do for table in filter nat mangle; do $tool -t $table -F; $tool -t $table -X; done; done
-for table in nat filter; do ebtables -t $table -F; ebtables -t $table -X; done
-rm -f /run/libvirtd.pid /run/virtlogd.pid
-find /run/libvirt -mindepth 1 -maxdepth 1 -exec rm -rf {} +
-"""
-"""What a reboot leaves of a host: no process, nothing in the kernel, nothing in /run. The disk stays."""
 
 
 def inodes(pair):
@@ -110,18 +98,8 @@ def guest_process(pair, machine):
 def test_a_host_that_was_rebooted_gets_everything_back(deploy):
     pair = deploy("boot", PAIR.replace("10.60", "10.62"))
     pair.fine("provision", "up")
-    disks, first = inodes(pair), first_process(pair.hypervisor)
-    daemon = until(lambda: lab_process(pair.hypervisor, "libvirtd"), "libvirtd")
-    age = pair.hypervisor.directory / "run/libvirtd.pid"
-    # The lab takes a daemon for broken that does not live for ten seconds.
-    until(lambda: time.time() - age.stat().st_mtime > 11, "daemons that are old enough", seconds=30)
-    subprocess.run(["kill", "-STOP", str(first)], check=True)  # so that nothing starts before all has ended
-    try:
-        inside = ["nsenter", "--target", str(first), "--mount", "--pid", "--net", "--", "sh"]
-        subprocess.run(inside, input=REBOOT, text=True, capture_output=True, timeout=60, check=False)
-    finally:
-        subprocess.run(["kill", "-CONT", str(first)], check=True)
-    until(lambda: lab_process(pair.hypervisor, "libvirtd") not in (None, daemon), "a new libvirtd")
+    disks = inodes(pair)
+    reboot(pair.hypervisor.directory, first_process(pair.hypervisor))
     pair.hypervisor.reconnect()
     assert pair.running == {}
 

@@ -4,9 +4,11 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
+from provision.errors import ForeignObject
 from provision.spi import Operation
-from provision_aws.errors import explained, refuse_unsuccessful
+from provision_aws.errors import code_of, explained, refuse_unsuccessful
 from provision_aws.kinds import PREFIX_LIST, VPC_ENDPOINT
+from provision_aws.ownership import stack_of
 from provision_aws.reading import Live
 from provision_aws.resources.endpoint_model import VpcEndpointInputs, VpcEndpointOutputs, compact
 from provision_aws.resources.inside import Inside
@@ -41,9 +43,13 @@ class VpcEndpoint(Inside[VpcEndpointInputs, VpcEndpointOutputs]):
             **{field: getattr(inputs, name) or None for name, field in _SETS.items()},
         }
         given = {key: value for key, value in wanted.items() if value is not None}
-        made: Live = session.client().create_vpc_endpoint(**given, TagSpecifications=tags, ClientToken=token)[
-            "VpcEndpoint"
-        ]
+        try:
+            answer = session.client().create_vpc_endpoint(**given, TagSpecifications=tags, ClientToken=token)
+        except Exception as error:
+            if code_of(error) == "RouteAlreadyExists":
+                raise _taken(session, inputs) from error
+            raise
+        made: Live = answer["VpcEndpoint"]
         return made
 
     def ready(self, live: Live) -> bool | str:
@@ -120,6 +126,23 @@ def _allows_everything(policy: str | None) -> bool:
     except (ValueError, AttributeError):
         return False
     return isinstance(statement, dict) and {key: statement.get(key) for key in _EVERYTHING} == _EVERYTHING
+
+
+def _taken(session: Session, inputs: VpcEndpointInputs) -> ForeignObject:
+    """A table has one route to a service: what the message says is who has it."""
+    filters = [{"Name": "vpc-id", "Values": [inputs.vpc_id]}]
+    holders = (
+        f"the VPC endpoint {live['VpcEndpointId']} ({'of another stack' if stack_of(live) else 'which no stack made'})"
+        for live in session.reader.all(VPC_ENDPOINT, filters)
+        if live["ServiceName"] == inputs.service_name
+        and not VPC_ENDPOINT.is_gone(live)
+        and set(inputs.route_table_ids) & set(live.get("RouteTableIds") or ())
+    )
+    holder = next(holders, "a route that is in the table already")
+    return ForeignObject(
+        f"{', '.join(inputs.route_table_ids)}: {inputs.service_name} is reached by {holder}; it was not touched",
+        "remove it by hand, or leave the service out of `endpoints`",
+    )
 
 
 def _prefix_list(session: Session, service: str) -> str | None:

@@ -6,23 +6,21 @@ Peers within the stack are referred to by their group, never listed.
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from ipaddress import IPv6Network, ip_network
 
 from provision.packets import Protocol, Service
 from provision.packets.prefixes import Prefix, without
 from provision.spi import Objection
-from provision.spi.flows import Compiled, End, Flow, Key, Parts, Side, families_of, overlap
+from provision.spi.cloud.grouping import Group, Groups, memberships
+from provision.spi.flows import Compiled, End, Flow, Key, Side, families_of, overlap
 
 CLOSED = "closed"
 """The group of machines that no policy speaks of: it has no rules."""
 
 _AMAZONS = IPv6Network("2000::/3")
 """Where the prefixes lie that Amazon gives."""
-
-_NAMED = ("machine.", "label.", "network.")
-"""How peers begin that are groups of their own; prefixes stand for whatever machines have such addresses."""
 
 _LISTED = 4
 """More prefixes than this stand in a prefix list."""
@@ -74,63 +72,39 @@ class Rule:
         return (self.peer.family if isinstance(self.peer, PeerList) else self.peer.version,)
 
 
-@dataclass
-class Group:
-    """Machines that rules speak of together.
-
-    Attributes:
-        name: as a person would write it.
-        nics: interfaces in it.
-        rules: what passes, each with the policies that say so.
-    """
-
-    name: str
-    nics: frozenset[Key]
-    rules: dict[Rule, list[str]] = field(default_factory=dict)
-
-    def add(self, rule: Rule, policy: str) -> None:
-        """Let something pass."""
-        said = self.rules.setdefault(rule, [])
-        if policy not in said:
-            said.append(policy)
-
-    def parts(self, limit: int) -> list[dict[Rule, list[str]]]:
-        """The rules, divided where they pass the quota of one security group."""
-        made: list[tuple[dict[Rule, list[str]], dict[tuple[str, int], int]]] = []
-        for rule, said in self.rules.items():
-            keys = [(rule.direction, family) for family in rule.families]
-            with_room = (part for part in made if all(part[1][key] + rule.weight <= limit for key in keys))
-            part = next(with_room, None)
-            if part is None:
-                part = ({}, defaultdict(int))
-                made.append(part)
-            part[0][rule] = said
-            for key in keys:
-                part[1][key] += rule.weight
-        return [rules for rules, _ in made] or [{}]
+def divided(group: Group[Rule], limit: int) -> list[dict[Rule, list[str]]]:
+    """The rules of a group, divided where they pass the quota of one security group."""
+    made: list[tuple[dict[Rule, list[str]], dict[tuple[str, int], int]]] = []
+    for rule, said in group.rules.items():
+        keys = [(rule.direction, family) for family in rule.families]
+        with_room = (part for part in made if all(part[1][key] + rule.weight <= limit for key in keys))
+        part = next(with_room, None)
+        if part is None:
+            part = ({}, defaultdict(int))
+            made.append(part)
+        part[0][rule] = said
+        for key in keys:
+            part[1][key] += rule.weight
+    return [rules for rules, _ in made] or [{}]
 
 
 @dataclass(frozen=True)
 class Planned:
     """All groups of a stack, and what stands against them."""
 
-    groups: Mapping[str, Group]
+    groups: Mapping[str, Group[Rule]]
     objections: tuple[Objection, ...]
     limits: Mapping[str, int]
 
     @cached_property
     def parts(self) -> Mapping[str, list[dict[Rule, list[str]]]]:
         """By group, its rules in security groups."""
-        return {name: group.parts(self.limits["rules_per_group"]) for name, group in self.groups.items()}
+        return {name: divided(group, self.limits["rules_per_group"]) for name, group in self.groups.items()}
 
     @cached_property
     def memberships(self) -> Mapping[Key, list[str]]:
         """By interface, its groups."""
-        found: dict[Key, list[str]] = defaultdict(list)
-        for name, group in self.groups.items():
-            for key in group.nics:
-                found[key].append(name)
-        return found
+        return memberships(self.groups)
 
     def count(self, key: Key) -> int:
         """How many security groups an interface has."""
@@ -205,8 +179,7 @@ class _Plan:
         self.hidden = hidden
         self.ends = {end.key: end for end in nics}
         self.objections = list(compiled.objections)
-        self.groups: dict[str, Group] = {}
-        self.parts = Parts(nics)
+        self.groups = Groups[Rule](nics)
 
     def made(self) -> Planned:
         for flow in self.flows:
@@ -215,19 +188,12 @@ class _Plan:
                 if families:
                     self._inside(flow, service, families)
                     self._beyond(flow, service, families)
-        return Planned(self.groups, tuple(dict.fromkeys(self.objections)), self.limits)
+        return Planned(self.groups.made, tuple(dict.fromkeys(self.objections)), self.limits)
 
     # --- groups
 
-    def _groups(self, side: Side) -> list[Group]:
-        if not side.nics:
-            return []
-        if side.name.startswith(_NAMED) and side.name not in self.apart:
-            return [self._group(side.name, side.nics)]
-        return [self._group(name, nics) for name, nics in self.parts.of(side.nics)]
-
-    def _group(self, name: str, nics: frozenset[Key]) -> Group:
-        return self.groups.setdefault(name, Group(name, nics))
+    def _groups(self, side: Side) -> list[Group[Rule]]:
+        return self.groups.of(side, self.apart)
 
     # --- rules
 

@@ -9,6 +9,7 @@ from provision.errors import PlatformError
 from provision.spi import DeployedMachine, PowerAction, PowerRequest
 from provision_libvirt.daytwo.machines import domain_of
 from provision_libvirt.resources import guest
+from provision_libvirt.resources.filter_guard import rules_kept
 from provision_libvirt.session import Session, explained
 
 _LOOK_SECONDS = 0.2
@@ -28,22 +29,23 @@ def switch_power(session: Session, machine: DeployedMachine, request: PowerReque
         with explained(f"switching the machine '{machine.name}' {request.action}"):
             match request.action:
                 case PowerAction.ON:
-                    return _on(domain, request)
+                    return _on(session, domain, request)
                 case PowerAction.OFF:
                     return _off(domain, machine.name, request)
                 case PowerAction.REBOOT:
                     # Off and on rather than a reset, so that it starts with the definition of the last `up`.
                     _off(domain, machine.name, request)
-                    return _on(domain, request)
+                    return _on(session, domain, request)
 
 
-def _on(domain: Any, request: PowerRequest) -> bool:
+def _on(session: Session, domain: Any, request: PowerRequest) -> bool:
     now = guest.power(domain)
     if now == "running":
         return False
     request.report("resuming" if now == "paused" else "starting")
     if now == "stopped":
-        domain.create()
+        with rules_kept(session.config.uri):
+            domain.create()
     elif domain.state()[0] == libvirt.VIR_DOMAIN_PMSUSPENDED:
         domain.pMWakeup(0)
     else:

@@ -15,6 +15,7 @@ from provision.spi import DeployedMachine, RunState, Snapshot
 from provision_libvirt.daytwo.machines import domain_of
 from provision_libvirt.resources import guest, xml_domain
 from provision_libvirt.resources.domain_model import DomainInputs
+from provision_libvirt.resources.filter_guard import rules_kept
 from provision_libvirt.resources.xml_tools import Element, attribute, element, from_text, to_text
 from provision_libvirt.session import Session, explained
 
@@ -75,7 +76,8 @@ def revert_snapshot(session: Session, machine: DeployedMachine, name: str) -> No
             now = domain.XMLDesc(_CONFIG)
             _must_fit(machine.name, name, snapshot, now)
             _take_over(domain, snapshot, now)
-            domain.revertToSnapshot(snapshot, 0)
+            with rules_kept(session.config.uri):  # libvirt starts it anew
+                domain.revertToSnapshot(snapshot, 0)
             # The snapshot came with the definition of its time; what the last `up` defined stays the truth.
             connection.defineXML(now)
 

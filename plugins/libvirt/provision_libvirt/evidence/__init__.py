@@ -67,4 +67,4 @@ def evidence(session: Session, request: EvidenceRequest) -> Sequence[Sequence[Sh
     Raises:
         PlatformError: the machine is not there, or its description cannot be read.
     """
-    return shown_by(Look.at(session, request.machine, request.shared), request, _ANSWERS, _TOGETHER)
+    return shown_by(Look.at(session, request), request, _ANSWERS, _TOGETHER)

@@ -26,7 +26,7 @@ def measure(session: Session, channel: ProbeChannel, request: EvidenceRequest) -
     Raises:
         PlatformError: the machine is not there, or its agent cannot make it busy.
     """
-    look = Look.at(session, request.machine, request.shared)
+    look = Look.at(session, request)
     return [
         list(_measured(look, channel, one)) if isinstance(one, Share) and isinstance(channel, AgentChannel) else []
         for one in request.asked

@@ -1,6 +1,6 @@
 """One machine as it is now: in libvirt's description, in the state, and on its host."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, TypeVar
@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import libvirt
 
 from provision.errors import PlatformError
-from provision.spi import DeployedMachine, Evidence, NativeState, Shown
+from provision.spi import DeployedMachine, Evidence, EvidenceRequest, NativeState, Shown
 from provision_libvirt.effective import Effective, effective
 from provision_libvirt.hostview import HostView, host_view
 from provision_libvirt.resources import xml_domain
@@ -34,6 +34,7 @@ class Look:
         recorded: its inputs as the state has them.
         view: the hypervisor's host, when it can be looked at.
         shared: native resources of the stack that belong to no machine.
+        kept: what was found for other machines of the same host, in the same look at them all.
     """
 
     connection: Any
@@ -43,15 +44,17 @@ class Look:
     recorded: Mapping[str, Any]
     view: HostView | None
     shared: tuple[NativeState, ...] = ()
+    kept: dict[Any, Any] = field(default_factory=dict)
     _known: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def at(cls, session: Session, machine: DeployedMachine, shared: tuple[NativeState, ...]) -> "Look":
-        """Look at a machine.
+    def at(cls, session: Session, request: EvidenceRequest) -> "Look":
+        """Look at the machine of a request.
 
         Raises:
             PlatformError: it is not there, or cannot be read.
         """
+        machine = request.machine
         native = machine.native(_DOMAIN)
         connection = session.connection()
         domain = None if native is None else DOMAIN.marked(connection, native.id)
@@ -59,7 +62,8 @@ class Look:
             raise PlatformError(f"the machine '{machine.name}' is not there", "run `provision up`")
         with explained(f"reading the machine '{machine.name}'"):
             live = xml_domain.parse(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_SECURE))
-        return cls(connection, machine, domain, live, native.inputs, host_view(session.config.uri), shared)
+        view = host_view(session.config.uri)
+        return cls(connection, machine, domain, live, native.inputs, view, request.shared, request.kept)
 
     @cached_property
     def now(self) -> Effective | None:
@@ -80,10 +84,11 @@ class Look:
 
     def once(self, what: str, find: Callable[[], T]) -> T:
         """What `find` finds, looked for only the first time."""
-        if what not in self._known:
-            self._known[what] = find()
-        found: T = self._known[what]
-        return found
+        return _kept(self._known, what, find)
+
+    def of_host(self, what: Hashable, find: Callable[[], T]) -> T:
+        """What `find` finds, whichever machine is looked at: looked for only the first time for all of them."""
+        return _kept(self.kept, what, find)
 
     @property
     def why_blind(self) -> str:
@@ -99,6 +104,13 @@ class Look:
         if self.now is None:
             return Shown(Evidence.EFFECTIVE, None, self.why_blind)
         return Shown(Evidence.EFFECTIVE, *test(self.now))
+
+
+def _kept(known: dict[Any, Any], what: Hashable, find: Callable[[], T]) -> T:
+    if what not in known:
+        known[what] = find()
+    found: T = known[what]
+    return found
 
 
 def or_none(value: int | None, unit: str) -> str:

@@ -1,12 +1,14 @@
 """Packet filters of a machine: every network card has the one made for it, and all that it leads to is as written."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from provision.models import Policy
 from provision.spi import Evidence, NativeState, Shown
 from provision.spi.evidence import accepted, number
 from provision_libvirt.evidence.look import UNSEEN, Look
+from provision_libvirt.hostview import HostView
 from provision_libvirt.resources import xml_domain, xml_filter
 from provision_libvirt.resources.finding import FILTER
 from provision_libvirt.resources.host_closed import is_closed
@@ -43,7 +45,7 @@ def _networks(look: Look) -> list[NetworkInputs]:
 def _unknown_closed(look: Look, networks: Sequence[NetworkInputs]) -> Shown:
     if look.view is None:
         return Shown(Evidence.EFFECTIVE, None, UNSEEN)
-    saved = {family: look.view.run(tool, "-t", "mangle") for family, tool in _SAVES.items()}
+    saved = look.of_host("mangle", partial(_saved, look.view))
     what = "the kernel's rules that close the hypervisor's further addresses"
     for network in networks:
         for family, text in saved.items():
@@ -52,6 +54,11 @@ def _unknown_closed(look: Look, networks: Sequence[NetworkInputs]) -> Shown:
             if not is_closed(text, family, network):
                 return Shown(Evidence.EFFECTIVE, False, f"{what} to '{network.name}' are not there as written")
     return Shown(Evidence.EFFECTIVE, True, f"{what} are there")
+
+
+def _saved(view: HostView) -> Mapping[int, str | None]:
+    """The kernel's table that the chains are in, by IP version; None where it may not be read."""
+    return {family: view.run(tool, "-t", "mangle") for family, tool in _SAVES.items()}
 
 
 def _filters(look: Look) -> tuple[bool, str]:
@@ -80,18 +87,23 @@ def _follow(look: Look, name: str | None, seen: set[str]) -> Iterator[str]:
         return
     seen.add(name)
     native = _recorded(look).get(name)
-    live = None if native is None else FILTER.marked(look.connection, native.id)
+    text = None if native is None else look.of_host(("filter", native.id), partial(_text, look, name, native.id))
     if native is None:
         yield f"the filter '{name}' is on no record"
-    elif live is None:
+    elif text is None:
         yield f"the filter '{name}' is gone"
     else:
-        with explained(f"reading the packet filter '{name}'"):
-            text = live.XMLDesc(0)
         if xml_filter.fingerprint(text) != native.outputs.get("fingerprint"):
             yield f"the filter '{name}' was changed by hand"
         for other in sorted(xml_domain.used_filters([text])):
             yield from _follow(look, other, seen)
+
+
+def _text(look: Look, name: str, uuid: str) -> str | None:
+    """The description of a filter, which many machines refer to; None when it is gone."""
+    live = FILTER.marked(look.connection, uuid)
+    with explained(f"reading the packet filter '{name}'"):
+        return None if live is None else str(live.XMLDesc(0))
 
 
 def _recorded(look: Look) -> Mapping[str, NativeState]:

@@ -28,6 +28,19 @@ class Plan(PlannedMachine):
         return {} if node is None else node.inputs
 
     @property
+    def networks(self) -> Sequence[Mapping[str, Any]]:
+        """Inputs of the networks that its cards are on, each once."""
+        nodes = [self.graph.referred(nic.get("network"), property="name") for nic in self.machine.get("nics") or ()]
+        return list({node.name: node.inputs for node in nodes if node is not None}.values())
+
+    @cached_property
+    def host_addresses(self) -> frozenset[str]:
+        """All addresses of the host that are known: on networks of the stack, and others."""
+        networks = [node.inputs for node in self.graph.nodes if node.type.token == "network:Network"]
+        near = [own["address"] for one in networks for key in ("ipv4", "ipv6") if (own := one.get(key)) is not None]
+        return frozenset((*near, *self.facts.get("host_addresses", ())))
+
+    @property
     def facts(self) -> Mapping[str, Any]:
         """What the platform said of itself."""
         return self.request.capabilities.facts

@@ -4,6 +4,7 @@ Written from what libvirt's description of a machine means, without any code of 
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from ipaddress import ip_address, ip_network
 from typing import Any
 
 from provision.models import (
@@ -13,6 +14,7 @@ from provision.models import (
     HideHypervisorPolicy,
     MemoryEncryptionPolicy,
     MemoryIsolationPolicy,
+    NoHostAccessPolicy,
     PackPolicy,
     PeerIsolationPolicy,
     SecureBootPolicy,
@@ -99,6 +101,21 @@ def _isolated(plan: Plan, policy: PeerIsolationPolicy) -> Said:
     yield not open_, f"network card {', '.join(open_)} has a port that is not isolated" if open_ else count
 
 
+def _closed(plan: Plan, policy: NoHostAccessPolicy) -> Said:
+    """Of networks with a way out: whether the kernel is to close all addresses of the host but those that filters know.
+
+    Where it can be told to: elsewhere the policy is refused, or not enforced.
+    """
+    for network in plan.networks if plan.facts.get("closes_host") else ():
+        if network["mode"] != "isolated":
+            spared, near = network.get("host_addresses"), [network[key] for key in ("ipv4", "ipv6") if network.get(key)]
+            own = [ip_network(f"{one['address']}/{one['prefix']}", strict=False) for one in near]
+            known = {one for one in plan.host_addresses if not any(ip_address(one) in prefix for prefix in own)}
+            right = spared is not None and set(spared) == known
+            what = f"the hypervisor's addresses that no filter knows {'' if right else 'not '}closed to"
+            yield right, f"{what} '{network['name']}'"
+
+
 def _limits(plan: Plan, share: Share) -> Said:
     machine = plan.machine
     if share.cpu is not None and share.cpu.weight is not None:
@@ -157,6 +174,7 @@ _ANSWERS: Mapping[type, Callable[[Plan, Any, Sequence[str]], Said]] = {
     HideHypervisorPolicy: _one(_hidden),
     MemoryEncryptionPolicy: _one(_memory_encryption),
     MemoryIsolationPolicy: _one(_memory),
+    NoHostAccessPolicy: _one(_closed),
     PackPolicy: together,
     PeerIsolationPolicy: _one(_isolated),
     SecureBootPolicy: _one(_secure_boot),

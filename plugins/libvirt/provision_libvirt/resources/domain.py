@@ -27,6 +27,7 @@ from provision_libvirt.ownership import Owner, stack_mark
 from provision_libvirt.resources import guest, hotplug, snapshots, tuning, xml_domain
 from provision_libvirt.resources.common import foreign, name_for_life, ours, own_pool, taken, taken_back
 from provision_libvirt.resources.domain_model import Disk, DomainInputs, DomainOutputs
+from provision_libvirt.resources.filter_guard import rules_kept
 from provision_libvirt.resources.filter_users import references_change, sweep_replaced
 from provision_libvirt.resources.finding import DOMAIN, POOL, found
 from provision_libvirt.resources.importing import imported, is_adopted, not_importable, stack_pool
@@ -261,11 +262,20 @@ def _bring(
                 if operation.cancelled():
                     raise Cancelled
                 operation.report("starting")
-                domain.create()
+                _start(operation, connection, domain, inputs)
     if inputs.ready != "none" and (retry or not running):
         with explained(f"waiting for the machine '{inputs.name}'"):
             guest.wait_ready(operation, connection, domain, inputs, outputs)
     return outputs
+
+
+def _start(operation: Operation, connection: Any, domain: Any, inputs: DomainInputs) -> None:
+    """Start it; libvirt puts rules into the kernel only for cards that have a filter."""
+    if any(nic.filter for nic in inputs.nics):
+        with rules_kept(operation.session.config.uri, lambda: connection.numOfDomains() > 0):
+            domain.create()
+    else:
+        domain.create()
 
 
 def _define(connection: Any, domain: Any | None, inputs: DomainInputs, text: str) -> Any:

@@ -5,14 +5,17 @@ it one more. In the kernel's own chains they need no names, since what is for th
 `INPUT`, and what it sends passes `OUTPUT`, while what is forwarded passes neither. So where the host can be reached,
 two chains for each network in the table `mangle`, which is asked before the filters, let through what these decide
 about, and stop all else. They are keyed to the network's bridge: machines start and stop without a change of them.
+`host_hook` brings them back after a new start of the hypervisor.
 """
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from ipaddress import ip_address, ip_network
+from typing import Any
 
 from provision.errors import PlatformError
 from provision_libvirt.hostview import HostView, host_view
+from provision_libvirt.resources import host_hook
 from provision_libvirt.resources.network_model import NetworkInputs
 
 _OURS = re.compile(r"provision-(?P<bridge>\S+)-(?:in|out)")
@@ -48,14 +51,29 @@ def close(uri: str, inputs: NetworkInputs) -> None:
         )
 
 
+def keep(uri: str, connection: Any, inputs: NetworkInputs) -> bool | None:
+    """Have the chains made again before libvirt starts the network by itself; gives whether what does that is new.
+
+    None when nothing can.
+
+    Raises:
+        libvirt.libvirtError: libvirt does not answer.
+    """
+    if inputs.host_addresses is None:
+        return False
+    view = _view(uri)
+    return None if view is None else host_hook.keep(view, connection, inputs.bridge, _script(inputs))
+
+
 def open_again(uri: str, inputs: NetworkInputs | None) -> None:
-    """Remove what `close` made of a network that goes; what cannot be reached goes with the next run that can.
+    """Remove what `close` and `keep` made of a network that goes; what cannot be reached goes with the next run.
 
     Raises:
         PlatformError: the kernel refused.
     """
     view = None if inputs is None or inputs.host_addresses is None else _view(uri)
     if view is not None and inputs is not None:
+        host_hook.forget(view, inputs.bridge)
         gone = inputs.model_copy(update={"host_addresses": None})
         if not all([_change(view, tool, family, gone) for family, tool in _TOOLS.items()]):
             raise PlatformError(
@@ -64,11 +82,16 @@ def open_again(uri: str, inputs: NetworkInputs | None) -> None:
             )
 
 
-def seen(uri: str, recorded: NetworkInputs) -> list[str] | None:
-    """`host_addresses` as the kernel has them: as recorded, or None when the chains are gone or were changed."""
+def seen(uri: str, recorded: NetworkInputs, *, autostart: bool) -> list[str] | None:
+    """`host_addresses` as the host has them: as recorded, or None when the chains are gone or were changed.
+
+    So they are when libvirt would start the network by itself without them.
+    """
     view = None if recorded.host_addresses is None else _view(uri)
     if view is None:
         return recorded.host_addresses
+    if autostart and not host_hook.is_kept(view, recorded.bridge, _script(recorded)):
+        return None
     for family, tool in _TOOLS.items():
         saved = view.run(f"{tool}-save", "-t", "mangle")
         if saved is not None and not is_closed(saved, family, recorded):
@@ -122,15 +145,16 @@ def _change(view: HostView, tool: str, family: int, inputs: NetworkInputs) -> bo
         saved = view.run(f"{tool}-save", "-t", "mangle")
         if saved is None:
             return False
-        text = changed(saved, family, inputs, _bridges(view))
+        text = changed(saved, family, inputs, _known(view))
         if not text or view.run(f"{tool}-restore", "--wait", "--noflush", given=text) is not None:
             return True
     return False
 
 
-def _bridges(view: HostView) -> set[str] | None:
+def _known(view: HostView) -> set[str] | None:
+    """Bridges that are there, or will be in a moment: libvirt has the chains made just before."""
     try:
-        return {device.name for device in (view.root / "sys/class/net").iterdir()}
+        return {device.name for device in (view.root / "sys/class/net").iterdir()} | host_hook.bridges(view)
     except OSError:
         return None
 
@@ -161,6 +185,14 @@ def _rules(inputs: NetworkInputs, family: int) -> list[str]:
         found += [f"-A {chain} {address} {prefix} -j RETURN" for prefix in passing]
         found.append(f"-A {chain} -j DROP")
     return found
+
+
+def _script(inputs: NetworkInputs) -> str:
+    chains = [f":{chain} - [0:0]" for chain, *_ in _named(inputs.bridge)]
+    rules = {
+        tool: "\n".join(["*mangle", *chains, *_rules(inputs, family), "COMMIT"]) for family, tool in _TOOLS.items()
+    }
+    return host_hook.script(inputs.name, inputs.bridge, rules, _jumps(inputs))
 
 
 def _of(addresses: Sequence[str], family: int) -> list[str]:

@@ -14,6 +14,8 @@ from provision.errors import PlatformError
 from provision.spi import Operation, Pending
 from provision_libvirt.resources import xml_domain
 from provision_libvirt.resources.domain_model import Disk, DomainInputs, Nic
+from provision_libvirt.resources.filter_guard import rules_kept
+from provision_libvirt.resources.filter_hold import old_rules_held
 from provision_libvirt.resources.xml_places import device_key, has_port
 from provision_libvirt.resources.xml_tools import NAMESPACE, Element, from_text, to_text
 
@@ -59,11 +61,13 @@ def plug(operation: Operation, domain: Any, live: Mapping[str, Any], wanted: Dom
         now = nics.get(nic.mac)
         if now is None:
             operation.report(f"plugging in a card on '{nic.network}'")
-            _attach(domain, described["interface", nic.mac], wanted)
+            with rules_kept(operation.session.config.uri):
+                _attach(domain, described["interface", nic.mac], wanted)
         elif _changeable(now) != _changeable(nic):
             changed = xml_domain.live_nic_changed(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_SECURE), nic)
             if changed is not None:
-                domain.updateDeviceFlags(changed, _LIVE)
+                with old_rules_held(operation.session.config.uri):
+                    domain.updateDeviceFlags(changed, _LIVE)
     there = {identity(disk) for disk in live["disks"]}
     for disk in wanted.disks:
         if identity(disk) not in there:

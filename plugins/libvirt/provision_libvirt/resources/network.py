@@ -25,7 +25,7 @@ from provision.spi import (
     admitted,
 )
 from provision_libvirt.ownership import Owner, stack_mark
-from provision_libvirt.resources import bridges, host_closed, xml_network
+from provision_libvirt.resources import bridges, host_closed, host_hook, xml_network
 from provision_libvirt.resources.common import foreign, name_for_life, new_generation, ours, taken, taken_back
 from provision_libvirt.resources.finding import NETWORK
 from provision_libvirt.resources.importing import imported, is_adopted, not_importable, stack_pool
@@ -58,7 +58,8 @@ class Network(ResourceType[NetworkInputs, NetworkOutputs, Session]):
         left = NETWORK.marked(connection, uuid)
         if left is not None:
             if kept := _unchanged(left, inputs):
-                host_closed.close(uri, inputs)
+                with explained(f"making the network '{inputs.name}'"):
+                    _close_host(request.operation, left, inputs)
                 return Created(uuid, _outputs(inputs, uuid, kept))
             request.operation.report("making anew what an interrupted run left")
             _remove(left)
@@ -71,8 +72,7 @@ class Network(ResourceType[NetworkInputs, NetworkOutputs, Session]):
             network = connection.networkDefineXML(text)
             with taken_back(lambda: _remove(network)):
                 bridges.start(network, inputs.bridge, uri)
-                network.setAutostart(1)
-                host_closed.close(uri, inputs)
+                _close_host(request.operation, network, inputs)
         return Created(uuid, _outputs(inputs, uuid, generation))
 
     def read(self, request: ReadRequest[NetworkInputs, NetworkOutputs]) -> Read[NetworkInputs, NetworkOutputs] | None:
@@ -91,7 +91,8 @@ class Network(ResourceType[NetworkInputs, NetworkOutputs, Session]):
             if recorded:  # a change by hand may be in the running network alone, or only in what the next start uses
                 values, stored = xml_network.parse(live), xml_network.parse(_stored(network))
                 values = {name: _seen(getattr(recorded, name), values[name], stored[name]) for name in values}
-                values["host_addresses"] = host_closed.seen(request.operation.session.config.uri, recorded)
+                uri, alone = request.operation.session.config.uri, bool(network.autostart())
+                values["host_addresses"] = host_closed.seen(uri, recorded, autostart=alone)
                 inputs = NetworkInputs.model_construct(**{**dict(recorded), **values})
         outputs = _outputs(inputs, uuid, xml_network.generation(live) or "", adopted=is_adopted(request))
         return Read(uuid, inputs, outputs)
@@ -118,9 +119,9 @@ class Network(ResourceType[NetworkInputs, NetworkOutputs, Session]):
                 _update_live(network, inputs, request.operation)
             else:
                 bridges.start(network, inputs.bridge, uri)
-            host_closed.close(uri, inputs) if inputs.host_addresses is not None else host_closed.open_again(
-                uri, request.old_inputs
-            )
+            if inputs.host_addresses is None:
+                host_closed.open_again(uri, request.old_inputs)
+            _close_host(request.operation, network, inputs)
         return Updated(_outputs(inputs, request.id, generation, adopted=request.outputs.adopted))
 
     def delete(self, request: DeleteRequest[NetworkInputs, NetworkOutputs]) -> None:
@@ -132,6 +133,24 @@ class Network(ResourceType[NetworkInputs, NetworkOutputs, Session]):
                 raise foreign("network", network.name())
             _remove(network)
         host_closed.open_again(request.operation.session.config.uri, request.inputs)
+
+
+def _close_host(operation: Operation, network: Any, inputs: NetworkInputs) -> None:
+    """Close what is to be closed of the hypervisor, and have libvirt start the network by itself where it stays so."""
+    uri = operation.session.config.uri
+    host_closed.close(uri, inputs)
+    new = host_closed.keep(uri, operation.session.connection(), inputs)
+    network.setAutostart(int(new is not None))
+    if new is None:
+        operation.note(
+            f"libvirt will not start the network '{inputs.name}' by itself, nor machines on it, after a new start of "
+            "the hypervisor: nothing would close the hypervisor's further addresses to it. Run `provision up` then"
+        )
+    elif new:
+        operation.note(
+            f"/{host_hook.file_of(inputs.bridge)} on the hypervisor closes its further addresses to the network "
+            f"'{inputs.name}' whenever libvirt starts it; it goes with the network"
+        )
 
 
 def _outputs(inputs: NetworkInputs, uuid: str, generation: str, *, adopted: bool = False) -> NetworkOutputs:
@@ -193,7 +212,6 @@ def _unchanged(network: Any, inputs: NetworkInputs) -> str | None:
         wanted = xml_network.parse(xml_network.render(inputs, "", stack="", urn="", generation=""))
         if any(canonical(xml_network.parse(text)) != canonical(wanted) for text in texts):
             return None
-        network.setAutostart(1)
         return xml_network.generation(texts[0])
 
 

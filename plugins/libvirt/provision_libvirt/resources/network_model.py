@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from provision.spi import IMMUTABLE, Computed, OwnedInputs, Properties, StackField
+from provision.spi import IMMUTABLE, Computed, Isolates, OwnedInputs, Properties, StackField
 from provision_libvirt.resources.native_model import POOL_ONLY_ORDERS, NativeOutputs
 from provision_libvirt.resources.spelling import ANY_SPELLING
 
@@ -86,6 +86,7 @@ class NetworkInputs(OwnedInputs):
             "others are closed to the network by rules of the kernel, whenever it gets them; none: no such rules."
         ),
         ANY_SPELLING,
+        Isolates(setting=True, always=True),
     ] = None
 
 

@@ -4,9 +4,8 @@ A connection passes when the rules of both its ends let it, so each flow between
 Peers within the stack are referred to by their group; what a person wrote as a prefix is one, machines or not.
 """
 
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from ipaddress import ip_network
 
@@ -15,12 +14,10 @@ from provision.packets import Service
 from provision.packets.prefixes import Prefix, without
 from provision.packets.special import LINK_LOCAL
 from provision.spi import Capabilities, Decision, NicAddress, Objection, enforced
-from provision.spi.flows import End, Flow, Key, Parts, Side, ends, families_of, flows
+from provision.spi.cloud.grouping import NAMED, Group, Groups, memberships
+from provision.spi.flows import End, Flow, Key, Side, ends, families_of, flows
 from provision.spi.peers import selected
 from provision_openstack.translate.networks import gateway
-
-_NAMED = ("machine.", "label.", "network.")
-"""How peers begin that are groups of their own."""
 
 _WORDS = ("outside", "internet")
 
@@ -52,42 +49,17 @@ class Rule:
     peer: Peer
 
 
-@dataclass
-class Group:
-    """Ports that rules speak of together.
-
-    Attributes:
-        name: as a person would write it.
-        nics: interfaces in it.
-        rules: what passes, each with the policies that say so.
-    """
-
-    name: str
-    nics: frozenset[Key]
-    rules: dict[Rule, list[str]] = field(default_factory=dict)
-
-    def add(self, rule: Rule, policy: str) -> None:
-        """Let something pass."""
-        said = self.rules.setdefault(rule, [])
-        if policy and policy not in said:
-            said.append(policy)
-
-
 @dataclass(frozen=True)
 class Planned:
     """All groups of a stack, and what stands against them."""
 
-    groups: Mapping[str, Group]
+    groups: Mapping[str, Group[Rule]]
     objections: tuple[Objection, ...]
 
     @cached_property
     def memberships(self) -> Mapping[Key, list[str]]:
         """By interface, its groups."""
-        found: dict[Key, list[str]] = defaultdict(list)
-        for name, group in self.groups.items():
-            for key in group.nics:
-                found[key].append(name)
-        return found
+        return memberships(self.groups)
 
 
 def plan(
@@ -111,20 +83,19 @@ def plan(
     made = _Plan(stack, nics, decisions, tuple(hosts))
     for flow in compiled.flows:
         made.add(flow)
-    return Planned(made.groups, compiled.objections)
+    return Planned(made.groups.made, compiled.objections)
 
 
 class _Plan:
     def __init__(
         self, stack: Stack, nics: Sequence[End], decisions: Mapping[str, Decision], hosts: tuple[Prefix, ...]
     ) -> None:
-        self.groups: dict[str, Group] = {}
+        self.groups = Groups[Rule](nics)
         self._ends = {end.key: end for end in nics}
         own = [one for net in stack.networks.values() for one in (net.cidr, net.cidr6) if one is not None]
         self._own = (*own, *hosts)
         self._hosts = (*_routers(stack), *hosts)
         self._closed = _without_hosts(stack, decisions)
-        self._parts = Parts(nics)
 
     def add(self, flow: Flow) -> None:
         """Let a flow pass at those of its ends that are machines."""
@@ -137,18 +108,8 @@ class _Plan:
                     if not self._have(members.nics, family):
                         continue
                     for peer in self._peers(others, family, members):
-                        for group in self._groups(members):
+                        for group in self.groups.of(members):
                             group.add(Rule(direction, service, family, peer), flow.policy)
-
-    # --- groups
-
-    def _groups(self, side: Side) -> list[Group]:
-        if side.name.startswith(_NAMED):
-            return [self._group(side.name, side.nics)]
-        return [self._group(name, nics) for name, nics in self._parts.of(side.nics)]
-
-    def _group(self, name: str, nics: frozenset[Key]) -> Group:
-        return self.groups.setdefault(name, Group(name, nics))
 
     def _have(self, nics: Iterable[Key], family: int) -> bool:
         return any(self._ends[key].ip(family) is not None for key in nics)
@@ -162,7 +123,7 @@ class _Plan:
             yield from (Ranges((one,)) for one in left if one.version == family)
             return
         if self._have(side.nics, family):
-            yield from (group.name for group in self._groups(side) if self._have(group.nics, family))
+            yield from (group.name for group in self.groups.of(side) if self._have(group.nics, family))
         prefixes = tuple(one for one in without(side.prefixes, (*self._own, *LINK_LOCAL)) if one.version == family)
         if prefixes:
             word = side.name if side.name in _WORDS else "some"
@@ -171,7 +132,7 @@ class _Plan:
 
 def _prefix(side: Side) -> Prefix | None:
     """The prefix that a side was written as; it then holds all machines that have such addresses."""
-    if side.name in ("", *_WORDS) or side.name.startswith(_NAMED):
+    if side.name in ("", *_WORDS) or side.name.startswith(NAMED):
         return None
     return ip_network(side.name)
 

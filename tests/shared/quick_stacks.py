@@ -1,0 +1,45 @@
+"""Stacks of Pulumi's Automation API of which the engine is asked nothing more than a test wants to know.
+
+The API asks the engine for a stack's outputs, twice, and for its history after every `up`, whether anybody looks at
+them or not: three starts of the engine for one run, on a stack with secrets each with the costly key of a passphrase.
+"""
+
+from collections.abc import Callable
+from functools import cached_property, partial
+from typing import Any
+
+from pulumi import automation
+
+
+class QuickStack(automation.Stack):
+    """A new stack; what its runs give is asked for when it is looked at, which must be before the next run."""
+
+    def __init__(self, name: str, workspace: automation.Workspace) -> None:
+        """Make the stack."""
+        workspace.create_stack(name)
+        self.name, self.workspace = name, workspace
+
+    def outputs(self) -> Any:
+        """The outputs of the last run."""
+        return _Later(super().outputs)
+
+    def info(self, show_secrets: bool = True) -> Any:
+        """What the last run did."""
+        return _Later(partial(super().info, show_secrets))
+
+
+class _Later:
+    """The answer to a question that is put when the answer is looked at."""
+
+    def __init__(self, ask: Callable[[], Any]) -> None:
+        self._ask = ask
+
+    @cached_property
+    def _answer(self) -> Any:
+        return self._ask()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._answer, name)
+
+    def __getitem__(self, name: str) -> Any:
+        return self._answer[name]
