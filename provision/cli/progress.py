@@ -11,8 +11,8 @@ from rich.text import Text
 
 from provision.cli.changes import Action, Change, Changes, is_disk, is_native
 from provision.cli.words import details, is_preview, word
-from provision.host.automation import Command
 from provision.host.events import UNCHANGED_OPS, Message, ResourceStep, name_of
+from provision.host.result import Command
 
 _MARKS = {
     Action.CREATE: ("+", "green"),

@@ -12,8 +12,9 @@ from provision.cli.changes import Change, Changes
 from provision.cli.watched import watched
 from provision.cli.words import NAMES, failure, is_preview, summary
 from provision.errors import POLICY_REFUSED
-from provision.host.automation import Command, RunResult, Workspace
+from provision.host.automation import Workspace
 from provision.host.events import Message, ResourceStep
+from provision.host.result import Command, RunResult
 
 SCHEMA = 1
 """Version of the JSON form; keys are added to it, never renamed or removed."""

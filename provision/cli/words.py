@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 
 from provision.cli.changes import Action, Change, Changes, machines
-from provision.host.automation import Command
+from provision.host.result import Command
 
 NAMES: Mapping[Command, str] = {"destroy": "down", "preview-destroy": "preview"}
 """Commands whose name is another one than the engine's."""

@@ -10,24 +10,15 @@ import os
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
 from signal import Signals
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from provision.errors import EnvironmentProblem, UserError
 from provision.host.ahead import may_hold_data
 from provision.host.engine import Engine, engine_environment, find_engine, pulumi_home, remembered
-from provision.host.events import (
-    UNCHANGED_OPS,
-    Message,
-    ResourceStep,
-    downgraded,
-    isolation_kept,
-    stack_outputs,
-    translate,
-)
+from provision.host.events import Message, ResourceStep, downgraded, isolation_kept, stack_outputs, translate
 from provision.host.explain import explained
 from provision.host.interrupted import (
     PENDING,
@@ -43,6 +34,7 @@ from provision.host.permission import VARIABLE
 from provision.host.process import EngineCommand, EngineFailed
 from provision.host.project import RUNTIME, Project, read_project, stack_name
 from provision.host.protected import may_be_protected, refuse_protected
+from provision.host.result import Command, RunResult
 from provision.host.running import Event, Runs
 from provision.host.standby.expecting import expected_plugins
 
@@ -52,38 +44,6 @@ if TYPE_CHECKING:  # what is imported here every command pays for, also those th
 
 _REMOVALS = 3
 """So often a run removes what killed runs have left, before it says so instead."""
-
-Command = Literal["preview", "up", "refresh", "destroy", "preview-destroy", "preview-refresh"]
-
-
-@dataclass
-class RunResult:
-    """What a run did.
-
-    Attributes:
-        succeeded: whether it ended well.
-        changes: number of resources by Pulumi's operation.
-        steps: all steps, in the order in which they happened.
-        messages: all messages.
-        outputs: of the stack, after an `up` that went well; what is secret is replaced by `[secret]`.
-        interrupted: the signal that asked it to stop.
-        downgraded: policies that are not enforced, and why.
-        isolation_kept: whether it surely allows, once it ended well, just what was allowed; None when nothing was told.
-    """
-
-    succeeded: bool
-    changes: dict[str, int] = field(default_factory=dict)
-    steps: list[ResourceStep] = field(default_factory=list)
-    messages: list[Message] = field(default_factory=list)
-    outputs: dict[str, Any] = field(default_factory=dict)
-    interrupted: Signals | None = None
-    downgraded: dict[str, str] = field(default_factory=dict)
-    isolation_kept: bool | None = None
-
-    @property
-    def changed(self) -> int:
-        """How many resources changed, or would."""
-        return sum(count for op, count in self.changes.items() if op not in UNCHANGED_OPS)
 
 
 class Workspace:

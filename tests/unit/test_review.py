@@ -8,8 +8,8 @@ from test_verify_intent import machine, stack_of, traffic
 from provision.cli.changes import Changes
 from provision.cli.review import Isolation, Review, page
 from provision.cli.review.text import code, escaped, fenced
-from provision.host.automation import RunResult
 from provision.host.events import Message, PropertyChange, ResourceStep
+from provision.host.result import RunResult
 from provision.models import Stack
 from provision.translate import Scope, address_inputs, allocate, nic_addresses, recall, record
 from provision.verify.reach.difference import Crossing, View, difference

@@ -8,8 +8,8 @@ from provision.cli.review.isolation import Isolation
 from provision.cli.review.text import code, escaped, fenced
 from provision.cli.words import details, failure, plural, summary
 from provision.errors import POLICY_REFUSED
-from provision.host.automation import RunResult
 from provision.host.events import Message, name_of
+from provision.host.result import RunResult
 
 LIMIT = 65_000
 """Characters: GitHub takes 65,536 in a comment, GitLab 1,000,000; a little is left for what a pipeline adds."""
