@@ -178,6 +178,23 @@ def test_leftover_incarnations_go_once_another_one_is_used(bench, pool):
     user.delete()
 
 
+def test_a_leftover_incarnation_goes_with_the_one_that_was_made_after_it(bench, pool):
+    base = bench.make(Filter, "b", pool=POOL, name="shop-dev-base", rules=RULES)
+    left = bench.make(Filter, "f", pool=POOL, name="shop-dev-web", references=[{"filter": base.outputs.name}])
+    with pytest.raises(RetriableError, match="still in use by the packet filter 'shop-dev-web-"):
+        base.delete()
+
+    recorded = bench.make(Filter, "f", pool=POOL, name="shop-dev-web", rules=RULES)
+    assert recorded.outputs.older == [left.outputs.uuid]
+    assert recorded.read().outputs == recorded.outputs
+    assert left.read() is not None, "it may be what is replaced"
+    recorded.delete()
+
+    assert left.read() is None
+    base.delete()
+    assert base.read() is None
+
+
 def test_an_update_of_a_filter_removes_its_leftover_incarnations(bench, pool):
     left = bench.make(Filter, "f", pool=POOL, name="shop-dev-web", rules=RULES)
     live = bench.make(Filter, "f", pool=POOL, name="shop-dev-web", rules=RULES)

@@ -96,6 +96,14 @@ def test_an_up_killed_while_machines_are_made_can_be_taken_down_at_once(boxes, r
     assert_nothing(boxes)
 
 
+def test_an_up_killed_while_the_rules_of_cards_are_made_can_be_taken_down_at_once(boxes):
+    """Rules that are on no record refer to others, which could not go before them."""
+    assert killed(boxes, "provision", "up", "--yes",
+                  when=lambda: any("-nic-" in name for name in boxes.objects.get("filter", ())))  # fmt: skip
+    boxes.fine("provision", "down")
+    assert_nothing(boxes)
+
+
 def test_an_up_killed_before_its_first_object_is_recorded_can_be_taken_down_at_once(boxes):
     """The pool is what everything else of a stack is found by, so it matters most when it is in no record."""
     process = boxes.begin("provision", "up", "--yes")

@@ -1,6 +1,6 @@
 """`nwfilter:Filter`: packet rules that libvirt puts into the kernel for each NIC that refers to them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import libvirt
@@ -22,13 +22,18 @@ from provision.spi import (
     UpdateRequest,
     admitted,
 )
-from provision_libvirt.ownership import Owner, is_marked, same_owner
+from provision_libvirt.ownership import Owner, is_marked
 from provision_libvirt.resources import xml_filter
 from provision_libvirt.resources.common import foreign, name_for_life, ours, taken_back
 from provision_libvirt.resources.filter_hold import let_go, old_rules_held
-from provision_libvirt.resources.filter_list import all_filters
 from provision_libvirt.resources.filter_model import FilterInputs, FilterOutputs
-from provision_libvirt.resources.filter_users import references_change, sweep_replaced, users_of
+from provision_libvirt.resources.filter_users import (
+    incarnations,
+    references_change,
+    sweep_older,
+    sweep_replaced,
+    users_of,
+)
 from provision_libvirt.resources.finding import FILTER
 from provision_libvirt.resources.importing import imported, is_adopted, stack_pool
 from provision_libvirt.resources.native_model import Query
@@ -53,14 +58,16 @@ class Filter(ResourceType[FilterInputs, FilterOutputs, Session]):
         return name_for_life(request)
 
     def create(self, request: CreateRequest[FilterInputs]) -> Created[FilterOutputs]:
-        """Make a new incarnation. What interrupted runs left goes when this one is used, or changed."""
+        """Make a new incarnation. What interrupted runs left goes when this one is used, or changed, or goes itself."""
         inputs = request.inputs
         owner = Owner(inputs.stack_id, request.operation.urn)
         connection = request.operation.session.connection()
         let_go(request.operation.session.config.uri)
         references_change(request.operation.session)
         uuid, incarnation = owner.incarnation()
+        older = incarnations(connection, uuid)
         outputs = _define(connection, inputs, f"{inputs.name}-{incarnation}", uuid)
+        outputs = outputs.model_copy(update={"older": older})
         sweep_replaced(request.operation.session, [reference.filter for reference in inputs.references])
         return Created(uuid, outputs)
 
@@ -75,7 +82,7 @@ class Filter(ResourceType[FilterInputs, FilterOutputs, Session]):
             uuid, text = filter.UUIDString(), filter.XMLDesc(0)
             if recorded is None:
                 inputs = _importable(filter, stack_pool(request.operation.session.connection(), uuid))
-        outputs = _outputs(text, uuid, adopted=is_adopted(request))
+        outputs = _outputs(text, uuid, adopted=is_adopted(request), older=before.older if before else [])
         if recorded:
             same = before is not None and before.fingerprint == outputs.fingerprint
             inputs = recorded if same else _live_inputs(text, recorded)
@@ -112,6 +119,7 @@ class Filter(ResourceType[FilterInputs, FilterOutputs, Session]):
         name = filter.name()
         if not ours(request.id, request.inputs, request.outputs):
             raise foreign("packet filter", name)
+        sweep_older(request.operation.session, request.outputs.older)
         # Libvirt minds only running machines; a stopped one, or another filter, could then not be started any more.
         if users := users_of(request.operation.session, name):
             if _is_replaced(connection, request.id):
@@ -134,12 +142,13 @@ def _define(
     with explained(f"writing the packet filter '{name}'"):
         made = connection.nwfilterDefineXML(xml_filter.render(inputs, name, uuid))
         with taken_back(lambda: made.undefine() if before is None else None):
-            return _outputs(made.XMLDesc(0), uuid, adopted=before is not None and before.adopted)
+            known = {"adopted": before.adopted, "older": before.older} if before is not None else {}
+            return _outputs(made.XMLDesc(0), uuid).model_copy(update=known)
 
 
-def _outputs(text: str, uuid: str, *, adopted: bool) -> FilterOutputs:
+def _outputs(text: str, uuid: str, *, adopted: bool = False, older: Sequence[str] = ()) -> FilterOutputs:
     name, fingerprint = xml_filter.parse(text)["name"], xml_filter.fingerprint(text)
-    return FilterOutputs(name=name, uuid=uuid, fingerprint=fingerprint, adopted=adopted)
+    return FilterOutputs(name=name, uuid=uuid, fingerprint=fingerprint, adopted=adopted, older=list(older))
 
 
 def _importable(filter: Any, pool: str = "") -> FilterInputs:
@@ -166,9 +175,7 @@ def _live_inputs(text: str, recorded: FilterInputs) -> FilterInputs:
 
 def _is_replaced(connection: Any, uuid: str) -> bool:
     """Whether there is another incarnation: then whatever uses this one is about to change over."""
-    with explained("looking for packet filters"):
-        others = [filter.UUIDString() for filter in all_filters(connection)]
-    return any(other != uuid and same_owner(other, uuid) for other in others)
+    return any(other != uuid for other in incarnations(connection, uuid))
 
 
 def _in_use(name: str, users: str) -> RetriableError:

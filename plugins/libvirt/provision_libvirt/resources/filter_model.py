@@ -68,6 +68,10 @@ class FilterOutputs(NativeOutputs):
 
     name: Annotated[str, Field(description="Name on the hypervisor: base name and incarnation."), Computed()]
     uuid: Annotated[str, Field(description="Derived from stack and URN, with a random incarnation."), Computed()]
+    older: Annotated[
+        list[str], Field(description="Incarnations that were there before it; what is left of them goes with it."),
+        Computed(),
+    ] = []  # fmt: skip
     fingerprint: Annotated[
         str, Field(description="SHA-256 of the definition as libvirt keeps it; a change by hand alters it."),
         Computed(depends_on=("rules", "references")),

@@ -70,6 +70,31 @@ def sweep_replaced(session: Session, used: Iterable[str | None]) -> None:
                     thing.undefine()
 
 
+def incarnations(connection: Any, uuid: str) -> list[str]:
+    """UUIDs of all incarnations of a filter that are there.
+
+    Raises:
+        provision.errors.PlatformError: the hypervisor did not answer.
+    """
+    with explained("looking for packet filters"):
+        found = [thing.UUIDString() for thing in all_filters(connection)]
+    return [one for one in found if same_owner(one, uuid)]
+
+
+def sweep_older(session: Session, older: Iterable[str]) -> None:
+    """Remove incarnations that were there before one that goes now, where nobody uses them.
+
+    The engine has removed what that one replaced by then. What is still there was made by a killed run and is on no
+    record, and filters to which it refers could not be removed before it.
+    """
+    for uuid in older:
+        with contextlib.suppress(libvirt.libvirtError, PlatformError):
+            thing = session.connection().nwfilterLookupByUUIDString(uuid)
+            if not users_of(session, thing.name()):
+                references_change(session)
+                thing.undefine()
+
+
 def descriptions(thing: Any) -> tuple[int, ...]:
     """Flags for every description of a filter or domain: a running domain's next start may use other filters.
 
