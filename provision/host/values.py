@@ -164,15 +164,19 @@ def contains_secret(value: Any) -> bool:
     return isinstance(value, list | tuple) and any(contains_secret(item) for item in value)
 
 
+def _put_map(target: struct_pb2.Value, value: Mapping[Any, Any], keep: _Keep) -> None:
+    target.struct_value.SetInParent()
+    fields = target.struct_value.fields
+    for key, item in value.items():
+        _put(fields[_key(key)], item, keep)
+
+
 def _put(target: struct_pb2.Value, value: Any, keep: _Keep) -> None:
     if type(value) is str:  # what most values are comes first: each of the kinds below takes its time
         target.string_value = _text(value)
         return
     if type(value) is dict:
-        target.struct_value.SetInParent()
-        fields = target.struct_value.fields
-        for key, item in value.items():
-            _put(fields[_key(key)], item, keep)
+        _put_map(target, value, keep)
         return
     match value:
         case None:
@@ -190,10 +194,7 @@ def _put(target: struct_pb2.Value, value: Any, keep: _Keep) -> None:
         case str():
             target.string_value = _text(value)
         case Mapping():
-            target.struct_value.SetInParent()
-            fields = target.struct_value.fields
-            for key, item in value.items():
-                _put(fields[_key(key)], item, keep)
+            _put_map(target, value, keep)
         case list() | tuple():
             target.list_value.SetInParent()
             for item in value:

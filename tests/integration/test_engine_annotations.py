@@ -14,7 +14,7 @@ from typing import Any
 import pulumi
 import pytest
 from pulumi import automation
-from quick_stacks import QuickStack
+from quick_stacks import QuickStack, bare_workspace
 
 from provision.host.engine import find_engine
 from provision.host.setup import PluginExecutable, plugin_executables, shim_text
@@ -104,21 +104,7 @@ def lab(tmp_path: Path, engine_command: automation.PulumiCommand) -> Iterator[La
     shim.parent.mkdir(parents=True)
     shim.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -P {shlex.quote(str(PLUGIN))} "$@"\n')
     shim.chmod(0o755)
-    workspace = automation.LocalWorkspace(
-        work_dir=str(work),
-        pulumi_home=str(home),
-        program=lambda: None,
-        pulumi_command=engine_command,
-        project_settings=automation.ProjectSettings(
-            name="project", runtime="python", main=os.getcwd(), backend=automation.ProjectBackend(f"file://{state}")
-        ),
-        env_vars={
-            "PULUMI_CONFIG_PASSPHRASE": "test",
-            "PULUMI_SKIP_UPDATE_CHECK": "true",
-            "PULUMI_BACKEND_URL": f"file://{state}",
-            "ANNOTATED": str(platform),
-        },
-    )
+    workspace = bare_workspace(work, home, engine_command, state, ANNOTATED=str(platform))
     stack = QuickStack("test", workspace)
     yield Lab(stack, platform, state, [])
     gc.collect()  # what a failed run left waiting ends here, and not in the middle of something else

@@ -17,7 +17,7 @@ from typing import Any
 import pulumi
 import pytest
 from pulumi import automation
-from quick_stacks import QuickStack
+from quick_stacks import QuickStack, bare_workspace
 
 from provision.host.engine import find_engine
 from provision.host.setup import PluginExecutable, install_shims
@@ -145,20 +145,7 @@ def engine_command(engine_root: Path) -> automation.PulumiCommand:
 def world(tmp_path: Path, engine_command: automation.PulumiCommand, home: Path) -> Iterator[World]:
     state, store = tmp_path / "state", tmp_path / "platform.json"
     state.mkdir()
-    workspace = automation.LocalWorkspace(
-        work_dir=str(_folder(tmp_path / "work")),
-        pulumi_home=str(home),
-        program=lambda: None,
-        pulumi_command=engine_command,
-        project_settings=automation.ProjectSettings(
-            name="project", runtime="python", main=os.getcwd(), backend=automation.ProjectBackend(f"file://{state}")
-        ),
-        env_vars={
-            "PULUMI_CONFIG_PASSPHRASE": "test",
-            "PULUMI_SKIP_UPDATE_CHECK": "true",
-            "PULUMI_BACKEND_URL": f"file://{state}",
-        },
-    )
+    workspace = bare_workspace(_folder(tmp_path / "work"), home, engine_command, state)
     stack = QuickStack("test", workspace)
     stack.set_all_config(
         {

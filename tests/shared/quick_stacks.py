@@ -4,11 +4,34 @@ The API asks the engine for a stack's outputs, twice, and for its history after 
 them or not: three starts of the engine for one run, on a stack with secrets each with the costly key of a passphrase.
 """
 
+import os
 from collections.abc import Callable
 from functools import cached_property, partial
+from pathlib import Path
 from typing import Any
 
 from pulumi import automation
+
+
+def bare_workspace(
+    work: Path, home: Path, engine: automation.PulumiCommand, state: Path, **environment: str
+) -> automation.LocalWorkspace:
+    """A project without a program of its own, whose state lies in a folder."""
+    return automation.LocalWorkspace(
+        work_dir=str(work),
+        pulumi_home=str(home),
+        program=lambda: None,
+        pulumi_command=engine,
+        project_settings=automation.ProjectSettings(
+            name="project", runtime="python", main=os.getcwd(), backend=automation.ProjectBackend(f"file://{state}")
+        ),
+        env_vars={
+            "PULUMI_CONFIG_PASSPHRASE": "test",
+            "PULUMI_SKIP_UPDATE_CHECK": "true",
+            "PULUMI_BACKEND_URL": f"file://{state}",
+            **environment,
+        },
+    )
 
 
 class QuickStack(automation.Stack):

@@ -1,6 +1,5 @@
 """Files that are made once and kept in the user's cache: whole or not there, and by one process at a time."""
 
-import fcntl
 import os
 import shutil
 import tempfile
@@ -8,6 +7,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from provision_libvirt.lock_files import taken
 
 _LOOK_SECONDS = 0.1
 
@@ -44,18 +45,10 @@ def locked(
     """
     file.parent.mkdir(parents=True, exist_ok=True)
     with file.open("a") as lock:
-        if not _taken(lock.fileno()):
+        if not taken(lock.fileno()):
             waiting()
-            while not _taken(lock.fileno()):
+            while not taken(lock.fileno()):
                 if cancelled():
                     raise InterruptedError
                 time.sleep(_LOOK_SECONDS)
         yield
-
-
-def _taken(file: int) -> bool:
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from provision.host.engine.places import pulumi_home
+from provision.host.operations import USUAL
 
 _DEFAULTS = {
     # Asks api.pulumi.com for a newer release: slow without a network, and the version is ours to choose.
@@ -17,7 +18,7 @@ _DEFAULTS = {
     # Advertisement of a hosted assistant in failure messages.
     "PULUMI_SUPPRESS_NEO_LINK": "true",
     # The engine's own choice goes by the processors alone: 8 on two of them, while operations wait for a platform.
-    "PULUMI_PARALLEL": str(max(16, 4 * (os.cpu_count() or 1))),
+    "PULUMI_PARALLEL": str(max(USUAL, 4 * (os.cpu_count() or 1))),
     # It is short-lived and makes much rubbish, most of all when it writes state: with Go's own 100 a sixth of its time
     # goes into collecting that. The price is half as much memory again.
     "GOGC": "200",

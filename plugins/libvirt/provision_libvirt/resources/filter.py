@@ -66,8 +66,7 @@ class Filter(ResourceType[FilterInputs, FilterOutputs, Session]):
         references_change(request.operation.session)
         uuid, incarnation = owner.incarnation()
         older = incarnations(connection, uuid)
-        outputs = _define(connection, inputs, f"{inputs.name}-{incarnation}", uuid)
-        outputs = outputs.model_copy(update={"older": older})
+        outputs = _define(connection, inputs, f"{inputs.name}-{incarnation}", uuid, older=older)
         sweep_replaced(request.operation.session, [reference.filter for reference in inputs.references])
         return Created(uuid, outputs)
 
@@ -137,16 +136,22 @@ class Filter(ResourceType[FilterInputs, FilterOutputs, Session]):
 
 
 def _define(
-    connection: Any, inputs: FilterInputs, name: str, uuid: str, before: FilterOutputs | None = None
+    connection: Any,
+    inputs: FilterInputs,
+    name: str,
+    uuid: str,
+    before: FilterOutputs | None = None,
+    *,
+    older: Sequence[str] = (),
 ) -> FilterOutputs:
     with explained(f"writing the packet filter '{name}'"):
         made = connection.nwfilterDefineXML(xml_filter.render(inputs, name, uuid))
         with taken_back(lambda: made.undefine() if before is None else None):
-            known = {"adopted": before.adopted, "older": before.older} if before is not None else {}
-            return _outputs(made.XMLDesc(0), uuid).model_copy(update=known)
+            adopted = before is not None and before.adopted
+            return _outputs(made.XMLDesc(0), uuid, adopted=adopted, older=before.older if before else older)
 
 
-def _outputs(text: str, uuid: str, *, adopted: bool = False, older: Sequence[str] = ()) -> FilterOutputs:
+def _outputs(text: str, uuid: str, *, adopted: bool, older: Sequence[str]) -> FilterOutputs:
     name, fingerprint = xml_filter.parse(text)["name"], xml_filter.fingerprint(text)
     return FilterOutputs(name=name, uuid=uuid, fingerprint=fingerprint, adopted=adopted, older=list(older))
 

@@ -12,9 +12,9 @@ import fcntl
 import os
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from provision_libvirt.hostview import HostView, host_view
+from provision_libvirt.lock_files import opened, taken
 
 _TOOLS = ("iptables", "ip6tables")
 _HELD, _GATE = "run/lock/provision-packet-ways.lock", "run/lock/provision-packet-ways.gate"
@@ -48,9 +48,9 @@ def rules_kept(uri: str, others_run: Callable[[], bool] = lambda: True) -> Itera
     if view is None or not view.may_change_rules():
         yield False
         return
-    with _opened(view.root / _HELD) as held:
+    with opened(view.root / _HELD) as held:
         with _gate(view):
-            alone = _only_one(held)
+            alone = taken(held)
             there = os.fstat(held).st_size > 0
             if (alone and (there or others_run())) or not (alone or there):
                 os.pwrite(held, _MARK, 0)  # before, so that one that is killed on the way is known to leave something
@@ -60,37 +60,18 @@ def rules_kept(uri: str, others_run: Callable[[], bool] = lambda: True) -> Itera
             yield there
         finally:
             with _gate(view):
-                if _only_one(held) and os.fstat(held).st_size and all(
+                if taken(held) and os.fstat(held).st_size and all(
                     [_change(view, tool, wanted=False) for tool in _TOOLS]
                 ):  # fmt: skip
                     os.ftruncate(held, 0)
 
 
 @contextmanager
-def _opened(file: Path) -> Iterator[int]:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    handle = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        yield handle
-    finally:
-        os.close(handle)
-
-
-@contextmanager
 def _gate(view: HostView) -> Iterator[None]:
     """One at a time comes and goes."""
-    with _opened(view.root / _GATE) as gate:
+    with opened(view.root / _GATE) as gate:
         fcntl.flock(gate, fcntl.LOCK_EX)
         yield
-
-
-def _only_one(held: int) -> bool:
-    """Whether nobody else is inside; the lock is then this one's alone, and nobody's of this one otherwise."""
-    try:
-        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _change(view: HostView, tool: str, *, wanted: bool) -> bool:

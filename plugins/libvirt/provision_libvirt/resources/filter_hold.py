@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from provision_libvirt.hostview import HostView, host_view
+from provision_libvirt.lock_files import opened, taken
 
 _LOCK = "run/lock/provision-packet-rules.lock"
 _MARK = b"held\n"
@@ -61,24 +62,18 @@ def let_go(uri: str) -> None:
 @contextmanager
 def _lock(file: Path) -> Iterator[int]:
     """A lock that all who hold share; the file is not empty while there may be a copy."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    handle = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
+    with opened(file) as handle:
         fcntl.flock(handle, fcntl.LOCK_SH)
         yield handle
-    finally:
-        os.close(handle)
 
 
 def _alone(lock: int) -> bool:
     """Whether nobody else holds; then nobody begins to until this one is done."""
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        with contextlib.suppress(OSError):
-            fcntl.flock(lock, fcntl.LOCK_SH)
-        return False
-    return True
+    if taken(lock):
+        return True
+    with contextlib.suppress(OSError):
+        fcntl.flock(lock, fcntl.LOCK_SH)
+    return False
 
 
 def _copy(view: HostView) -> bool:
