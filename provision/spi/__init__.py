@@ -122,6 +122,7 @@ from provision.spi.resource import (
     UpdateRequest,
 )
 from provision.spi.rules import CanReadLiveRules, CanReadRules, LiveRulesRequest, Readout, RulesRequest
+from provision.spi.strangers import SeesStrangers, Stranger
 from provision.spi.support import (
     ENFORCED,
     Capabilities,
@@ -248,6 +249,7 @@ __all__ = [
     "RunState",
     "Secret",
     "Seen",
+    "SeesStrangers",
     "SendsFrames",
     "SettingsRequest",
     "Shown",
@@ -256,6 +258,7 @@ __all__ = [
     "StackField",
     "Sticky",
     "Stored",
+    "Stranger",
     "Support",
     "Timeouts",
     "TranslationRequest",

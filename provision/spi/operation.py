@@ -60,6 +60,15 @@ class Operation:
     throttle: Callable[[str], None] = field(default=lambda service: None)
     made: Callable[[str, Mapping[str, Any]], None] = field(default=lambda id, outputs: None)
 
+    def unless_over(self) -> None:
+        """Go on to what changes something only while there is time: calls that were under way may have taken long.
+
+        Raises:
+            Cancelled: the run was cancelled, or the time of the operation is up.
+        """
+        if self.cancelled():
+            raise Cancelled
+
     def wait_until(self, look: Callable[[], "T | Pending"], *, first: float = 0.2, longest: float = 5.0) -> "T":
         """Look until something else than `Pending` is seen, with growing, jittered pauses; each `Pending` is shown.
 

@@ -11,17 +11,19 @@ from provision.spi import (
     DeployedMachine,
     LogPiece,
     MachineStatus,
+    NativeState,
     PowerAction,
     PowerRequest,
     RunState,
     Snapshot,
+    Stranger,
 )
-from provision.testing.memory_types import MemorySession, Server
+from provision.testing.memory_types import MemorySession, Network, Server
 from provision.testing.store import StoredObject
 
 
 class DayTwo:
-    """The methods of `provision.spi.daytwo`, over the objects of a store.
+    """The methods of `provision.spi.daytwo` and `provision.spi.strangers`, over the objects of a store.
 
     What a test may put into the properties of a server: `log`, what it has printed; `stubborn`, to have its guest not
     shut down when it is asked; `why`, why it is as it is.
@@ -32,6 +34,19 @@ class DayTwo:
     ) -> Mapping[str, MachineStatus]:
         """Each machine as the store has it."""
         return {machine.name: self._status(session, machine) for machine in machines}
+
+    def strangers(
+        self, session: MemorySession, networks: Sequence[NativeState], machines: Sequence[DeployedMachine]
+    ) -> Sequence[Stranger]:
+        """Servers of others in the store."""
+        ours = {native.id for machine in machines for native in machine.natives}
+        places = {native.outputs.get("name"): native.name for native in networks if native.token == Network.token}
+        return [
+            Stranger(places[nic["network"]], f"the server '{item.name}'")
+            for item in session.store.objects(Server.token)
+            for nic in item.properties.get("nics") or ()
+            if item.id not in ours and nic["network"] in places
+        ]
 
     def switch_power(self, session: MemorySession, machine: DeployedMachine, request: PowerRequest) -> bool:
         """Switch it in the store."""

@@ -10,6 +10,7 @@ TOGETHER = {
     "a real OpenStack": (  # started once in a process, and kept for the rest of its run
         "plugins/openstack/tests/test_openstack_conformance.py",
         "plugins/openstack/tests/test_openstack_faults.py",
+        "plugins/openstack/tests/test_openstack_left.py",
         "plugins/openstack/tests/test_openstack_live.py",
         "plugins/openstack/tests/test_openstack_machines.py",
         "plugins/openstack/tests/test_openstack_many.py",

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from provision.errors import PluginError
 from provision.spi.provider import RateLimit
 
-SLOWEST = 1 / 64
+SLOWEST = 1 / 1024
 """However often a service complains, it is called at this part of its rate."""
 
 RECOVERY_S = 120.0

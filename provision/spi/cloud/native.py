@@ -174,6 +174,7 @@ class NativeType(ResourceType[I, O, S], Generic[I, O, S]):
             live = self.left(operation, inputs, owner, attempt)
             fresh = live is None
             if live is None:
+                operation.unless_over()
                 attempt.begun = True
                 live = self.made(session, inputs, owner)
             identity = str(live[self.kind.id])
@@ -203,8 +204,9 @@ class NativeType(ResourceType[I, O, S], Generic[I, O, S]):
         session.touched(request.id)
         live = session.reader.look(self.kind, request.id)
         if live is None:
-            raise NotFound(f"the {self.kind.noun} {request.id} is gone", "run again with `--refresh`: it is made anew")
+            raise NotFound(f"the {self.kind.noun} {request.id} is gone", "`provision refresh`, then run again")
         self.refuse_foreign(live, inputs, request.outputs)
+        operation.unless_over()
         with admitted(self, request):
             live = self.settled(operation, request.id, live)
             live = self.in_line(operation, request.id, live, inputs, fresh=False)
@@ -323,6 +325,7 @@ class NativeType(ResourceType[I, O, S], Generic[I, O, S]):
         """
         session: S = operation.session
         identity = str(live[self.kind.id])
+        operation.unless_over()
         session.touched(identity)
         absent: Exception | None = None
 
@@ -334,7 +337,7 @@ class NativeType(ResourceType[I, O, S], Generic[I, O, S]):
             if absent is not None and time.monotonic() >= believed:
                 raise PlatformError(
                     f"removing the {self.kind.noun} {identity}: {absent}; it is there all the same",
-                    "mend what the platform does not find, or remove it by hand, then run again with `--refresh`",
+                    "mend what the platform does not find, or remove it by hand; `provision refresh`, then run again",
                 )
             return Pending(f"the {self.kind.noun} is {self.kind.state(now) or 'still there'}")
 

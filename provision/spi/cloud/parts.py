@@ -119,8 +119,9 @@ class PartType(ResourceType[I, O, S], Generic[I, O, S, F]):
         self._refuse_other_stack(session, whole, inputs)
         with session.attempt(operation.urn) as attempt:
             found = self.standing(session, inputs) if attempt.begun else None
-            attempt.begun = True
             if found is None:
+                operation.unless_over()
+                attempt.begun = True
                 if self.in_whole:
                     session.touched(whole)
                 with session.explained(f"making the {self.noun} of {whole}"):
@@ -152,6 +153,7 @@ class PartType(ResourceType[I, O, S], Generic[I, O, S, F]):
         if found is None:
             return
         self.refuse_foreign(session, found, inputs, request.outputs)
+        operation.unless_over()
         session.touched(request.id.partition(SEPARATOR)[0] if self.in_whole else request.id)
         with session.explained(f"removing the {self.noun} {request.id}"):
             try:
@@ -250,7 +252,7 @@ class PartType(ResourceType[I, O, S], Generic[I, O, S, F]):
         if stack is None:
             live = session.reader.look(self.whole, whole, inputs.stack_id)
             if live is None:
-                raise NotFound(f"there is no {self.whole.noun} {whole}", "run again with `--refresh`")
+                raise NotFound(f"there is no {self.whole.noun} {whole}", "`provision refresh`, then run again")
             stack = self.stack_of(live)
             session.belongs(whole, stack)
         if stack not in ("", inputs.stack_id):
