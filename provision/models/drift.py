@@ -55,6 +55,10 @@ class NetworkDrift(Model):
     mtu: Annotated[DriftPolicy | None, Field(description="Size of frames.")] = None
     domain: Annotated[DriftPolicy | None, Field(description="DNS domain.")] = None
     internet: Annotated[DriftPolicy | None, Field(description="Always own: isolation depends on it.")] = None
+    strangers: Annotated[
+        DriftPolicy | None,
+        Field(description="Machines on them that are none of the stack's: reported with own; adopt cannot be."),
+    ] = None
 
 
 class DriftRules(Model):
@@ -74,6 +78,9 @@ class DriftRules(Model):
                 break
         return found if isinstance(found, DriftPolicy) else DriftPolicy.OWN
 
+
+STRANGERS = "networks.strangers"
+"""No field of a resource: machines of others."""
 
 GUARDED = (
     "machines.nics", "machines.disks.encrypted", "machines.root.encrypted", "networks.internet", "isolation", "sharing",

@@ -7,7 +7,8 @@ from typing import Any
 
 from provision.diagnostics import DiagnosticSink, Path
 from provision.models import DriftPolicy, DriftRules, Model
-from provision.spi import Isolates, Node, Properties, Provider, ResourceGraph, ResourceType, StackField
+from provision.models.drift import STRANGERS
+from provision.spi import Isolates, Node, Properties, Provider, ResourceGraph, ResourceType, SeesStrangers, StackField
 
 _FIX = "leave it out: what changed is reported, and put back"
 
@@ -111,13 +112,17 @@ def check_drift(rules: DriftRules, providers: Sequence[Provider[Any, Any]], sink
     if not wanted:
         return True
     known = _known(kind for provider in providers for kind in provider.resource_types)
+    seen = {STRANGERS for provider in providers if isinstance(provider, SeesStrangers)}
     where = " or ".join(dict.fromkeys(f"'{provider.name}'" for provider in providers))
     fine = True
     for field, policy in wanted:
         items = [item for name, found in known.items() if _says(name, field) for item in found]
         path: Path = ("drift", *field.split("."))
+        if field == STRANGERS and seen:
+            continue
         if not items:
-            can = ", ".join(sorted({_short(name) for name, found in known.items() if not _isolating(found)})) or "none"
+            fields = {_short(name) for name, found in known.items() if not _isolating(found)} | seen
+            can = ", ".join(sorted(fields)) or "none"
             summary = f"'{field}' cannot be '{policy}': {where} does not show changes of it apart from others"
             sink.error(path, summary, f"{_FIX}; fields for which that can be said there: {can}")
         elif _isolating(items):
@@ -151,4 +156,5 @@ def _short(name: str) -> str:
 
 def _under(field: str, part: str) -> bool:
     inner = field.removeprefix(f"{part}.")
-    return inner != field and inner.partition(".")[0] not in ("disks", "root")
+    # A disk is a resource of its own; a boot disk may be a part of its machine's.
+    return inner != field and inner.partition(".")[0] != "disks"

@@ -10,9 +10,10 @@ import pytest
 from provision.cli.changes import Action, Change, Changes
 from provision.cli.drifting import Finding, Kind, Report, as_data, as_junit, as_sarif, collected, human, markdown
 from provision.diagnostics import Position
+from provision.errors import PlatformError
 from provision.host.events import PropertyChange
 from provision.loader import load
-from provision.spi import Evidence
+from provision.spi import Evidence, Stranger
 from provision.testing.memory_types import Server
 from provision.verify.evidence import Gathered
 from provision.verify.held import Held
@@ -108,6 +109,28 @@ def test_evidence_that_disagrees_is_drift_and_evidence_that_is_missing_is_not(lo
     blind = report(loaded, gathered=Gathered(not_applied="the host does not answer", failed=True))
     assert (blind.drifted, blind.exit_code) == (False, 1)
     assert list(human(blind))[-1] == "No drift: 5 resources as recorded; 1 thing could not be looked at."
+
+
+def test_a_machine_of_others_on_a_network_is_drift_that_nobody_puts_back(loaded) -> None:
+    others = (
+        Stranger("networks/front/network", "the machine '<x> @all'"),
+        PlatformError("the host does not answer"),
+    )
+    told = collected("shop", "dev", loaded, changed(), None, {}, others=others)
+    assert [(one.kind, one.name, one.summary, one.isolates) for one in told.findings] == [
+        (Kind.UNSEEN, "networks", "whether machines of others are on the networks is not known: the host does not "
+         "answer", True),
+        (Kind.FOREIGN, "networks/front", "the machine '<x> @all' is on networks/front, and is none of the stack's",
+         False),
+    ]  # fmt: skip
+    assert places(told) == [("networks", 3), ("networks/front", 4)]
+    assert (told.drifted, told.exit_code) == (True, 2)
+    assert (
+        list(human(told))[-1] == "What is none of the stack's is never touched: remove it, or give it another network."
+    )
+    assert r"- the machine '\<x\> \@all' is on networks/front" in markdown(told)  # it mentions nobody
+    assert as_sarif(told, "1", Path("/"))["runs"][0]["results"][1]["ruleId"] == "foreign-object"
+    assert 'type="foreign-object"' in as_junit(told)
 
 
 def test_what_could_not_be_read_is_not_called_unchanged(loaded) -> None:

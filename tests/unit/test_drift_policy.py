@@ -11,13 +11,22 @@ from provision.cli.changes import Action, Change, Changes
 from provision.cli.drifting import Report, adopted, as_data, as_junit, as_sarif, collected, human, is_quiet, markdown
 from provision.cli.drifting.adopting import to_adopt
 from provision.diagnostics import DiagnosticSink, SourceMap
-from provision.errors import StackFileError
+from provision.errors import PlatformError, StackFileError
 from provision.host.events import PropertyChange, ResourceStep
 from provision.host.events import translate as events
 from provision.loader import load
 from provision.loader.editing import Draft
-from provision.models import DriftPolicy, DriftRules, MachineDrift, Size
-from provision.spi import Capabilities, Isolates, Properties, ResourceGraph, StackField, registry, spell_size
+from provision.models import DriftPolicy, DriftRules, MachineDrift, NetworkDrift, Size
+from provision.spi import (
+    Capabilities,
+    Isolates,
+    Properties,
+    ResourceGraph,
+    StackField,
+    Stranger,
+    registry,
+    spell_size,
+)
 from provision.testing.memory import MemoryProvider
 from provision.testing.memory_types import Server, Volume
 from provision.translate import Scope, address_inputs, agreements, allocate, place, translate_all
@@ -123,7 +132,28 @@ def test_what_a_policy_or_share_of_some_machine_needs_cannot_be_ignored(tmp_path
 def test_a_field_that_the_platform_does_not_show_is_refused_with_those_that_it_does(tmp_path: Path) -> None:
     (said,) = refused(project(tmp_path, "{machines: {autostart: ignore, power: ignore}}"))
     assert "'machines.autostart' cannot be 'ignore': 'memory' does not show changes of it apart from others" in said
-    assert said.endswith("machines.cpus, machines.disks.size, machines.memory, machines.power)")
+    assert said.endswith("machines.cpus, machines.disks.size, machines.memory, machines.power, networks.strangers)")
+
+
+def test_machines_of_others_are_left_alone_where_the_file_says_so_and_never_adopted(tmp_path: Path) -> None:
+    alone = load(project(tmp_path, "{networks: {strangers: ignore}}"))
+    graph_of(project(tmp_path, "{networks: {strangers: ignore}}"))
+    others = (Stranger("networks/front/network", "the server 'x'"), PlatformError("no answer"))
+    told = collected("shop", "dev", alone, Changes(preview=True), None, {}, others=others)
+    assert (told.findings, told.exit_code) == ((), 0)
+    assert [one.summary for one in told.ignored] == ["the server 'x' is on networks/front, and is none of the stack's"]
+    (said,) = refused(project(tmp_path, "{networks: {strangers: adopt}}"))
+    assert "'networks.strangers' cannot be 'adopt': the file does not describe machines of others" in said
+    sink = DiagnosticSink(SourceMap())
+    rules_ = DriftRules(networks=NetworkDrift(strangers=DriftPolicy.IGNORE))
+    assert not check_drift(rules_, [Blind()], sink)
+    assert "'networks.strangers' cannot be 'ignore': 'memory' does not show" in str(next(iter(sink)))
+
+
+class Blind(MemoryProvider):
+    """A platform that does not show machines of others."""
+
+    strangers = None  # type: ignore[assignment]
 
 
 class PinnedInputs(Properties):
@@ -173,6 +203,15 @@ def test_on_a_cloud_the_size_of_a_machine_drifts_as_a_whole(name: str) -> None:
     assert check_drift(rules(size="ignore"), [registry.load(name)], sink)
     assert not check_drift(rules(memory="ignore"), [registry.load(name)], sink)
     assert "machines.size" in str(next(iter(sink)))
+
+
+@pytest.mark.parametrize("name", ["libvirt", "openstack"])
+def test_a_boot_disks_size_is_known_whether_it_is_a_resource_or_a_part_of_one(name: str) -> None:
+    names = {"libvirt": "machines/web-0/root", "openstack": "machines/web-0/server"}
+    found = [
+        item.field(names[name]) for kind in registry.load(name).resource_types for item in written(kind.Inputs).values()
+    ]
+    assert found.count("machines.root.size") == 1
 
 
 # --- ignored

@@ -17,6 +17,7 @@ from provision.spi import (
     LiveRulesRequest,
     LogPiece,
     MachineStatus,
+    NativeState,
     Objection,
     PowerRequest,
     ProbeChannel,
@@ -29,6 +30,7 @@ from provision.spi import (
     SettingsRequest,
     Shown,
     Snapshot,
+    Stranger,
     Support,
     TranslationRequest,
 )
@@ -125,6 +127,14 @@ class LibvirtProvider(Provider[LibvirtConfig, Session]):
         from provision_libvirt.evidence import evidence
 
         return evidence(session, request)
+
+    def strangers(
+        self, session: Session, networks: Sequence[NativeState], machines: Sequence[DeployedMachine]
+    ) -> Sequence[Stranger]:
+        """Machines of others on the networks, by what libvirt knows of them."""
+        from provision_libvirt.readers.strangers import strangers
+
+        return strangers(session, networks, machines)
 
     def builtin_images(self) -> Sequence[str]:
         """The images that are made on this machine: the micro image always, the others when a person says so."""

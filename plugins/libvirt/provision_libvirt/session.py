@@ -281,7 +281,7 @@ def explain(doing: str, error: libvirt.libvirtError) -> ProvisionError:
     code, text = error.get_error_code(), str(error).strip()
     message = f"{doing}: {text}"
     if code in _ABSENT:
-        return NotFound(message, "run again with `--refresh`, so that what is gone is made anew")
+        return NotFound(message, "`provision refresh`, then run again: what is gone is made anew")
     if code in _DENIED:
         return EnvironmentProblem(message, "give this user the right to manage the hypervisor (group `libvirt`)")
     if error.get_int1() == errno.ENOSPC or "no space left on device" in text.lower():

@@ -93,7 +93,9 @@ def command(
             for one in made.locations.values()
             for kind in registry.load(one.platform).resource_types
         }
-        report = drifting.collected(workspace.project, workspace.stack_name, loaded, changes, gathered, types, quiet)
+        others = drifting.strangers(made, places)
+        project, name = workspace.project, workspace.stack_name
+        report = drifting.collected(project, name, loaded, changes, gathered, types, quiet, others)
         if adopt:
             reals = drifting.to_adopt(loaded, drifting.with_quiet(changes, quiet, types), types)
 

@@ -4,6 +4,7 @@ from provision.cli.drifting.adopting import Adopted, adopted, graph_of, to_adopt
 from provision.cli.drifting.collect import collected, with_quiet
 from provision.cli.drifting.found import Finding, Kind, Report
 from provision.cli.drifting.render import as_data, human, is_quiet, markdown
+from provision.cli.drifting.strangers import strangers
 from provision.cli.drifting.tools import as_junit, as_sarif
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "human",
     "is_quiet",
     "markdown",
+    "strangers",
     "to_adopt",
     "with_quiet",
 ]

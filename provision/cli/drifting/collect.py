@@ -1,6 +1,6 @@
 """Drift from two looks: what the engine reads back of each resource, and what the platform shows of its isolation."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -8,10 +8,12 @@ from provision.cli.changes import Action, Change, Changes
 from provision.cli.drifting.found import Finding, Kind, Report
 from provision.cli.words import details
 from provision.diagnostics import Path, Position
+from provision.errors import ProvisionError
 from provision.host.events import PropertyChange, ResourceStep
 from provision.loader import Loaded
 from provision.models import DriftPolicy, DriftRules
-from provision.spi import Isolates, ResourceType
+from provision.models.drift import STRANGERS
+from provision.spi import Isolates, ResourceType, Stranger
 from provision.translate.drift import policy_of, written
 from provision.translate.instances import entry_names
 from provision.verify.evidence import Gathered
@@ -30,6 +32,7 @@ def collected(
     gathered: Gathered | None,
     types: Types,
     quiet: Sequence[ResourceStep] = (),
+    others: Iterable[Stranger | ProvisionError] = (),
 ) -> Report:
     """Everything that is not as it was deployed.
 
@@ -41,12 +44,19 @@ def collected(
         gathered: what the platform shows of isolation; None when no machine is deployed.
         types: to know what isolation depends on, and which field of the file says what.
         quiet: steps in which the engine passed over what it was told to ignore.
+        others: machines that are none of the stack's on its networks, and why some could not be looked for.
     """
     places = _Places(loaded)
     sorted_ = [Sorted.of(change, loaded.stack.drift, types) for change in with_quiet(changes, quiet, types)]
     found = [_of_resource(one, places, types) for one in sorted_ if one.counts]
     found += _of_isolation(gathered, places) if gathered else ()
     ignored = [_ignored(one.ignored, places) for one in sorted_ if one.ignored is not None]
+    left_alone = loaded.stack.drift.of(STRANGERS) is DriftPolicy.IGNORE
+    for one in others:
+        if left_alone and isinstance(one, Stranger):
+            ignored.append(replace(_of_others(one, places), policy=DriftPolicy.IGNORE))
+        elif not left_alone:
+            found.append(_of_others(one, places))
     told = {change.urn for change in changes.native()}
     return Report(
         project,
@@ -160,6 +170,15 @@ def _of_policy(name: str, kinds: Any, places: "_Places") -> Iterator[Finding]:
             yield Finding(Kind.POLICY, name, f"{name}: {held.text}", (), True, places.of(name))
         elif held.failed:
             yield Finding(Kind.UNSEEN, name, f"{name}: {held.text}", (), True, places.of(name))
+
+
+def _of_others(found: Stranger | ProvisionError, places: "_Places") -> Finding:
+    if isinstance(found, ProvisionError):
+        summary = f"whether machines of others are on the networks is not known: {found.summary}"
+        return Finding(Kind.UNSEEN, "networks", summary, (), True, places.of("networks"))
+    name = "/".join(found.network.split("/")[:2])
+    summary = f"{found.what} is on {name}, and is none of the stack's"
+    return Finding(Kind.FOREIGN, name, summary, (), False, places.of(name))
 
 
 class _Places:

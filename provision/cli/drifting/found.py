@@ -14,6 +14,7 @@ class Kind(enum.StrEnum):
     POLICY = "isolation-policy"
     GONE = "resource-gone"
     CHANGED = "resource-changed"
+    FOREIGN = "foreign-object"
     UNSEEN = "not-seen"
 
 
@@ -22,6 +23,7 @@ ABOUT = {
     Kind.POLICY: "The platform does not hold a policy or share as the stack file says it.",
     Kind.GONE: "A resource of the stack does not exist any more.",
     Kind.CHANGED: "A resource of the stack was changed by something else than this stack.",
+    Kind.FOREIGN: "A machine that is none of the stack's is on one of its networks.",
     Kind.UNSEEN: "A part of the platform could not be looked at, so that nothing is known of it.",
 }
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from provision.cli.drifting.found import Finding, Kind, Report
+from provision.cli.review.text import escaped
 from provision.cli.words import plural
 
 SCHEMA = 1
@@ -12,6 +13,7 @@ SCHEMA = 1
 _MOST = 200
 _QUIET = re.compile(r"^\*\*No drift: [^;]*?(?:; \d+ left alone)?\.\*\*$", re.MULTILINE)
 _ADOPT = "`provision drift --adopt` writes into the stack file what it wants to take over; then `provision refresh`."
+_FOREIGN = "What is none of the stack's is never touched: remove it, or give it another network."
 _WAY_OUT = "`provision refresh` records what is there; `provision up` then makes it as the stack file says."
 
 
@@ -42,8 +44,11 @@ def human(report: Report) -> Iterator[str]:
 
 def ways_out(report: Report) -> Iterator[str]:
     """What a person can do about it."""
-    if report.drifted:
+    kinds = {finding.kind for finding in report.findings}
+    if kinds - {Kind.UNSEEN, Kind.FOREIGN}:
         yield _WAY_OUT
+    if Kind.FOREIGN in kinds:
+        yield _FOREIGN
     if report.to_adopt:
         yield _ADOPT
 
@@ -80,14 +85,14 @@ def markdown(report: Report) -> str:
     said = [f"<!-- provision drift {report.project}/{report.stack} -->", f"## Drift of `{report.stack}`", ""]
     said += [f"**{summary(report)}**", ""]
     for finding in report.findings[:_MOST]:
-        said.append(f"- {'**isolation**: ' if finding.isolates else ''}{_escaped(finding.summary)}{_at(finding)}")
-        said += [f"  - {_escaped(line)}" for line in finding.details]
+        said.append(f"- {'**isolation**: ' if finding.isolates else ''}{escaped(finding.summary)}{_at(finding)}")
+        said += [f"  - {escaped(line)}" for line in finding.details]
     if len(report.findings) > _MOST:
         said.append(f"- … and {len(report.findings) - _MOST} more")
     if report.ignored:
         said += ["", f"<details><summary>{len(report.ignored)} left alone, as the stack file says</summary>", ""]
         for finding in report.ignored[:_MOST]:
-            said += [f"- {_escaped(line)}" for line in (finding.summary, *finding.details)]
+            said += [f"- {escaped(line)}" for line in (finding.summary, *finding.details)]
         said += ["", "</details>"]
     for line in ways_out(report):
         said += ["", line]
@@ -101,8 +106,3 @@ def is_quiet(document: str) -> bool:
 
 def _at(finding: Finding) -> str:
     return f" ({finding.position})" if finding.position else ""
-
-
-def _escaped(text: str) -> str:
-    """Text as Markdown shows it, whatever the platform's names hold."""
-    return "".join(f"\\{sign}" if sign in "\\`*_<>[]|#" else sign for sign in text.replace("\n", " "))

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from provision.diagnostics import Path
 from provision.loader.checks.context import Context
 from provision.models import DedicatedCpusPolicy, DriftPolicy, MemoryIsolationPolicy, PeerKind, Selector
-from provision.models.drift import GUARDED
+from provision.models.drift import GUARDED, STRANGERS
 
 _PROMISE = "a policy is never silently weakened"
 _FIX = "leave it out, or write 'own': what changed is reported, and put back"
@@ -14,6 +14,12 @@ _FIX = "leave it out, or write 'own': what changed is reported, and put back"
 def check_drift(context: Context) -> None:
     """Report fields that isolation depends on, of the whole stack or of a machine that a policy or share selects."""
     rules = context.stack.drift
+    if rules.of(STRANGERS) is DriftPolicy.ADOPT and context.known(*_path(STRANGERS)):
+        context.sink.error(
+            _path(STRANGERS),
+            f"'{STRANGERS}' cannot be 'adopt': the file does not describe machines of others",
+            "write 'ignore' to leave them alone, or describe such a machine in the file and import it",
+        )
     for field in GUARDED:
         found, path = rules.of(field), _path(field)
         if found is not DriftPolicy.OWN and context.known(*path):

@@ -16,6 +16,8 @@ INTERNET = "internet"
 PRIVATE = "outside, not the internet"
 _MOST_NAMES = 5
 _Key = tuple[object, ...]
+_Way = tuple[str, str, bool, bool, bool]
+"""Sender, receiver, whether it is opened, and whether each end is fresh."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +30,8 @@ class Crossing:
         services: as a policy would write them.
         by: policies that let them pass: those of now for what is opened, those of before for what is closed.
         opened: whether they pass now.
-        fresh: whether one of the ends did not exist before, or does not any more.
+        fresh_source: whether the sender did not exist before, or does not any more.
+        fresh_destination: the same of the receiver.
     """
 
     source: str
@@ -36,7 +39,8 @@ class Crossing:
     services: tuple[str, ...]
     by: tuple[str, ...]
     opened: bool
-    fresh: bool = False
+    fresh_source: bool = False
+    fresh_destination: bool = False
 
 
 @dataclass(frozen=True)
@@ -76,7 +80,7 @@ class _Comparison:
 
     def crossings(self) -> list[Crossing]:
         old, new = self._ends
-        found: dict[tuple[str, str, bool, bool], _Sum] = {}
+        found: dict[_Way, _Sum] = {}
         both = classes((new.get(key) or old[key] for key in dict.fromkeys((*new, *old))), self._alike)
         named = [(group, self._name(group)) for group in both]
         for source, source_name in named:
@@ -86,10 +90,9 @@ class _Comparison:
                     continue
                 for family in Family:
                     self._pair(pair, family, (source_name, destination_name), found)
-        rows: dict[tuple[str, tuple[str, ...], tuple[str, ...], bool, bool], list[str]] = {}
-        for (sender, receiver, opened, fresh), total in found.items():
-            row = rows.setdefault((receiver, total.words(), tuple(total.by), opened, fresh), [])
-            row.append(sender)
+        rows: dict[tuple[str, tuple[str, ...], tuple[str, ...], bool, bool, bool], list[str]] = {}
+        for (sender, receiver, opened, fresh_sender, fresh), total in found.items():
+            rows.setdefault((receiver, total.words(), tuple(total.by), opened, fresh_sender, fresh), []).append(sender)
         return [Crossing(_together(sources), *row) for row, sources in rows.items()]
 
     def _pair(
@@ -97,14 +100,14 @@ class _Comparison:
         pair: tuple[Endpoint, Endpoint],
         family: Family,
         names: tuple[str, str],
-        found: "dict[tuple[str, str, bool, bool], _Sum]",
+        found: "dict[_Way, _Sum]",
     ) -> None:
         parts = []
-        existed = []
+        fresh = [False, False]
         for ends, reach in zip(self._ends, self._reaches, strict=True):
             here = [ends.get(_identity(end)) for end in pair]
             source, destination = here
-            existed.append(source is not None and destination is not None)
+            fresh = [before or end is None for before, end in zip(fresh, here, strict=True)]
             answer = reach.between(source, destination, family) if source and destination else None
             parts.append(answer.parts if answer is not None and answer.routed else ())
         before, after = parts
@@ -116,7 +119,7 @@ class _Comparison:
                 known |= services
             for why, services in some:
                 if more := services - known:
-                    key = (*names, opened, not all(existed))
+                    key = (*names, opened, fresh[0], fresh[1])
                     found.setdefault(key, _Sum()).add(why, more, family)
 
     def _alike(self, end: Endpoint) -> object:
