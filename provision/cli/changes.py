@@ -2,10 +2,10 @@
 
 import enum
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 
-from provision.host.events import UNCHANGED_OPS, PropertyChange, ResourceStep
+from provision.host.events import UNCHANGED_OPS, PropertyChange, ResourceStep, Value
 
 _MACHINE = "provision:index:Machine"
 
@@ -43,6 +43,8 @@ class Change:
         kept: whether the native object outlives a deletion of the resource.
         failed: whether it could not be done.
         seconds: how long it took.
+        before: simple inputs that it has, as those of its step.
+        after: simple inputs that it gets.
     """
 
     action: Action
@@ -53,6 +55,8 @@ class Change:
     kept: bool = False
     failed: bool = False
     seconds: float = 0.0
+    before: Mapping[str, Value] = field(default_factory=dict, compare=False, repr=False)
+    after: Mapping[str, Value] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def kind(self) -> str:
@@ -128,7 +132,9 @@ class Changes:
         if action not in (Action.CREATE, Action.UPDATE, Action.REPLACE):
             properties = ()
         seconds = self.elapsed(step.urn)
-        return Change(action, step.type, step.name, step.urn, properties, step.kept, failed, seconds)
+        return Change(
+            action, step.type, step.name, step.urn, properties, step.kept, failed, seconds, step.before, step.after
+        )
 
 
 def is_native(kind: str) -> bool:

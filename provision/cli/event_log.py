@@ -6,8 +6,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from io import FileIO
 from pathlib import Path
 from typing import Any
+
+import click
 
 from provision.errors import EnvironmentProblem
 from provision.host.events import Message, ResourceStep
@@ -46,23 +49,28 @@ def _nothing(event: Happening) -> None:
 def event_log(path: Path | None, command: str) -> Iterator[Write]:
     """Add a line to the file for every event that is given, and one each for the begin and the end of the run.
 
+    When a disk gets full meanwhile the run goes on, and a person is told that events are missing.
+
     Raises:
-        EnvironmentProblem: the file cannot be written.
+        EnvironmentProblem: the file cannot be written when the run begins.
     """
     if path is None:
         yield _nothing
         return
-    try:
-        file = path.open("a", encoding="utf-8", buffering=1)  # line by line: a run that is killed has told what it did
-    except OSError as error:
-        raise EnvironmentProblem(
-            f"{path} cannot be written: {error.strerror}", "choose another file with --events"
-        ) from error
     begun: dict[str, float] = {}
+    failures: list[OSError] = []
 
     def line(kind: str, **said: Any) -> None:
+        if failures:
+            return
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
-        file.write(json.dumps({"schema": SCHEMA, "time": now, "command": command, "kind": kind, **said}) + "\n")
+        text = json.dumps({"schema": SCHEMA, "time": now, "command": command, "kind": kind, **said}) + "\n"
+        rest = text.encode()
+        try:
+            while rest:
+                rest = rest[file.write(rest) :]
+        except OSError as error:
+            failures.append(error)
 
     def write(event: Happening) -> None:
         if isinstance(event, Message):
@@ -92,9 +100,24 @@ def event_log(path: Path | None, command: str) -> Iterator[Write]:
         )  # fmt: skip
 
     start = time.monotonic()
-    with file:
+    with _opened(path) as file:
         line("begin")
+        if failures:
+            raise _unwritable(path, failures[0])
         try:
             yield write
         finally:
             line("end", seconds=round(time.monotonic() - start, 3))
+            if failures:
+                click.echo(f"warning: {path} lacks events: {failures[0].strerror}", err=True)
+
+
+def _opened(path: Path) -> FileIO:
+    try:
+        return FileIO(path, "a")  # line by line: a run that is killed has told what it did
+    except OSError as error:
+        raise _unwritable(path, error) from error
+
+
+def _unwritable(path: Path, error: OSError) -> EnvironmentProblem:
+    return EnvironmentProblem(f"{path} cannot be written: {error.strerror}", "choose another file with --events")

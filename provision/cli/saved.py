@@ -12,7 +12,7 @@ from provision.cli.review.isolation import load_without_secrets
 from provision.cli.run import Session
 from provision.cli.words import details
 from provision.errors import UserError
-from provision.host.plans import Basis, SavedPlan, basis, moved, new_salt, read, save
+from provision.host.plans import Basis, SavedPlan, basis, discard, moved, new_salt, read, save
 from provision.host.project import read_project
 from provision.loader.rule_files import rule_files
 
@@ -26,7 +26,7 @@ def planning(session: Session, directory: Path, file: Path, rules: Sequence[Path
     Raises:
         ProvisionError: the plan cannot be saved.
     """
-    file.unlink(missing_ok=True)
+    discard(file)
     salt = new_salt()
     with tempfile.TemporaryDirectory(prefix="provision-plan-") as folder:
         path = Path(folder) / "plan.json"

@@ -15,6 +15,9 @@ _LOOKS = UNCHANGED_OPS | {"update"}
 
 _LONGEST_VALUE = 60
 _UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
+LATER = "(known later)"
+"""Stands for a value that only the run itself will know."""
+Value = str | int | float | bool
 # How a secret is told from a map, sdk/go/common/resource/sig.
 _SIGNATURE = "4dabf18193072939515e22adb298388d"
 _SECRET_SIGNATURE = "1b47061264138c4ac30d75fd1eb44270"
@@ -37,7 +40,7 @@ class PropertyChange:
     path: str
     values: str = ""
     replaces: bool = False
-    value: str | int | float | bool | None = field(default=None, compare=False, repr=False)
+    value: Value | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,9 @@ class ResourceStep:
         changes: properties that change.
         kept: whether the native object outlives a deletion of the resource.
         ignored: properties that a refresh found changed and that count for nothing: the engine was told to ignore them.
+        before: inputs that the resource has, as far as they are texts, numbers or truth values and no secrets; nothing
+            where nothing changes.
+        after: the same of inputs that it gets.
     """
 
     phase: Phase
@@ -59,6 +65,8 @@ class ResourceStep:
     changes: tuple[PropertyChange, ...] = ()
     kept: bool = False
     ignored: tuple[PropertyChange, ...] = ()
+    before: Mapping[str, Value] = field(default_factory=dict, compare=False, repr=False)
+    after: Mapping[str, Value] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def type(self) -> str:
@@ -157,9 +165,13 @@ def plain_text(text: str) -> str:
     return re.sub(r"<\{%[^%]*%\}>", "", text)
 
 
+_REFUSED = re.compile(r"\S+ resource '(?P<name>[^']*)': property (?P<path>\S+) value .*? has a problem: ", re.DOTALL)
+"""How the engine begins to say which input a plugin refuses: with the value in its own notation."""
+
+
 def _unwrapped(text: str) -> str:
-    """Without the frame that the engine puts around the reasons of an object that is not healthy."""
-    text = text.strip()
+    """Without the frames that the engine puts around reasons: of an object that is not healthy, of an input."""
+    text = _REFUSED.sub(r"\g<name>: \g<path>: ", text.strip(), count=1)
     if re.match(r"\d+ errors? occurred:", text):
         text = "\n".join(line.removeprefix("\t* ") for line in text.splitlines()[1:]).strip()
     return text
@@ -173,9 +185,15 @@ def _step(phase: Phase, step: Mapping[str, Any]) -> ResourceStep:
         changes += tuple(PropertyChange(name, text, False) for name, text in _reasons(after))
     kept = bool(old.get("retainOnDelete") or new.get("retainOnDelete"))
     looked = phase == "done" and step["op"] in _LOOKS and before and after and before != after
-    return ResourceStep(
-        phase, step["op"], step["urn"], changes, kept, tuple(_untold(before, after, changes)) if looked else ()
-    )
+    ignored = tuple(_untold(before, after, changes)) if looked else ()
+    if phase != "done" or step["op"] in UNCHANGED_OPS:
+        return ResourceStep(phase, step["op"], step["urn"], changes, kept, ignored)
+    return ResourceStep(phase, step["op"], step["urn"], changes, kept, ignored, _simple(before), _simple(after))
+
+
+def _simple(inputs: Mapping[str, Any]) -> dict[str, Value]:
+    """Without what has parts, which secrets have too."""
+    return {name: LATER if value == _UNKNOWN else value for name, value in inputs.items() if isinstance(value, Value)}
 
 
 def _change(before: Mapping[str, Any], after: Mapping[str, Any], path: str, kind: str = "") -> PropertyChange:
@@ -239,7 +257,7 @@ def _scalar(value: Any) -> str | None:
         return str(value).lower()
     if isinstance(value, str):
         if value == _UNKNOWN:
-            return "(known later)"
+            return LATER
         return value if value and value.isprintable() else json.dumps(value)
     if isinstance(value, int | float):
         return f"{value:g}" if isinstance(value, float) and value == int(value) else str(value)

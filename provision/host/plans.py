@@ -8,7 +8,9 @@ import json
 import os
 import secrets
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from errno import ENOTDIR
 from hashlib import blake2s
 from pathlib import Path
 from typing import Any
@@ -91,10 +93,30 @@ def save(path: Path, plan: SavedPlan) -> None:
         EnvironmentProblem: it cannot be written.
     """
     text = json.dumps({"form": _FORM, "schema": SCHEMA, **asdict(plan)})
-    try:
+    discard(path)
+    with (
+        _explained(path),
+        open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file,
+    ):
+        file.write(text)
+
+
+def discard(path: Path) -> None:
+    """Remove an earlier plan, so that nobody takes it for one that could not be made.
+
+    Raises:
+        EnvironmentProblem: it cannot be removed, or there is no folder for one.
+    """
+    with _explained(path):
         path.unlink(missing_ok=True)
-        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-            file.write(text)
+        if not path.parent.is_dir():
+            raise NotADirectoryError(ENOTDIR, f"there is no folder {path.parent}")
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise EnvironmentProblem(
             f"{path} cannot be written: {error.strerror}", "choose another file with --save-plan"

@@ -9,7 +9,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -25,7 +25,12 @@ from provision.testing.store import Fault
 
 pytestmark = pytest.mark.engine
 SECRET = "hush-4711"
-SECRETIVE = STACK + "  told: ${param.password}\nparameters:\n  password: {type: string, secret: true}\n"
+NEXT = "hush-4712"
+FOUND = "hush-4713"
+SECRETIVE = (
+    STACK.replace("count: 2", 'count: 2\n    user_data: {text: "echo ${param.password}", template: true}')
+    + "  told: ${param.password}\nparameters:\n  password: {type: string, secret: true}\n"
+)
 
 
 @dataclass(frozen=True)
@@ -144,18 +149,33 @@ def test_a_secret_is_kept_as_one_and_shown_by_nothing(kept: Kept) -> None:
     assert project.provision("state", "locks").code == 1  # there is no such stack yet
     refused = project.provision("preview")
     assert "password" in refused.err, refused
-    subprocess.run(
-        [engine.path, "config", "set", "--secret", "shop:password", "--stack", "dev", "--non-interactive"],
-        input=SECRET, cwd=project.folder, env=project.env, text=True, check=True, capture_output=True,
-    )  # fmt: skip
+
+    def configure(password: str) -> None:
+        subprocess.run(
+            [engine.path, "config", "set", "--secret", "shop:password", "--stack", "dev", "--non-interactive"],
+            input=password, cwd=project.folder, env=project.env, text=True, check=True, capture_output=True,
+        )  # fmt: skip
+
+    configure(SECRET)
     said = project.fine("up", "--yes", "--events", "events", "--format", "json")
     assert said.document["outputs"]["told"] == "[secret]"
     shown = said.out + said.err + (project.folder / "events").read_text()
-    for words in (("preview", "--format", "markdown", "--save-plan", "plan.json"), ("drift", "--format", "markdown")):
-        shown += str(project.provision(*words))
-    shown += (project.folder / "plan.json").read_text() + (project.folder / "Pulumi.dev.yaml").read_text()
+    server = next(item for item in project.store.objects("compute:Server") if item.name == "shop-dev-web-0")
+    assert server.properties["user_data"] == f"echo {SECRET}"
+    project.store.put(replace(server, properties={**server.properties, "user_data": f"echo {FOUND}"}))
+    for form in ("markdown", "sarif"):  # what somebody else wrote there is a secret too
+        found = project.provision("drift", "--format", form, "--events", "events").out
+        assert "userData: " in found
+        shown += found
+    configure(NEXT)
+    page = project.provision("preview", "--format", "markdown", "--save-plan", "plan.json", "--allow-destroy", "*")
+    assert "`userData: [secret] (needs a new one)`" in page.out
+    assert "machines/web-0/server" in (project.folder / "plan.json").read_text()
+    shown += str(page)
+    for file in ("plan.json", "events", "Pulumi.dev.yaml"):
+        shown += (project.folder / file).read_text()
     raw = kept.backend.raw()
     assert b"machines/web-0/server" in raw
-    for hidden in (SECRET, PASSWORD):
+    for hidden in (SECRET, NEXT, FOUND, PASSWORD):
         assert hidden not in shown
         assert hidden.encode() not in raw

@@ -175,6 +175,13 @@ def test_the_life_of_a_stack(project):
     assert (drift.code, drift.out) == (2, "Drift: 1 machine changed; 1 resource gone; 6 unchanged.\n")
     assert project.fine("refresh").out == "No drift: 6 resources as recorded.\n"
     assert project.fine("drift").out == "No drift: 6 resources as recorded.\n"
+    beside = next(item for item in project.store.objects("compute:Server") if item.name == "shop-dev-web-0")
+    project.store.put(replace(beside, id="beside", name="beside", marker=""))
+    found = project.provision("drift", "--detailed-exitcode")
+    assert (found.code, found.out.splitlines()[0]) == (
+        2, "~ the server 'beside' is on networks/front, and is none of the stack's (stack.yaml:4:3)"
+    )  # fmt: skip
+    project.store.remove("beside")
 
     down = project.fine("down", "--yes")
     assert down.out == "Done: 2 machines deleted; 6 resources deleted. Data was lost on: machines/web-0/disk-data.\n"

@@ -106,6 +106,20 @@ def test_reasons_of_an_unhealthy_object_are_unwrapped():
     ]
 
 
+def test_a_refused_input_is_told_without_the_engines_notation_of_its_value():
+    text = (
+        "provision-aws:ec2:Instance resource 'machines/web/instance': property imageId value {<nil>\nx} has a problem: "
+        "no image is called 'x'\nfix: another value x has a problem: no"
+    )
+    assert diagnostic(text, urn=URN) == [
+        Message(
+            "error",
+            "machines/web/instance: imageId: no image is called 'x'\nfix: another value x has a problem: no",
+            URN,
+        )
+    ]
+
+
 DRIVER = """\
 import sys, signal
 from pathlib import Path

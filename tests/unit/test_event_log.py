@@ -1,6 +1,8 @@
 """The file of `--events`: a line for everything that happens, as its schema says, whatever becomes of the run."""
 
 import json
+import resource
+import signal
 from pathlib import Path
 
 import pytest
@@ -73,6 +75,29 @@ def test_a_file_that_cannot_be_written_is_said_before_anything_is_done(tmp_path:
     log = event_log(tmp_path, "up")
     with pytest.raises(EnvironmentProblem, match="cannot be written: Is a directory"):
         log.__enter__()
+
+
+def test_a_full_disk_is_told_once_and_stops_no_run(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    with (
+        pytest.raises(EnvironmentProblem, match="cannot be written: No space left on device"),
+        event_log(Path("/dev/full"), "up"),
+    ):
+        pytest.fail("this is before the run begins")  # pragma: no cover
+    file = tmp_path / "events"
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        with event_log(file, "up") as write:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (file.stat().st_size + 40, limits[1]))
+            try:
+                write(Message("info", "a longer text than there is room for: " + "x" * 80))
+            finally:
+                resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+            write(Message("info", "another"))
+    finally:
+        signal.signal(signal.SIGXFSZ, handler)
+    assert len(file.read_text().splitlines()) == 2  # the second is not whole: no third is glued to it
+    assert capfd.readouterr().err == f"warning: {file} lacks events: File too large\n"
 
 
 def test_phases_and_calls_of_this_process_are_told_while_somebody_watches(

@@ -21,6 +21,7 @@ from provision.cli.pipelines import shortened
 from provision.errors import EnvironmentProblem, PlatformError, UserError
 
 TOKEN = "t0ken-of-the-run"
+OWN = 99
 PAGE = "<!-- provision preview shop/dev -->\n## What `shop` becomes\n"
 DRIFT = markdown(Report("shop", "dev", (Finding(Kind.GONE, "machines/web/server", "it is gone"),), 3))
 NO_DRIFT = markdown(Report("shop", "dev", (), 4))
@@ -31,6 +32,7 @@ class Forge(BaseHTTPRequestHandler):
 
     kept: ClassVar[dict[str, list[dict[str, Any]]]]
     calls: ClassVar[list[tuple[str, str]]]
+    passing: ClassVar[list[str]]
     refuse = 0
 
     def answer(self, code: int, found: Any) -> None:
@@ -45,6 +47,10 @@ class Forge(BaseHTTPRequestHandler):
 
     def permitted(self) -> bool:
         self.calls.append((self.command, self.path.partition("?")[0]))
+        if self.command in self.passing:
+            self.passing.remove(self.command)
+            self.answer(502, {"message": "for a moment"})
+            return False
         if (
             TOKEN
             in (
@@ -61,6 +67,9 @@ class Forge(BaseHTTPRequestHandler):
         if not self.permitted():
             return
         path, _, query = self.path.partition("?")
+        if path == "/user":
+            self.answer(200, {"id": OWN})
+            return
         asked = dict(item.split("=") for item in query.split("&"))
         page, size = int(asked["page"]), int(asked["per_page"])
         found = [one for one in self.kept.get(path, []) if one.get("state", "open") == "open"]
@@ -91,8 +100,9 @@ class Forge(BaseHTTPRequestHandler):
     def of_comment(self) -> bool:
         return "comment" in self.path or "note" in self.path
 
-    def seen(self, number: int) -> dict[str, str]:
-        return {"html_url": f"https://forge/{number}", "web_url": f"https://forge/{number}"}
+    def seen(self, number: int) -> dict[str, Any]:
+        links = {"html_url": f"https://forge/{number}", "web_url": f"https://forge/{number}"}
+        return links | {"user": {"type": "Bot"}, "author_association": "NONE", "author": {"id": OWN}}
 
     def log_message(self, *args: Any) -> None:
         pass
@@ -100,7 +110,7 @@ class Forge(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def forge(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[type[Forge]]:
-    own = type("Own", (Forge,), {"kept": {}, "calls": []})
+    own = type("Own", (Forge,), {"kept": {}, "calls": [], "passing": []})
     server = ThreadingHTTPServer(("127.0.0.1", 0), own)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
@@ -155,6 +165,18 @@ def test_a_comment_is_written_over_and_never_repeated(forge: type[Forge], tmp_pa
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_a_comment_of_a_stranger_that_begins_alike_is_left_to_them(
+    forge: type[Forge], tmp_path: Path, kind: str
+) -> None:
+    """Else they could change afterwards what a pipeline said."""
+    theirs = {"user": {"type": "User"}, "author_association": "CONTRIBUTOR", "author": {"id": 7}}
+    forge.kept[COMMENTS[kind]] = [{"body": PAGE + "nothing changes", "id": 1} | theirs]
+    for text in (PAGE + "first\n", PAGE + "second\n"):
+        said("comment", kind, page(tmp_path, text))
+    assert [one["body"] for one in forge.kept[COMMENTS[kind]]] == [PAGE + "nothing changes", PAGE + "second\n"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_drift_has_one_issue_that_is_closed_when_it_is_gone(forge: type[Forge], tmp_path: Path, kind: str) -> None:
     path, field = ISSUES[kind]
     assert said("issue", kind, page(tmp_path, NO_DRIFT)) == "no drift, and no issue is open"
@@ -198,7 +220,28 @@ def test_a_run_without_a_pull_request_and_a_page_without_mark_are_refused(forge:
     assert forge.calls == []
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_fails_for_a_moment_is_tried_again_and_what_would_be_made_twice_is_not(
+    forge: type[Forge], tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("provision.cli.pipelines.forge.PAUSES", (0.0, 0.0))
+    monkeypatch.setattr(forge, "passing", ["GET", "GET"])
+    said("comment", kind, page(tmp_path, PAGE))
+    monkeypatch.setattr(forge, "passing", ["PATCH", "PUT"])
+    said("comment", kind, page(tmp_path, PAGE + "more\n"))
+    assert [one["body"] for one in forge.kept[COMMENTS[kind]]] == [PAGE + "more\n"]
+    monkeypatch.setattr(forge, "passing", ["POST"])
+    forge.calls.clear()
+    with pytest.raises(PlatformError, match="answered 502 to POST"):
+        said("comment", kind, page(tmp_path, PAGE.replace("/dev", "/prod")))
+    assert [method for method, _ in forge.calls].count("POST") == 1
+    monkeypatch.setattr(forge, "passing", ["GET"] * 3)
+    with pytest.raises(PlatformError, match="answered 502 to GET"):
+        said("comment", kind, page(tmp_path, PAGE))
+
+
 def test_a_forge_that_is_away_is_told(monkeypatch: pytest.MonkeyPatch, forge: type[Forge], tmp_path: Path) -> None:
+    monkeypatch.setattr("provision.cli.pipelines.forge.PAUSES", (0.0,))
     monkeypatch.setenv("GITHUB_API_URL", "http://127.0.0.1:9")
     with pytest.raises(PlatformError, match="could not be asked"):
         said("comment", "github", page(tmp_path, PAGE))
@@ -278,6 +321,44 @@ def test_nothing_is_overwritten_and_nothing_half_written(repository: Path) -> No
 def test_stacks_that_are_none_or_twice_are_refused(repository: Path, stacks: str) -> None:
     with pytest.raises(UserError, match="names no stack, or one twice"):
         said("init", "github", "--stacks", stacks, repository / "stacks" / "web")
+
+
+@pytest.mark.parametrize(
+    ("words", "said_of"),
+    [
+        (("--stacks", "dev;id"), "stack 'dev;id'"),
+        (("--stacks", "org/dev"), "stack 'org/dev'"),
+        (("--branch", 'main"]'), "branch 'main\"]'"),
+        (("--branch", "$(id)"), r"branch '$(id)'"),
+    ],
+)
+def test_names_that_a_shell_or_forge_would_take_for_more_are_refused(
+    repository: Path, words: tuple[str, str], said_of: str
+) -> None:
+    for kind in ("generic", "github", "gitlab"):
+        with pytest.raises(UserError, match=re.escape(said_of)) as refused:
+            said("init", kind, *words, repository / "stacks" / "web")
+        assert refused.value.fix.startswith("call it otherwise: ")
+    assert not (repository / "ci").exists()
+
+
+def test_a_folder_and_stacks_of_any_name_stay_what_they_are(repository: Path) -> None:
+    folder = repository / "stacks" / "my web, 2"
+    (repository / "stacks" / "web").rename(folder)
+    for kind in ("generic", "github", "gitlab"):
+        said("init", kind, "--stacks", "1.0,no", folder)
+    workflow = yaml.safe_load((repository / ".github" / "workflows" / "provision.yml").read_text())
+    assert workflow["env"]["DIRECTORY"] == "stacks/my web, 2"
+    assert workflow["jobs"]["apply"]["strategy"]["matrix"] == {"stack": ["1.0", "no"]}
+    pipeline = yaml.safe_load((repository / ".gitlab-ci.yml").read_text())
+    assert pipeline["variables"]["DIRECTORY"] == "stacks/my web, 2"
+    assert pipeline["stages"] == ["review", "1.0", "no", "drift"]
+    assert pipeline["apply-1.0"]["variables"] == {"STACK": "1.0"}
+    called = subprocess.run(
+        ["bash", "-c", 'provision() { printf "%s\\n" "$@"; }; export -f provision; bash ci/provision.sh drift no'],
+        cwd=repository, capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+    assert called.stdout.splitlines()[:4] == ["drift", "stacks/my web, 2", "--stack", "no"], called
 
 
 # ---- what a pipeline does at night, with a stand-in for the look itself

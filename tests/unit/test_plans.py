@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from provision.errors import EnvironmentProblem, UserError
-from provision.host.plans import Basis, SavedPlan, basis, moved, new_salt, read, save
+from provision.host.plans import Basis, SavedPlan, basis, discard, moved, new_salt, read, save
 
 SALT = new_salt()
 FILES = {"stack.yaml": "version: 1\nplatform: memory\n", "stack.dev.yaml": "{}\n"}
@@ -64,8 +64,12 @@ def test_a_plan_is_read_as_it_was_saved_by_nobody_else_and_says_no_line_of_a_fil
     assert "platform: memory" not in file.read_text()
     assert "v1:abc" not in file.read_text()
     assert made(salt=new_salt()) != made()  # digests of one plan say nothing of another
-    with pytest.raises(EnvironmentProblem, match="cannot be written"):
-        save(tmp_path / "nowhere" / "plan.json", plan)
+    for place in (tmp_path / "nowhere" / "plan.json", file / "plan.json"):
+        for made_or_removed in (lambda place=place: save(place, plan), lambda place=place: discard(place)):
+            with pytest.raises(EnvironmentProblem, match="cannot be written"):
+                made_or_removed()
+    discard(file)
+    assert not file.exists()
 
 
 @pytest.mark.parametrize(

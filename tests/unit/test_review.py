@@ -1,5 +1,7 @@
 """The reviewer's page: what a change does comes in the order in which it matters, and fits into a comment."""
 
+import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -7,8 +9,9 @@ from test_verify_intent import machine, stack_of, traffic
 
 from provision.cli.changes import Changes
 from provision.cli.review import Isolation, Review, page
+from provision.cli.review.sizes import sizes
 from provision.cli.review.text import code, escaped, fenced
-from provision.host.events import Message, PropertyChange, ResourceStep
+from provision.host.events import LATER, Message, PropertyChange, ResourceStep, translate
 from provision.host.result import RunResult
 from provision.models import Stack
 from provision.translate import Scope, address_inputs, allocate, nic_addresses, recall, record
@@ -95,11 +98,20 @@ def test_a_prefix_the_internet_and_the_rest_of_the_world_are_told_apart() -> Non
 def test_machines_that_come_and_go_are_new_and_gone_ends() -> None:
     fewer = MACHINES | {"web": machine("front", count=1, labels={"tier": "web"})}
     assert difference(view(POLICIES), view(POLICIES, fewer)) == [
-        Crossing("outside", "web-1", ("tcp/80",), ("world-to-web",), opened=False, fresh=True)
+        Crossing("outside", "web-1", ("tcp/80",), ("world-to-web",), opened=False, fresh_destination=True)
     ]
     assert difference(view(POLICIES, fewer), view(POLICIES)) == [
-        Crossing("outside", "web-1", ("tcp/80",), ("world-to-web",), opened=True, fresh=True)
+        Crossing("outside", "web-1", ("tcp/80",), ("world-to-web",), opened=True, fresh_destination=True)
     ]
+    clients = POLICIES | {"web-to-app": traffic("machine.web", "machine.app", "tcp/8080")}
+    for before, after, opened in (
+        (view(clients), view(clients, fewer), False),
+        (view(clients, fewer), view(clients), True),
+    ):
+        (sends,) = (one for one in difference(before, after) if one.source.startswith("web-1"))
+        assert (sends.destination, sends.opened, sends.fresh_source, sends.fresh_destination) == (
+            "app (front)", opened, True, False,
+        )  # fmt: skip
     assert sorted(told(None, view(POLICIES))) == ["+ app (back) -> db: tcp/5432", "+ outside -> web: tcp/80"]
 
 
@@ -117,6 +129,7 @@ def test_networks_and_downgrades_open_and_close_too() -> None:
 
 
 KIND = "provision-memory:index:Server"
+UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
 
 
 def step(name: str, op: str, kind: str = KIND, *changes: PropertyChange) -> ResourceStep:
@@ -173,6 +186,101 @@ def test_data_loss_comes_first_then_isolation_then_downgrades_then_the_rest() ->
     assert "| outside | db | `tcp/5432` | `open` |" in text
     assert "- `apart`: this platform cannot" in text
     assert "- `machines/web/server` (Server)\n  - `memoryMib: 64 → 65`" in text
+
+
+def test_an_end_that_is_new_or_gone_is_marked_and_no_other_end_is() -> None:
+    ways = (
+        Crossing("web-1", "db", ("tcp/5432",), ("db-open",), opened=False, fresh_source=True),
+        Crossing("outside", "web-2", ("tcp/80",), ("open",), opened=True, fresh_destination=True),
+        Crossing("outside", "web-0", ("tcp/81",), ("open",), opened=True),
+    )
+    text = page(review(isolation=Isolation(ways)))
+    assert "| web-1 (gone) | db | `tcp/5432` | `db-open` |" in text
+    assert "| outside | web-0 | `tcp/81` | `open` |\n| outside | web-2 (new) | `tcp/80` | `open` |" in text
+    first = page(review(isolation=Isolation(ways[1:], first=True)))
+    assert "(new)" not in first
+    assert "The first deployment: no way is open." in page(review(isolation=Isolation(first=True)))
+
+
+SERVER, VOLUME = "provision-memory:compute:Server", "provision-memory:compute:Volume"
+
+
+def sized(name: str, op: str, kind: str = SERVER, *, kept: bool = False, **sides: dict[str, Any]) -> ResourceStep:
+    return replace(step(name, op, kind), kept=kept, **sides)
+
+
+def machine_step(name: str, op: str) -> ResourceStep:
+    return step(f"machines/{name}", op, "provision:index:Machine")
+
+
+def test_sizes_that_change_are_told_for_machines_that_are_alike_together_and_added_up() -> None:
+    small, large = {"cpus": 1, "memoryMib": 64}, {"cpus": 1, "memoryMib": 96}
+    steps = [
+        *(sized(f"machines/web-{i}/server", "update", before=small, after=large) for i in range(12)),
+        sized("machines/db/server", "replace", before=small, after={"cpus": 4, "memoryMib": 64}),
+        sized("machines/db/disk-data", "update", VOLUME, before={"sizeGib": 1}, after={"sizeGib": 3}),
+        sized("machines/db/disk-log", "create", VOLUME, after={"sizeGib": 2}),
+        machine_step("new", "create"),
+        sized("machines/new/server", "create", after={"cpus": 2, "memoryMib": 1024}),
+        machine_step("old", "delete"),
+        sized("machines/old/server", "delete", before=small),
+        sized("machines/old/disk-data", "delete", VOLUME, kept=True, before={"sizeGib": 50}),
+        sized("machines/same/server", "update", before=small, after=small | {"power": "stopped"}),
+        sized("machines/late/server", "create", after={"memoryMib": LATER}),
+        step("machines/alien/server", "create", "provision-nowhere:compute:Server"),
+        step("networks/front/network", "create"),
+    ]
+    made = review(*steps)
+    text = page(replace(made, sizes=sizes(made.changes)))
+    (section,) = re.findall(r"### Sizes\n\n(.*?)\n\n<details>", text, re.DOTALL)
+    assert section.splitlines() == [
+        "In all: +4 CPUs, +4GiB disks, +1344MiB memory.",
+        "",
+        "| machines | sizes |",
+        "|---|---|",
+        "| `db` | CPUs 1 → 4, disk data 1GiB → 3GiB, disk log 2GiB (new) |",
+        "| `late` | memory (known later) (new) |",
+        "| `new` (new) | CPUs 2, memory 1GiB |",
+        "| `old` (gone) | CPUs 1, memory 64MiB |",
+        "| `web-0`, `web-1`, `web-2`, `web-3`, `web-4` and 7 more | memory 64MiB → 96MiB |",
+    ]
+    assert "| No longer of the stack, and kept | 1 | 1 |" in text
+    quiet = review(sized("machines/a/server", "replace", before=small, after=small))
+    assert "### Sizes" not in page(replace(quiet, sizes=sizes(quiet.changes)))
+
+
+@pytest.mark.parametrize(
+    ("platform", "token", "inputs", "said"),
+    [
+        ("aws", "ec2:Instance", {"instanceType": "t3.small"}, [("size", None, "t3.small")]),
+        (
+            "openstack",
+            "compute:Server",
+            {"flavorId": "m1.tiny", "rootSizeGib": 8},
+            [("boot disk", None, "8GiB"), ("size", None, "m1.tiny")],
+        ),
+        ("libvirt", "domain:Domain", {"vcpus": 2, "memoryMib": 96}, [("CPUs", None, "2"), ("memory", None, "96MiB")]),
+    ],
+)
+def test_sizes_are_known_on_every_platform(
+    platform: str, token: str, inputs: dict[str, Any], said: list[tuple[str, None, str]]
+) -> None:
+    made = review(sized("machines/web/main", "create", f"provision-{platform}:{token}", after=inputs))
+    (row,) = sizes(made.changes).rows
+    assert list(row.values) == said
+
+
+def test_no_size_of_a_machine_is_read_from_a_secret() -> None:
+    hidden = {"4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270", "ciphertext": "v1:hush"}
+    told = translate(
+        {"resOutputsEvent": {"metadata": {
+            "op": "create", "type": SERVER, "urn": f"urn:pulumi:dev::shop::{SERVER}::machines/web/server",
+            "old": None, "new": {"inputs": {"memoryMib": 64, "userData": hidden, "image": UNKNOWN, "nics": [1]}},
+        }}}
+    )  # fmt: skip
+    (made,) = told
+    assert isinstance(made, ResourceStep)
+    assert made.after == {"memoryMib": 64, "image": LATER}
 
 
 def test_refused_policies_are_shown_as_they_were_told() -> None:

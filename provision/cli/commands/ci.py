@@ -44,13 +44,15 @@ def init(forge: str, stacks: str, branch: str, directory: Path) -> None:
         raise UserError("--stacks names no stack, or one twice", "such as: --stacks dev,prod")
     folder = directory.absolute()
     root = root_of(folder)
+    place = folder.relative_to(root).as_posix()
+    making.refuse_names(place, names, branch)
     platform = load(directory, overlay=names[0]).stack.platform
     if not platform:
         raise UserError("the stack file names no platform", "write 'platform:' into it: the pipeline depends on it")
     files = making.pipeline(
         forge,
         project=read_project(folder).name,
-        folder=folder.relative_to(root).as_posix(),
+        folder=place,
         stacks=names,
         branch=branch,
         provider=registry.load(platform),

@@ -83,6 +83,11 @@ def _page(session: "Session", directory: Path, limit: int, detailed_exitcode: bo
         found = Isolation() if known else isolation(session.workspace, directory, result.downgraded)
     except ProvisionError as error:
         found = Isolation(unknown=error.summary)
-    review = Review(session.workspace.project, session.workspace.stack_name, result, changes, found)
+    sized = None
+    if changes.native():
+        from provision.cli.review.sizes import sizes
+
+        sized = sizes(changes)
+    review = Review(session.workspace.project, session.workspace.stack_name, result, changes, found, sized)
     click.echo(page(review, limit), nl=False)
     return exit_code(result, detailed_exitcode=detailed_exitcode)

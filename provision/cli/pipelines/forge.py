@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -9,13 +10,16 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
-from provision.errors import EnvironmentProblem, PlatformError, UserError
+from provision.errors import EnvironmentProblem, PlatformError, RetriableError, UserError
 
 LABEL = "provision-drift"
 """The label by which issues for drift are found again."""
 _PAGE = 100
 _MOST_PAGES = 100
 _SECONDS = 30
+_PASSING = (429, 500, 502, 503, 504)
+PAUSES = (1.0, 5.0)
+"""Seconds between tries."""
 
 
 class Forge(ABC):
@@ -55,9 +59,19 @@ class Forge(ABC):
     def call(self, method: str, address: str, body: Mapping[str, Any] | None = None) -> Any:
         """One call of the forge's API; gives what it answers.
 
+        What fails for a moment is tried again, but nothing that makes something: it may have been made.
+
         Raises:
             PlatformError: it refused, or cannot be reached.
         """
+        for pause in PAUSES if method != "POST" else ():
+            try:
+                return self._call(method, address, body)
+            except RetriableError:
+                time.sleep(pause)
+        return self._call(method, address, body)
+
+    def _call(self, method: str, address: str, body: Mapping[str, Any] | None) -> Any:
         headers = {"Accept": "application/json", "User-Agent": "provision", **self.authorization()}
         data = None if body is None else json.dumps(body).encode()
         if data is not None:
@@ -69,10 +83,13 @@ class Forge(ABC):
                 return json.loads(answer.read() or b"null")
         except urllib.error.HTTPError as error:
             said = error.read(2000).decode(errors="replace")
+            summary = f"{self.name} answered {error.code} to {where}: {said}"
+            if error.code in _PASSING:
+                raise RetriableError(summary, "run the step again") from None
             fix = "give the token the right to write comments and issues" if error.code in (401, 403, 404) else ""
-            raise PlatformError(f"{self.name} answered {error.code} to {where}: {said}", fix) from None
+            raise PlatformError(summary, fix) from None
         except (OSError, ValueError) as error:
-            raise PlatformError(f"{self.name} could not be asked ({where}): {error}", "run the step again") from None
+            raise RetriableError(f"{self.name} could not be asked ({where}): {error}", "run the step again") from None
 
     def pages(self, address: str) -> Iterator[Mapping[str, Any]]:
         """Everything that a list has, page by page."""

@@ -4,10 +4,12 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from provision.cli.pipelines.forge import LABEL, Forge, marker_of, needed, shortened
 from provision.errors import EnvironmentProblem
+
+_TRUSTED = ("OWNER", "MEMBER", "COLLABORATOR")
 
 
 class GitHub(Forge):
@@ -22,11 +24,11 @@ class GitHub(Forge):
         self._api = f"{base}/repos/{needed('GITHUB_REPOSITORY', 'which repository this is')}"
 
     def comment(self, text: str) -> str:
-        """Over the comment of the pull request that begins alike, else a new one."""
+        """Over the comment of the pull request that begins alike, and is no stranger's; else a new one."""
         marker, body = marker_of(text), {"body": shortened(text, self.longest)}
         comments = f"{self._api}/issues/{_pull_request()}/comments"
         for found in self.pages(comments):
-            if str(found.get("body", "")).startswith(marker):
+            if str(found.get("body", "")).startswith(marker) and _is_trusted(found):
                 return str(self.call("PATCH", f"{self._api}/issues/comments/{found['id']}", body)["html_url"])
         return str(self.call("POST", comments, body)["html_url"])
 
@@ -52,6 +54,14 @@ class GitHub(Forge):
         """The token of the run."""
         token = needed("GITHUB_TOKEN", "nothing can be written without a token")
         return {"Authorization": f"Bearer {token}", "X-GitHub-Api-Version": "2022-11-28"}
+
+
+def _is_trusted(comment: Mapping[str, Any]) -> bool:
+    """Whether it is a pipeline's, or of somebody who may change the repository.
+
+    Whoever else wrote a comment that begins alike could change afterwards what a pipeline says there.
+    """
+    return (comment.get("user") or {}).get("type") == "Bot" or comment.get("author_association") in _TRUSTED
 
 
 def _pull_request() -> int:

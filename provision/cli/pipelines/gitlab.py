@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from functools import cached_property
 from typing import ClassVar
 
 from provision.cli.pipelines.forge import LABEL, Forge, marker_of, needed, shortened
@@ -15,17 +16,25 @@ class GitLab(Forge):
 
     def __init__(self) -> None:
         """Take the project and the API's address from the environment of the run."""
-        base = os.environ.get("CI_API_V4_URL", "https://gitlab.com/api/v4")
-        self._api = f"{base}/projects/{needed('CI_PROJECT_ID', 'which project this is')}"
+        self._base = os.environ.get("CI_API_V4_URL", "https://gitlab.com/api/v4")
+        self._api = f"{self._base}/projects/{needed('CI_PROJECT_ID', 'which project this is')}"
+
+    @cached_property
+    def _own(self) -> int:
+        """Who the token speaks for."""
+        return int(self.call("GET", f"{self._base}/user")["id"])
 
     def comment(self, text: str) -> str:
-        """Over the note of the merge request that begins alike, else a new one."""
+        """Over the token's own note of the merge request that begins alike, else a new one.
+
+        Whoever else wrote such a note could change afterwards what a pipeline says there.
+        """
         marker, body = marker_of(text), {"body": shortened(text, self.longest)}
         request = needed("CI_MERGE_REQUEST_IID", "which merge request this run is for")
         notes = f"{self._api}/merge_requests/{request}/notes"
         page = f"{needed('CI_PROJECT_URL', 'where the project is seen')}/-/merge_requests/{request}"
         for found in self.pages(notes):
-            if str(found.get("body", "")).startswith(marker):
+            if str(found.get("body", "")).startswith(marker) and (found.get("author") or {}).get("id") == self._own:
                 written = self.call("PUT", f"{notes}/{found['id']}", body)
                 break
         else:

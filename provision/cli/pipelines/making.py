@@ -1,5 +1,6 @@
 """Pipelines from the templates."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,12 @@ from provision.spi import CanProbe, CanReadLiveRules, CanReadRules, PipelineStep
 _BEFORE = "  before_script:\n"
 _APPLY = """
 apply-{stack}:
-  stage: {stack}
+  stage: "{stack}"
   rules:
     - if: $CI_COMMIT_BRANCH == "{branch}" && $CI_PIPELINE_SOURCE == "push"
   resource_group: provision-{project}-{stack}
-  environment: {stack}
-  variables: {{STACK: {stack}}}
+  environment: "{stack}"
+  variables: {{STACK: "{stack}"}}
   script:
     - plan=$(mktemp -d)/plan
     - provision preview "$DIRECTORY" --stack "$STACK" --save-plan "$plan" --format markdown
@@ -25,6 +26,25 @@ apply-{stack}:
   after_script:
     - test "$CI_JOB_STATUS" = success || echo "To go back, revert this commit and merge that."
 """
+
+
+def refuse_names(folder: str, stacks: Sequence[str], branch: str) -> None:
+    """Names that cannot stand in a pipeline.
+
+    Raises:
+        UserError: one has signs that a shell or a forge would take for something else.
+    """
+    for what, names, others in (
+        ("stack", stacks, "-_."),
+        ("branch", [branch], "-_./"),
+        ("folder", [folder], "-_./, ="),
+    ):
+        for name in names:
+            if not re.fullmatch(rf"[\w{re.escape(others)}]+", name):
+                raise UserError(
+                    f"the {what} '{name}' cannot be named in a pipeline",
+                    f"call it otherwise: letters, digits and '{others}' are taken literally by every shell and forge",
+                )
 
 
 def pipeline(
@@ -50,7 +70,7 @@ def pipeline(
         "project": project,
         "directory": folder,
         "paths": "**" if folder == "." else f"{folder}/**",
-        "stacks": ", ".join(stacks),
+        "stacks": ", ".join(f'"{stack}"' for stack in stacks),
         "branch": branch,
         "packages": f"provision provision-{platform}",
         "check": "verify --static" if readable else "validate",

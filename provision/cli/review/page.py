@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from provision.cli.changes import Action, Change, Changes, is_native
 from provision.cli.review.isolation import Isolation
@@ -11,18 +12,24 @@ from provision.errors import POLICY_REFUSED
 from provision.host.events import Message, name_of
 from provision.host.result import RunResult
 
+if TYPE_CHECKING:
+    from provision.cli.review.sizes import Sized, Sizes
+    from provision.verify.reach.difference import Crossing
+
 LIMIT = 65_000
 """Characters: GitHub takes 65,536 in a comment, GitLab 1,000,000; a little is left for what a pipeline adds."""
 
 _ROOM_BELOW = 400  # for the line that says what was left out, and the ends of what is open
 _MOST_ROWS = 150
 _MOST_SAID = 4_000
+_MOST_NAMES = 5
 
 _CLASSES = (
     ("destroys", "Destroys data"),
     ("replaces", "Replaced by new ones"),
     ("restarts", "Restarted"),
     ("deletes", "Deleted"),
+    ("keeps", "No longer of the stack, and kept"),
     ("updates", "Changed in place"),
     ("creates", "Created"),
 )
@@ -38,6 +45,7 @@ class Review:
         result: what the preview said.
         changes: what it would do.
         isolation: what the file opens and closes.
+        sizes: what becomes larger or smaller; None when nothing changes.
     """
 
     project: str
@@ -45,6 +53,7 @@ class Review:
     result: RunResult
     changes: Changes
     isolation: Isolation
+    sizes: "Sizes | None" = None
 
 
 def page(review: Review, limit: int = LIMIT) -> str:
@@ -64,6 +73,7 @@ def page(review: Review, limit: int = LIMIT) -> str:
         *_isolation(review.isolation),
         *_weaker(result),
         *_counts(review),
+        *_sizes(review.sizes),
     ]
     room = limit - _ROOM_BELOW - sum(map(len, lines)) - len(lines)
     if room < 0:
@@ -125,7 +135,8 @@ def _isolation(found: Isolation) -> Iterator[str]:
     opened = [one for one in found.crossings if one.opened]
     closed = [one for one in found.crossings if not one.opened]
     if not opened and not closed:
-        yield from ("Nothing changes in who reaches whom.", "")
+        nothing = "The first deployment: no way is open." if found.first else "Nothing changes in who reaches whom."
+        yield from (nothing, "")
         return
     if found.first:
         yield from (f"The first deployment: {plural(len(opened), 'way is', 'ways are')} open, all else is closed.", "")
@@ -136,14 +147,21 @@ def _isolation(found: Isolation) -> Iterator[str]:
         if rows:
             yield f"| {titles[0]} | {titles[1]} | {title} | {titles[2]} |"
             yield "|---|---|---|---|"
-            for one in sorted(rows, key=lambda one: (one.fresh, one.destination, one.source))[:_MOST_ROWS]:
-                new = "" if not one.fresh or found.first else " (new)" if one.opened else " (gone)"
+            for one in sorted(rows, key=_order)[:_MOST_ROWS]:
+                mark = "" if found.first else " (new)" if one.opened else " (gone)"
+                source, destination = mark * one.fresh_source, mark * one.fresh_destination
                 services = ", ".join(map(code, one.services))
                 by = ", ".join(map(code, one.by))
-                yield f"| {escaped(one.source)} | {escaped(one.destination)}{new} | {services} | {by} |"
+                ends = f"{escaped(one.source)}{source} | {escaped(one.destination)}{destination}"
+                yield f"| {ends} | {services} | {by} |"
             if len(rows) > _MOST_ROWS:
                 yield f"| … | and {len(rows) - _MOST_ROWS} more | | |"
             yield ""
+
+
+def _order(one: "Crossing") -> tuple[bool, str, str]:
+    """Ways between ends that stay come first: they are what a change opens behind the back of machines that run."""
+    return one.fresh_source or one.fresh_destination, one.destination, one.source
 
 
 def _weaker(result: RunResult) -> Iterator[str]:
@@ -173,6 +191,33 @@ def _counts(review: Review) -> Iterator[str]:
             machines = {name for change in found if (name := _machine(change))}
             yield f"| {title} | {len(found)} | {len(machines) or ''} |"
     yield ""
+
+
+def _sizes(found: "Sizes | None") -> Iterator[str]:
+    if found is None or not found.rows:
+        return
+    yield from ("### Sizes", "")
+    if found.more:
+        yield from (f"In all: {', '.join(f'{more} {what}' for what, more in found.more)}.", "")
+    yield from ("| machines | sizes |", "|---|---|")
+    for row in found.rows[:_MOST_ROWS]:
+        yield f"| {_names(row)} | {', '.join(_sized(row, *value) for value in row.values)} |"
+    if len(found.rows) > _MOST_ROWS:
+        yield f"| … | and {len(found.rows) - _MOST_ROWS} more |"
+    yield ""
+
+
+def _names(row: "Sized") -> str:
+    more = len(row.machines) - _MOST_NAMES
+    mark = {Action.CREATE: " (new)", Action.DELETE: " (gone)"}.get(row.action, "")
+    return ", ".join(map(code, row.machines[:_MOST_NAMES])) + (f" and {more} more" if more > 0 else "") + mark
+
+
+def _sized(row: "Sized", what: str, before: str | None, after: str | None) -> str:
+    if before is None or after is None:
+        mark = "" if row.action in (Action.CREATE, Action.DELETE) else " (new)" if before is None else " (gone)"
+        return f"{what} {escaped(before or after or '')}{mark}"
+    return f"{what} {escaped(before)} → {escaped(after)}"
 
 
 def _details(review: Review, room: int) -> Iterator[str]:
@@ -220,7 +265,7 @@ def _class(change: Change, told: str) -> str:
         case Action.REPLACE:
             return "replaces"
         case Action.DELETE:
-            return "deletes"
+            return "keeps" if change.kept else "deletes"
         case Action.CREATE | Action.IMPORT:
             return "creates"
         case Action.UPDATE:
