@@ -176,9 +176,9 @@ class Deployed:
 
     def __init__(self, folder: Path, count: int) -> None:
         """Write its files."""
-        self._folder = folder / f"many{count}"
-        self._folder.mkdir(parents=True)
-        (self._folder / "Pulumi.yaml").write_text(f"name: many{count}\nruntime: provision\n")
+        folder.mkdir(exist_ok=True)
+        self._folder = Path(tempfile.mkdtemp(dir=folder))
+        (self._folder / "Pulumi.yaml").write_text(f"name: many{count}{self._folder.name}\nruntime: provision\n")
         (self._folder / "stack.yaml").write_text(STACK_FILE.format(count=count))
 
     def run(self, verb: str, **more: str) -> float:
@@ -222,8 +222,12 @@ def measure(lab: Lab, count: int, folder: Path | None) -> bool:
 
 
 def _with_engine(lab: Lab, stack: Deployed, plain: float) -> bool:
-    """Whether the target is met."""
+    """Whether the target is met: against the script as somebody starts it, who waits for Python and openstacksdk."""
     seconds, spent = {}, {}
+    begun = time.monotonic()
+    subprocess.run([sys.executable, "-c", "import openstack"], check=True)
+    starting = time.monotonic() - begun
+    plain += starting
     for name, more in (("always", {}), ("once", _ONCE)):
         stack.run("preview")
         before = stack.run("preview")
@@ -232,7 +236,8 @@ def _with_engine(lab: Lab, stack: Deployed, plain: float) -> bool:
         spent[name] = busy(lab).since(begun)
         stack.run("down", **_ONCE)
     print(
-        f"        `provision up` {seconds['always']:.1f} s ({seconds['always'] / plain:.2f} times), of which the "
+        f"        the script {plain:.1f} s with its own start of {starting:.1f} s; "
+        f"`provision up` {seconds['always']:.1f} s ({seconds['always'] / plain:.2f} times), of which the "
         f"engine writes state {seconds['always'] - seconds['once']:.1f} s; without that {seconds['once']:.1f} s "
         f"({seconds['once'] / plain:.2f} times); a preview, which makes nothing, takes {before:.1f} s\n"
         f"        {spent['always']}; state written once: {spent['once']}"

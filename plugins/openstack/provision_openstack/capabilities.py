@@ -19,7 +19,10 @@ _COMPUTE_LIMITS = {
     "cores": ("maxTotalCores", "totalCoresUsed"),
     "memory_mib": ("maxTotalRAMSize", "totalRAMUsed"),
     "server_groups": ("maxServerGroups", "totalServerGroupsUsed"),
+    "server_group_members": ("maxServerGroupMembers", ""),
 }
+"""Nova's words for the limit and for what is used; empty where each object has a limit of its own."""
+
 _VOLUME_LIMITS = {
     "volumes": ("maxTotalVolumes", "totalVolumesUsed"),
     "volume_gib": ("maxTotalVolumeGigabytes", "totalGigabytesUsed"),
@@ -101,9 +104,9 @@ def _names(session: Session, service: str, path: str, many: str, field: str) -> 
 def _limits(session: Session, service: str, names: Mapping[str, tuple[str, str]]) -> dict[str, list[int]]:
     told = _asked(session, service, "/limits").get("limits", {}).get("absolute", {})
     return {
-        name: [int(told[most]), int(told[used])]
+        name: [int(told[most]), int(told[used]) if used else 0]
         for name, (most, used) in names.items()
-        if most in told and used in told
+        if most in told and (used in told or not used)
     }
 
 

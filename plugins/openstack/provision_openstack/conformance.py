@@ -242,6 +242,7 @@ class OpenStackConformance(ConformanceSuite):
     gaps: ClassVar[Mapping[str, str]] = {}
     platform_scope = "suite"
     calls_tried = 4
+    cancel_seconds = 5.0  # a call that changes something is not left, and a busy cloud takes seconds to answer one
 
     def platform(self, directory: Path) -> Iterator[Platform]:
         """The project, with what samples need beside it."""

@@ -41,6 +41,7 @@ TOGETHER: Mapping[str, tuple[str, ...]] = {
     "traffic": (
         "a `deny` within `any` or `icmp`: groups only allow, and what is left is no service that a rule could name",
         "no peer but `host`, or addresses of a single link (169.254.0.0/16, fe80::/10), on one side",
+        "over a network with `stateless_groups`: no policy lets what may answer pass",
         "more groups or rules than the project's quotas allow",
     ),
     "no_host_access": ("a traffic policy lets the machine and addresses beyond the stack meet",),

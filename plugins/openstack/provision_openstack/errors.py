@@ -131,7 +131,7 @@ def explain(doing: str, error: ApiError) -> ProvisionError:
             f"ask the cloud's operators for a role that may {error.method} {error.path} of {error.service}",
         )
     if error.absent:
-        return NotFound(message, "run again with `--refresh`, so that what is gone is made anew")
+        return NotFound(message, "`provision refresh`, then run again: what is gone is made anew")
     if error.status in (409, 412):
         return _conflict(message, error)
     if error.status == 400:

@@ -7,15 +7,13 @@ from typing import Any
 
 from provision.models import Stack
 from provision_openstack.kinds import NETWORK, PORT, ROUTER, SECURITY_GROUP, SUBNET, Kind
-from provision_openstack.reading import Live
+from provision_openstack.reading import Live, having
 from provision_openstack.resources.router_interface import OWNERS
 from provision_openstack.session import Session
 from provision_openstack.translate.referring import is_sound, joined, referred
 
 Facts = dict[str, Any]
 _ID = re.compile(r"[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}")
-_MOST = 50
-"""References in one question: a URL may have 8 kB in front of most servers."""
 
 
 def look(session: Session, stack: Stack) -> Mapping[str, Any]:
@@ -55,11 +53,7 @@ def _meant(session: Session, kind: Kind, references: list[str]) -> dict[str, lis
 
 
 def _asked(session: Session, kind: Kind, field: str, values: list[str]) -> list[Live]:
-    return [
-        live
-        for first in range(0, len(values), _MOST)
-        for live in session.reader.all(kind, {field: values[first : first + _MOST]})
-    ]
+    return list(having(session.reader, kind, field, values))
 
 
 def _networks(session: Session, references: list[str]) -> Facts:

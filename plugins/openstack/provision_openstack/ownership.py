@@ -75,6 +75,15 @@ def made_by(place: Place, live: Mapping[str, Any], stack_id: str) -> bool:
     return bool(stack_id) and stack_of(place, live) == stack_id
 
 
+def maker(place: Place, live: Mapping[str, Any]) -> str:
+    """Digits of the stack that made an object, the same wherever its mark is; empty when none did."""
+    if place == "name":
+        found = _IN_NAME.search(str(live.get("name", "")))
+        return found[0][1 : 1 + 2 * _NAME_BYTES] if found is not None else ""
+    stack = stack_of(place, live)
+    return _short(stack) if stack else ""
+
+
 def incarnation_of(place: Place, live: Mapping[str, Any]) -> str:
     """The random part of an object's mark; empty for none."""
     found = _found(place, live)

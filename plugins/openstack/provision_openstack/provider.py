@@ -13,6 +13,7 @@ from provision.spi import (
     LiveRulesRequest,
     LogPiece,
     MachineStatus,
+    NativeState,
     Objection,
     PowerRequest,
     Properties,
@@ -24,6 +25,7 @@ from provision.spi import (
     RulesRequest,
     SettingsRequest,
     Shown,
+    Stranger,
     Support,
     TranslationRequest,
 )
@@ -80,7 +82,7 @@ class OpenStackProvider(Provider[OpenStackConfig, Session]):
     )
     # Clouds differ, and most limit nothing; a complaint halves the rate, which then grows back.
     rate_limits: ClassVar[Mapping[str, RateLimit]] = {
-        name: RateLimit(per_second=100, burst=200) for name in ("network", "compute", "image", "block-storage")
+        name: RateLimit(per_second=1000, burst=1000) for name in ("network", "compute", "image", "block-storage")
     }
 
     def preload(self) -> None:
@@ -104,6 +106,18 @@ class OpenStackProvider(Provider[OpenStackConfig, Session]):
         from provision_openstack.capabilities import ask
 
         return ask(session)
+
+    def capabilities_for(self, session: Session, stack: "Stack") -> Capabilities:
+        """Ask the cloud, and what the project has wherever its quotas may not suffice.
+
+        Raises:
+            provision.errors.ProvisionError: a service does not answer.
+        """
+        from provision_openstack.holdings import with_holdings
+        from provision_openstack.translate.quotas import needs
+
+        told = self.capabilities(session)
+        return with_holdings(session, told, needs(stack, told))
 
     def best_capabilities(self) -> Capabilities:
         """Those of a cloud that lacks nothing."""
@@ -166,6 +180,14 @@ class OpenStackProvider(Provider[OpenStackConfig, Session]):
         from provision_openstack.readers import read_live_rules
 
         return read_live_rules(session, request)
+
+    def strangers(
+        self, session: Session, networks: Sequence[NativeState], machines: Sequence[DeployedMachine]
+    ) -> Sequence[Stranger]:
+        """Machines of others on the networks, by Neutron's word."""
+        from provision_openstack.readers.strangers import strangers
+
+        return strangers(session, networks, machines)
 
     def evidence(self, session: Session, request: EvidenceRequest) -> Sequence[Sequence[Shown]]:
         """What OpenStack tells of a machine.

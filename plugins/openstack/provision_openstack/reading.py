@@ -4,7 +4,7 @@ Neutron filters by ids; of other services one or two objects are asked for by th
 listing.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Protocol
 
 from provision.spi import cloud
@@ -12,10 +12,10 @@ from provision.spi.cloud import Live
 from provision_openstack.errors import ApiError, explained
 from provision_openstack.kinds import Kind
 
-__all__ = ["Live", "Reader"]
+__all__ = ["Live", "Reader", "having"]
 
-_MOST_IDS = 50
-"""Ids in one question to Neutron: a URL may have 8 kB in front of most servers, and each takes 40 bytes."""
+_MOST_VALUES = 50
+"""Values in one question to Neutron: a URL may have 8 kB in front of most servers, and each takes 40 to 60 bytes."""
 
 _PAGE = 1000
 """Objects of a page: the most that Nova, Glance and Cinder give unless their operators say otherwise."""
@@ -95,20 +95,13 @@ class Reader(cloud.Reader[Kind]):
     def shown(self, kind: Kind, ids: list[str]) -> dict[str, Live]:
         """By a filter, by a listing or one by one."""
         if kind.service == "network" and len(ids) > 1:
-            return self._by_filter(kind, ids)
+            return {str(live[kind.id]): live for live in having(self, kind, "id", ids)}
         if len(ids) <= _FEW:
             return self._by_id(kind, ids)
         found = self.survey_now(kind)
         # What was in a listing once is gone when it is not there any more; others may be of another project.
         others = [one for one in ids if one not in found and (kind, one) not in self._listed]
         return {**found, **self._by_id(kind, others)}
-
-    def _by_filter(self, kind: Kind, ids: list[str]) -> dict[str, Live]:
-        found: dict[str, Live] = {}
-        for first in range(0, len(ids), _MOST_IDS):
-            for live in self.all(kind, {"id": ids[first : first + _MOST_IDS]}):
-                found[str(live[kind.id])] = live
-        return found
 
     def _by_id(self, kind: Kind, ids: list[str]) -> dict[str, Live]:
         found: dict[str, Live] = {}
@@ -123,6 +116,16 @@ class Reader(cloud.Reader[Kind]):
                     continue
             found[one] = answer[kind.one] if kind.one else answer
         return found
+
+
+def having(reader: Reader, kind: Kind, field: str, values: Sequence[str], **more: Any) -> Iterator[Live]:
+    """Objects of Neutron's with one of some values in a field: as many values in one question as fit into an address.
+
+    Raises:
+        provision.errors.PlatformError: the service does not answer.
+    """
+    for first in range(0, len(values), _MOST_VALUES):
+        yield from reader.all(kind, {field: list(values[first : first + _MOST_VALUES]), **more})
 
 
 def _unwrapped(kind: Kind, item: Live) -> Live:

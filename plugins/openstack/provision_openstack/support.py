@@ -7,6 +7,7 @@ from provision.models import MetadataPolicy, Revoke, Topology
 from provision.spi import ENFORCED, Capabilities, Evidence, FeatureUse, Support, unsupported
 from provision.spi.own_words import own_words
 from provision_openstack.translate.encryption import refutation
+from provision_openstack.translate.overrides import MODELS as OVERRIDES
 from provision_openstack.translate.referring import MODELS
 
 _SHOWN = Support(True, evidence=frozenset({Evidence.TRANSLATED, Evidence.ACCEPTED}))
@@ -14,13 +15,20 @@ _SHOWN = Support(True, evidence=frozenset({Evidence.TRANSLATED, Evidence.ACCEPTE
 BEST: Mapping[str, Any] = {
     "roles": ["admin"],
     "services": ["compute", "network", "image", "block-storage"],
-    "extensions": ["port-security", "qos", "security-group", "security-groups-remote-address-group"],
+    "extensions": [
+        "port-security",
+        "qos",
+        "security-group",
+        "security-groups-remote-address-group",
+        "stateful-security-group",
+    ],
     "microversions": {"compute": "2.100", "block-storage": "3.71"},
     "external_networks": [{"id": "00000000-0000-0000-0000-000000000000", "name": "public"}],
     "quotas": {},
     "flavors": [],
     "images": [],
     "zones": ["nova"],
+    "volume_zones": ["nova"],
     "volume_types": ["__DEFAULT__", "LUKS"],
     "encrypted_types": ["LUKS"],
     "host_prefixes": [],
@@ -137,15 +145,12 @@ _REFUSED: Mapping[str, tuple[str, str]] = {
     "isolation.policies.single_tenancy": (f"which hosts a project's servers share: {_OPERATORS}", "remove it"),
     "machines.disks.image": (_LATER, "remove 'image'"),
     "machines.disks.iops": ("Cinder sets performance by types of volumes", "write a 'type' that has it"),
-    "machines.disks.overrides": (f"native fields: {_LATER}", "remove the overrides for openstack"),
     "machines.disks.throughput": ("Cinder sets performance by types of volumes", "write a 'type' that has it"),
     "machines.firmware": ("Nova takes the firmware from the image", "set 'hw_firmware_type' at the image"),
-    "machines.overrides": (f"native fields: {_LATER}", "remove the overrides for openstack"),
     "machines.ready_timeout": ("Nova tells when a server is active, not when its guest is ready", "remove it"),
     "machines.shutdown_timeout": ("Nova takes it from the image", "set 'os_shutdown_timeout' at the image"),
     "networks.dns": (_LATER, "remove it"),
     "networks.domain": (_LATER, "remove it"),
-    "networks.overrides": (f"native fields: {_LATER}", "remove the overrides for openstack"),
     "sharing.pools": (f"how far hosts are overcommitted: {_OPERATORS}", "remove it"),
     "sharing.shares.cpu.weight": ("what a weight comes to depends on the hosts' own control groups", "write 'cap'"),
     "sharing.shares.memory": ("Nova gives servers the memory of their flavor, no more and no less", "remove it"),
@@ -262,6 +267,15 @@ def _volume_type(use: FeatureUse, capabilities: Capabilities) -> Support:
 
 
 _EXISTING = own_words(MODELS, "what can be referred to")
+_OVERRIDES = own_words(OVERRIDES, "fields that can be overridden")
+
+
+def _network_overrides(use: FeatureUse, capabilities: Capabilities) -> Support:
+    found = _OVERRIDES(use, capabilities)
+    if found.enforced and use.value.get("stateless_groups"):
+        return _needs("stateful-security-group", "stateless security groups")(use, capabilities)
+    return found
+
 
 _SPECIAL: Mapping[str, Callable[[FeatureUse, Capabilities], Support]] = {
     "isolation.policies.anti_spoofing": _needs("port-security", "port security"),
@@ -285,13 +299,16 @@ _SPECIAL: Mapping[str, Callable[[FeatureUse, Capabilities], Support]] = {
     "isolation.policies.traffic": _needs("security-group", "security groups"),
     "isolation.policies.traffic.revoke": _revoke,
     "machines.disks.encrypted": _encrypted_disk,
+    "machines.disks.overrides": _OVERRIDES,
     "machines.disks.size": _volumes,
     "machines.disks.type": _volume_type,
     "machines.root.encrypted": _encrypted_disk,
     "machines.root.size": _volumes,
     "machines.root.type": _volume_type,
     "machines.nics.existing": _EXISTING,
+    "machines.overrides": _OVERRIDES,
     "networks.existing": _EXISTING,
+    "networks.overrides": _network_overrides,
     "sharing.shares.nic.inbound": _needs("qos", "limits of bandwidth"),
     "sharing.shares.nic.outbound": _needs("qos", "limits of bandwidth"),
 }

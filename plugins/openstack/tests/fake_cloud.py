@@ -4,8 +4,12 @@ import json
 import ssl
 import threading
 from collections import Counter, deque
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
+
+from provision_openstack.config import OpenStackConfig
+from provision_openstack.session import Session
 
 TYPES = ("compute", "network", "image", "block-storage")
 
@@ -88,9 +92,22 @@ class FakeCloud:
         }
 
 
+@contextmanager
+def logged_in(cloud, directory, monkeypatch):
+    """A session in its project."""
+    monkeypatch.setenv("OS_CLIENT_CONFIG_FILE", str(cloud.clouds(directory)))
+    monkeypatch.delenv("OS_CLOUD", raising=False)
+    made = Session(OpenStackConfig(cloud="fake"))
+    try:
+        yield made
+    finally:
+        made.close()
+
+
 def _handler(cloud):
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True  # headers and body are two packets, and the second would wait for 40 ms
 
         def _do(self):
             self.rfile.read(int(self.headers.get("Content-Length", 0)))

@@ -78,7 +78,7 @@ def test_a_service_that_the_cloud_does_not_have_is_named(session):
         ((401, {"error": {"message": "who"}}), EnvironmentProblem, "clouds.yaml"),
         ((403, {"forbidden": {"message": "Policy doesn't allow"}}), EnvironmentProblem, "role"),
         ((403, {"forbidden": {"message": "Quota exceeded for cores: 5 of 4"}}), PlatformError, "higher quota"),
-        ((404, {"NeutronError": {"type": "NotFound", "message": "gone"}}), NotFound, "--refresh"),
+        ((404, {"NeutronError": {"type": "NotFound", "message": "gone"}}), NotFound, "provision refresh"),
         ((409, {"NeutronError": {"type": "OverQuota", "message": "Quota exceeded"}}), PlatformError, "higher quota"),
         ((409, {"NeutronError": {"type": "NetworkInUse", "message": "busy"}}), RetriableError, "uses it"),
         ((409, {"NeutronError": {"type": "MacAddressInUse", "message": "mac"}}), PlatformError, "in the way"),

@@ -47,6 +47,7 @@ _CHECKS = (
     "network:Port-update-lost-after",
     "volume:Volume-create-lost-after",
     "volume:Volume-delete-cancelled",
+    "compute:VolumeAttachment-create-killed",
     "compute:Server-create-lost-after",
     "compute:Server-secrets",
 )

@@ -10,7 +10,7 @@ from provision_openstack.session import Session
 
 from provision.errors import PlatformError
 from provision.loader import load
-from provision.spi import EvidenceRequest
+from provision.spi import EvidenceRequest, Stranger
 from provision.verify.evidence import gather
 from provision.verify.proof import prove_applied
 from provision.verify.state import read_state
@@ -218,6 +218,22 @@ def test_a_stranger_in_a_group_of_the_stack_is_found(look, admin):
         admin.network.delete_port(made)
 
     assert any(made.id in one and "no machine's of the stack" in one for one in unmodelled)
+
+
+def test_a_server_of_others_on_a_network_of_the_stack_is_seen_and_what_neutron_has_there_is_not(look, admin):
+    session, shared = look.session(), look.deployed.shared
+    port = look.port("web-0")
+    (network,) = (one.name for one in shared if one.id == port.inputs["network_id"])
+    machines = list(look.deployed.machines.values())
+    assert PROVIDER.strangers(session, shared, machines) == []
+    server = "5a5a5a5a-0000-4000-8000-000000000001"  # Neutron takes the word of whoever makes a port
+    made = admin.network.create_port(
+        network_id=port.inputs["network_id"], device_owner="compute:nova", device_id=server
+    )
+    try:
+        assert PROVIDER.strangers(session, shared, machines) == [Stranger(network, f"the server {server}")]
+    finally:
+        admin.network.delete_port(made)
 
 
 def test_a_port_that_may_use_other_addresses_is_found(look, admin):

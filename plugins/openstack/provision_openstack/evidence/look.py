@@ -7,13 +7,11 @@ from typing import Any, ClassVar
 from provision.spi.cloud.looking import MachineLook
 from provision_openstack.errors import ApiError, explained
 from provision_openstack.kinds import FLAVOR, PORT, SECURITY_GROUP_RULE, SERVER, VOLUME, Kind
-from provision_openstack.reading import Live
+from provision_openstack.reading import Live, having
 from provision_openstack.session import Session
 
 _WITH_FLAVORS = "2.47"
 """From this microversion on a server tells its flavor as it was when it was chosen, with its extra specs."""
-
-_MOST_IDS = 50
 
 
 class Look(MachineLook[Session]):
@@ -73,7 +71,5 @@ class Look(MachineLook[Session]):
 
     def asked(self, groups: Sequence[str]) -> Iterator[tuple[str, Live]]:
         """As many groups at once as fit into an address."""
-        for start in range(0, len(groups), _MOST_IDS):
-            part = {"security_group_id": list(groups[start : start + _MOST_IDS])}
-            for rule in self.session.reader.all(SECURITY_GROUP_RULE, part):
-                yield str(rule["security_group_id"]), rule
+        for rule in having(self.session.reader, SECURITY_GROUP_RULE, "security_group_id", groups):
+            yield str(rule["security_group_id"]), rule

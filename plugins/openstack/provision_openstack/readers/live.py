@@ -22,7 +22,7 @@ from provision_openstack.kinds import (
 from provision_openstack.ownership import stack_of
 from provision_openstack.readers.model import Card, Network, NotUnderstood, Pair, Router, Rule, Traffic, own_of
 from provision_openstack.readers.sets import Filter
-from provision_openstack.reading import Live
+from provision_openstack.reading import Live, having
 from provision_openstack.session import Session
 
 _SERVER = "compute:Server"
@@ -32,9 +32,6 @@ _INTERFACES = (
     "network:ha_router_replicated_interface",
 )
 """Owners of the ports by which routers are on networks (Networking API, `device_owner`)."""
-
-_MOST_IDS = 50
-"""Ids in one question: a URL may have 8 kB in front of most servers, and each takes 40 to 60 bytes."""
 
 
 def read_live_rules(session: Session, request: LiveRulesRequest) -> Readout | str:
@@ -81,9 +78,7 @@ class Cloud:
 
     def _asked(self, kind: Kind, name: str, values: Iterable[str], **more: Any) -> Iterator[Live]:
         """Objects that a filter finds."""
-        wanted = sorted(set(values))
-        for start in range(0, len(wanted), _MOST_IDS):
-            yield from self.session.reader.all(kind, {name: wanted[start : start + _MOST_IDS], **more})
+        return having(self.session.reader, kind, name, sorted(set(values)), **more)
 
     @cached_property
     def _ids(self) -> Mapping[str, str]:

@@ -205,7 +205,9 @@ def _until(operation: Operation, identity: str, look: Any) -> str:
     def watched() -> "Pending | str":
         live = session.reader.watch(SERVER, identity)
         if live is None:
-            raise PlatformError(f"the server {identity} is gone", "run again with `--refresh`: it is made anew")
+            raise PlatformError(
+                f"the server {identity} is gone", "`provision refresh`, then run again: it is made anew"
+            )
         if SERVER.state(live) == "ERROR":
             reason, fix = server_fault(live)
             raise PlatformError(f"changing the server {identity}: {reason}", fix)

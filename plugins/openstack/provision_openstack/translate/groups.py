@@ -18,6 +18,9 @@ from provision_openstack.translate.services import protocol
 Remote = tuple[str, dict[str, Any]]
 """A word for a rule's name, and the rule's field that says who its peer is."""
 
+ADDRESS_GROUPS = "security-groups-remote-address-group"
+"""The extension of Neutron by which a rule refers to several ranges."""
+
 _MOST_SAID = 150
 """Characters of the policies that a rule's description names; the mark must fit behind."""
 
@@ -43,11 +46,13 @@ class Groups:
     def add(self) -> None:
         """Add all groups, then all rules: those refer to groups."""
         for name in self._planned.groups:
-            inputs = {
+            inputs: dict[str, Any] = {
                 "name": self.names.native(name),
                 "description": f"members of {name}"[:_MOST_SAID],
                 "exclusive": True,
             }
+            if name in self._planned.stateless:
+                inputs["stateful"] = False
             self._groups[name] = self.builder.add(resources.SecurityGroup, f"groups/{_word(name)}", inputs)
         for name, group in self._planned.groups.items():
             for rule, said in group.rules.items():
@@ -81,7 +86,7 @@ class Groups:
             yield _word(rule.peer), {"remote_group_id": self._groups[rule.peer].output("id")}
             return
         extensions = self.request.capabilities.facts.get("extensions", ())
-        if len(rule.peer.prefixes) == 1 or "security-groups-remote-address-group" not in extensions:
+        if len(rule.peer.prefixes) == 1 or ADDRESS_GROUPS not in extensions:
             for prefix in rule.peer.prefixes:
                 yield _word(str(prefix)), {"remote_ip_prefix": str(prefix)}
             return

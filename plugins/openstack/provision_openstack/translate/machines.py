@@ -19,6 +19,7 @@ from provision_openstack.translate.hardware import specs_of
 from provision_openstack.translate.images import Images
 from provision_openstack.translate.names import Names
 from provision_openstack.translate.networks import Networks, external
+from provision_openstack.translate.overrides import DiskOverrides, MachineOverrides, native, of
 from provision_openstack.translate.placing import Placing
 from provision_openstack.translate.referring import group_of, joined
 from provision_openstack.translate.wanted import least_disk, on_volume, wanted_flavor
@@ -58,6 +59,7 @@ class Machines:
             "nics": [{"port_id": port.output("id")} for port in ports],
             "power": machine.power.value,
             **self.placing.inputs(entry),
+            **native(of(MachineOverrides, machine.overrides)),
         }
         if (user_data := self.request.user_data.get(name)) is not None:
             inputs["user_data"] = _encoded(user_data)
@@ -67,7 +69,11 @@ class Machines:
             resources.Server, f"{parent}/server", inputs, parent=parent, protect=machine.delete_protection
         )
         for disk_name, disk in machine.disks.items():
-            settings: dict[str, Any] = {"name": self.names.native(name, disk_name), "size_gib": disk.size.gib}
+            settings: dict[str, Any] = {
+                "name": self.names.native(name, disk_name),
+                "size_gib": disk.size.gib,
+                **native(of(DiskOverrides, disk.overrides)),
+            }
             encrypted = whole or disk.encrypted
             kind = type_of(disk.type, capabilities, encrypted=encrypted)
             if kind is not None:

@@ -20,7 +20,7 @@ from provision.spi import Capabilities, Decision, Objection, enforced
 from provision.spi.peers import selected
 from provision_openstack.extra_specs import problems
 from provision_openstack.sizes import FlavorRequirements, closest, smallest
-from provision_openstack.translate import encryption, reaching, referring
+from provision_openstack.translate import encryption, overrides, reaching, referring
 from provision_openstack.translate.encryption import is_sealed
 from provision_openstack.translate.hardware import asking, limits, specs, specs_of
 from provision_openstack.translate.images import found, named, source_of
@@ -45,7 +45,8 @@ class _Objections:
     decisions: Mapping[str, Decision]
 
     def found(self) -> Iterator[Objection]:
-        yield from referring.objections(self.stack, self.capabilities)
+        yield from referring.objections(self.stack, self.capabilities, overrides.stateless(self.stack))
+        yield from overrides.objections(self.stack, self.capabilities)
         yield from self._ways_out()
         yield from self._leases()
         yield from self._images_and_flavors()

@@ -60,7 +60,7 @@ class _Reaching:
 
     def _flows(self) -> Iterator[Objection]:
         """What is left of services after a `deny`, and no rule could name."""
-        yield from plan(self.stack, _likely(self.stack), self.decisions).objections
+        yield from plan(self.stack, likely(self.stack), self.decisions).objections
 
     def _beyond(self) -> dict[str, str]:
         """By entry, a policy by which addresses beyond the stack may be at the other end."""
@@ -101,7 +101,7 @@ def _of_one_link(peer: Peer) -> bool:
     return peer.cidr is not None and not without([peer.cidr], LINK_LOCAL)
 
 
-def _likely(stack: Stack) -> Mapping[str, Sequence[NicAddress]]:
+def likely(stack: Stack) -> Mapping[str, Sequence[NicAddress]]:
     """Addresses that stand for those which are not given yet."""
     return {
         name: [NicAddress(nic.network, "", *_addresses(stack, nic)) for nic in machine.nics]

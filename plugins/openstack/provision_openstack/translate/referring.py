@@ -1,6 +1,6 @@
 """What a stack refers to instead of having it made, held against what is there: before the first call."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from ipaddress import ip_address, ip_network
 from typing import Annotated, Any
 
@@ -68,8 +68,14 @@ def group_of(capabilities: Capabilities, reference: str) -> Found | None:
     return _only(capabilities, "groups", reference)
 
 
-def objections(stack: Stack, capabilities: Capabilities) -> Iterator[Objection]:
-    """What is wrong with what a stack refers to; nothing where nobody has looked."""
+def objections(stack: Stack, capabilities: Capabilities, stateless: Collection[str] = ()) -> Iterator[Objection]:
+    """What is wrong with what a stack refers to; nothing where nobody has looked.
+
+    Args:
+        stack: what the file says.
+        capabilities: of the cloud.
+        stateless: networks whose ports have stateless groups.
+    """
     if EXISTING not in capabilities.facts or not is_sound(stack):
         return
     for name, network in stack.networks.items():
@@ -78,7 +84,8 @@ def objections(stack: Stack, capabilities: Capabilities) -> Iterator[Objection]:
     for entry, machine in stack.machines.items():
         for index, nic in enumerate(machine.nics):
             for reference in joined(nic):
-                yield from _group(("machines", entry, "nics", index, EXISTING), reference, capabilities)
+                path = ("machines", entry, "nics", index, EXISTING)
+                yield from _group(path, reference, capabilities, stateful=nic.network not in stateless)
 
 
 def taken(
@@ -176,13 +183,16 @@ def _way_out(name: str, network: Network, reference: str, way: str) -> Iterator[
     yield Objection(("networks", name, "internet"), reason, f"write 'internet: {way}'")
 
 
-def _group(path: tuple[str | int, ...], reference: str, capabilities: Capabilities) -> Iterator[Objection]:
+def _group(
+    path: tuple[str | int, ...], reference: str, capabilities: Capabilities, *, stateful: bool
+) -> Iterator[Objection]:
     found = group_of(capabilities, reference)
     if found is None:
         yield Objection(path, *_several("security group", reference, capabilities, "groups"))
     elif found["rules"]:
         reason = f"group '{reference}' has {found['rules']} rules, which would let pass what this file does not say"
         yield Objection(path, reason, "name a group without rules, to which rules of others refer; or write policies")
-    elif not found["stateful"]:
-        reason = f"group '{reference}' is stateless, and the stack's own are not"
-        yield Objection(path, reason, "name a stateful one: Neutron lets a port have the one kind or the other")
+    elif found["stateful"] is not stateful:
+        one, other = ("stateless", "stateful") if stateful else ("stateful", "stateless")
+        reason = f"group '{reference}' is {one}, and the stack's own there are not"
+        yield Objection(path, reason, f"name a {other} one: Neutron lets a port have the one kind or the other")

@@ -5,7 +5,7 @@ Peers within the stack are referred to by their group; what a person wrote as a 
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from ipaddress import ip_network
 
@@ -17,9 +17,12 @@ from provision.spi import Capabilities, Decision, NicAddress, Objection, enforce
 from provision.spi.cloud.grouping import NAMED, Group, Groups, memberships
 from provision.spi.flows import End, Flow, Key, Side, ends, families_of, flows
 from provision.spi.peers import selected
+from provision_openstack.translate.answers import Answers
 from provision_openstack.translate.networks import gateway
 
 _WORDS = ("outside", "internet")
+_STATELESS = ".stateless"
+"""How a group is called beside one that has the same rules, and ports that need stateful groups."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +54,17 @@ class Rule:
 
 @dataclass(frozen=True)
 class Planned:
-    """All groups of a stack, and what stands against them."""
+    """All groups of a stack, and what stands against them.
+
+    Attributes:
+        groups: by name.
+        objections: what no rules can say.
+        stateless: names of the groups that track no connections.
+    """
 
     groups: Mapping[str, Group[Rule]]
     objections: tuple[Objection, ...]
+    stateless: frozenset[str]
 
     @cached_property
     def memberships(self) -> Mapping[Key, list[str]]:
@@ -83,7 +93,30 @@ def plan(
     made = _Plan(stack, nics, decisions, tuple(hosts))
     for flow in compiled.flows:
         made.add(flow)
-    return Planned(made.groups.made, compiled.objections)
+    answers = Answers(stack, {end.key: end for end in nics})
+    found = tuple(dict.fromkeys((*compiled.objections, *answers.objections(compiled.flows))))
+    groups = _parted(made.groups.made, answers.loose)
+    return Planned(groups, found, frozenset(name for name, one in groups.items() if one.nics & answers.loose))
+
+
+def _parted(groups: Mapping[str, Group[Rule]], loose: frozenset[Key]) -> Mapping[str, Group[Rule]]:
+    """Groups none of which has interfaces of both kinds: Neutron lets a port have the one kind or the other."""
+    mixed = {name for name, group in groups.items() if group.nics & loose and group.nics - loose}
+    if not mixed:
+        return groups
+    found: dict[str, Group[Rule]] = {}
+    for name, group in groups.items():
+        rules: dict[Rule, list[str]] = {}
+        for rule, said in group.rules.items():
+            rules[rule] = said
+            if isinstance(rule.peer, str) and rule.peer in mixed:
+                rules[replace(rule, peer=f"{rule.peer}{_STATELESS}")] = said
+        if name not in mixed:
+            found[name] = Group(name, group.nics, rules)
+            continue
+        found[name] = Group(name, group.nics - loose, rules)
+        found[f"{name}{_STATELESS}"] = Group(f"{name}{_STATELESS}", group.nics & loose, rules)
+    return found
 
 
 class _Plan:

@@ -49,7 +49,7 @@ def translate(request: TranslationRequest) -> ResourceGraph:
     for name, entry, machine in instances(stack):
         factory.add(name, entry, machine, by_machine[name])
     graph = builder.build()
-    _refuse(counts(graph, request.capabilities))
+    _refuse(counts(graph, request.capabilities, names))
     return graph
 
 
