@@ -11,8 +11,8 @@ The engine writes its whole state after every step, which grows with the square 
 that writes it once (PULUMI_EXPERIMENTAL and PULUMI_SKIP_CHECKPOINTS; benchmarks only); by how much one that writes as
 usual takes longer is told beside it, for up to 300 machines unless `--whole` is given. What processes need to start,
 and a stack without machines, is measured apart on both sides. Each call takes `--delay` seconds longer than the
-emulator needs: EC2 takes some tenths. Targets: at most 1.1 times the calls; for the machines at most 1.5 times the
-script's seconds, the writing of state left out.
+emulator needs: EC2 takes some tenths. Targets, for a stack with machines: at most 1.1 times the calls, and at most 1.5
+times the script's seconds, the writing of state left out.
 """
 
 import argparse
@@ -35,6 +35,8 @@ from botocore.config import Config
 from provision_aws import emulator
 
 THREADS = 32
+"""Of the script; the plugin makes as many calls at a time, however many operations the engine runs."""
+
 MOST_CALLS, MOST_SECONDS = 1.1, 1.5
 MOST_WRITTEN = 300
 """More machines than these are made with the state written once alone."""
@@ -132,7 +134,7 @@ class Project:
     def run(self, verb: str, extra: dict[str, str]) -> float:
         """Seconds of a command."""
         begun = time.monotonic()
-        self._command(verb, "--yes", "--parallel", str(THREADS), str(self._folder), extra=extra)
+        self._command(verb, "--yes", str(self._folder), extra=extra)
         return time.monotonic() - begun
 
     def _command(self, *words: str, extra: dict[str, str] | None = None) -> None:
@@ -194,13 +196,13 @@ def measure(directory: Path, url: str, counts: list[int], most_written: int) -> 
         of_script = script[count].seconds - script[0].seconds
         of_ours = once[count].seconds - once[0].seconds
         print(
-            f"        for the machines alone: script {of_script:.1f} s, ours {of_ours:.1f} s "
-            f"({of_ours / of_script:.2f} times)"
+            f"        {once[count].seconds / script[count].seconds:.2f} times the script's seconds; beyond those of a "
+            f"stack without machines: script {of_script:.1f} s, ours {of_ours:.1f} s"
             + (f" and {max(0.0, always[count].seconds - once[count].seconds):.1f} s of the engine's writing"
                if count in always else ""),
             flush=True,
         )  # fmt: skip
-        met = met and calls <= MOST_CALLS and of_ours <= MOST_SECONDS * of_script
+        met = met and calls <= MOST_CALLS and once[count].seconds <= MOST_SECONDS * script[count].seconds
     return met
 
 

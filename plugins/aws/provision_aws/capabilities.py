@@ -87,9 +87,10 @@ def _asked(session: Session, questions: Mapping[str, Callable[[], Any]]) -> Capa
     with ThreadPoolExecutor(max_workers=len(questions)) as pool:
         asked = {name: pool.submit(question) for name, question in questions.items()}
         facts = {name: answer.result() for name, answer in asked.items()}
+    chosen = {"exclusive_groups": True} if session.config.exclusive_groups else {}
     return Capabilities(
         "aws",
-        {"account": session.account, "region": session.region, **facts},
+        {"account": session.account, "region": session.region, **facts, **chosen},
         identity=f"{session.account}/{session.region}",
     )
 

@@ -37,4 +37,11 @@ class AwsConfig(Properties):
     account_ids: Annotated[
         list[str], Field(description="Accounts that may be worked in; empty for any. Guards against a wrong profile.")
     ] = []
+    exclusive_groups: Annotated[
+        bool,
+        Field(
+            description="Whether rules that others put into the stack's security groups are taken away; else they are "
+            "only reported."
+        ),
+    ] = False
     default_tags: Annotated[Tags, Field(description="Tags that everything gets, besides its own.")] = {}

@@ -47,6 +47,7 @@ machines:
         throughput: 250MiB/s
         encrypted: true
         keep_on_delete: true
+        image: told
         overrides: {{aws: {{tags: {{keep: "yes"}}}}}}
     nics: [{{network: back, address: 10.20.2.10, connected: true}}]
   told:

@@ -34,6 +34,12 @@ ENVIRONMENT = {
 
 REGION = "eu-central-1"
 _START_SECONDS = 60
+_DRY = (
+    b"<Response><Errors><Error><Code>DryRunOperation</Code><Message>Request would have succeeded, but DryRun flag is "
+    b"set.</Message></Error></Errors><RequestID>0</RequestID></Response>"
+)
+"""The answer to whoever only asks what would be (EC2 API Reference, "DryRun")."""
+
 _ROOT_GIB = 8
 
 
@@ -133,8 +139,14 @@ def serve(port: int, delay: float = 0.0) -> None:
         with one_by_one:
             if environ.get("PATH_INFO") == "/moto-api/reset":
                 calls.clear()
-            elif asked := _action(environ):
+                return application(environ, start_response)
+            asked, dry = _action(environ)
+            if asked:
                 calls[asked] += 1
+            if dry:  # moto does many things all the same
+                headers = [("Content-Type", "text/xml"), ("Content-Length", str(len(_DRY)))]
+                start_response("412 Precondition Failed", headers)
+                return [_DRY]
             return application(environ, start_response)
 
     def end_with_owner() -> None:
@@ -146,13 +158,14 @@ def serve(port: int, delay: float = 0.0) -> None:
     run_simple("127.0.0.1", port, answer, threaded=True)
 
 
-def _action(environ: dict[str, Any]) -> str:
-    """What is asked for; the body can still be read afterwards."""
+def _action(environ: dict[str, Any]) -> tuple[str, bool]:
+    """What is asked for, and whether it is not to be done; the body can still be read afterwards."""
     if target := environ.get("HTTP_X_AMZ_TARGET", ""):
-        return str(target).rpartition(".")[2]
+        return str(target).rpartition(".")[2], False
     body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
     environ["wsgi.input"] = io.BytesIO(body)
-    return str(urllib.parse.parse_qs(body.decode(errors="replace")).get("Action", [""])[0])
+    asked = urllib.parse.parse_qs(body.decode(errors="replace"))
+    return asked.get("Action", [""])[0], asked.get("DryRun") == ["true"]
 
 
 def _standing(backends: Any) -> list[str]:

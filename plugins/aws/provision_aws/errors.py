@@ -78,6 +78,15 @@ _LOG_IN = (
     "renew the credentials that AWS tools find here: `aws sso login`, AWS_PROFILE, or "
     "`pulumi config set provision-aws:profile NAME`; `aws sts get-caller-identity` shows what they are"
 )
+_SERVICES = {
+    "AssumeRole": "sts",
+    "AssumeRoleWithWebIdentity": "sts",
+    "DescribeKey": "kms",
+    "GetParameter": "ssm",
+    "GetServiceQuota": "servicequotas",
+}
+"""Of actions that are not EC2's, how IAM calls the service."""
+
 _RUN_AGAIN = "run again; https://health.aws.amazon.com tells of outages"
 
 
@@ -174,9 +183,12 @@ def _refusal(doing: str, error: "ClientError", recent: Collection[str]) -> Provi
     if code in _NO_LOGIN:
         return EnvironmentProblem(message, _LOG_IN)
     if code in _DENIED:
+        why = text.partition("Encoded authorization failure")[0].strip()  # what follows is for an API of its own
+        action = f"{_SERVICES.get(error.operation_name, 'ec2')}:{error.operation_name}"
         return EnvironmentProblem(
-            f"{doing}: not permitted ({code} for {error.operation_name})",
-            f"allow ec2:{error.operation_name} in the IAM policy of who runs this",
+            f"{doing}: not permitted ({code} for {error.operation_name}): {why}",
+            f"allow {action} in the IAM policy of who runs this; `provision plugin show aws --iam` prints all that is "
+            "needed",
         )
     if code == "OptInRequired" or code == "PendingVerification":
         return EnvironmentProblem(message, "open that service or region for the account first")
@@ -185,7 +197,7 @@ def _refusal(doing: str, error: "ClientError", recent: Collection[str]) -> Provi
     if is_absent(error):
         if any(identity in text for identity in recent):
             return RetriableError(f"{doing}: EC2 does not know it everywhere yet: {text}", _RUN_AGAIN)
-        return NotFound(message, "run again with `--refresh`, so that what is gone is made anew")
+        return NotFound(message, "`provision refresh`, then run again: what is gone is made anew")
     if _LIMIT.search(code):
         return PlatformError(message, "remove what is not needed, or ask for a higher quota (Service Quotas console)")
     if _WRONG.search(code):

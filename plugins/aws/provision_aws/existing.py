@@ -1,20 +1,25 @@
 """What a stack file refers to instead of having it made, as it is in the account; looked at before anything is made."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from functools import cached_property
 from typing import Any
 
 from provision.models import Stack
 from provision.spi.own_words import problem
 from provision_aws.errors import explained
+from provision_aws.images import root_snapshot
+from provision_aws.instance_types import offered_in, types
 from provision_aws.kinds import (
+    IMAGE,
     INTERNET_GATEWAY,
     KEY_PAIR,
     NETWORK_ACL,
     NETWORK_INTERFACE,
     RULES_OF_GROUP,
     SECURITY_GROUP,
+    SNAPSHOT,
     SUBNET,
     VPC,
 )
@@ -22,9 +27,18 @@ from provision_aws.ownership import URN_TAG, tags_of
 from provision_aws.readers.tables import Tables, acl_entries, asked, ranges
 from provision_aws.reading import Live
 from provision_aws.session import Session
+from provision_aws.translate.named import images_of, types_of
 from provision_aws.translate.overrides import MODELS, MachineOverrides, joined, of, referred
 
 Facts = dict[str, Any]
+
+_LIKE = 3
+
+_OF_A_TYPE = (
+    "BurstablePerformanceSupported", "DedicatedHostsSupported", "MemoryInfo", "NetworkInfo", "NitroTpmSupport",
+    "ProcessorInfo", "VCpuInfo",
+)  # fmt: skip
+"""What matters of a type that is named (EC2 API Reference, InstanceTypeInfo)."""
 
 
 def look(session: Session, stack: Stack) -> Mapping[str, Any]:
@@ -48,7 +62,51 @@ def look(session: Session, stack: Stack) -> Mapping[str, Any]:
     keys = sorted({key for machine in stack.machines.values() if (key := _key(machine))})
     if keys:
         found["keys"] = _keys(session, keys)
+    return found | _named(session, stack)
+
+
+def _named(session: Session, stack: Stack) -> Facts:
+    """Images and types that the file names, as far as there is any doubt about them."""
+    found: Facts = {}
+    if images := images_of(stack):
+        found["images"] = dict(_images(session, images))
+    named = any("aws" in machine.size for machine in stack.machines.values())
+    if not named or any(problem(MODELS[type(one)], one.overrides.get("aws", {})) for one in stack.machines.values()):
+        return found
+    known = frozenset(session.client().meta.service_model.shape_for("InstanceType").enum)
+    if asked_for := types_of(stack, known):
+        names = tuple(sorted(asked_for))
+        told = {str(one["InstanceType"]): one for one in types(session, {"instance-type": names})}
+        zones = offered_in(session, tuple(told)) if told else {}
+        found["types"] = {name: _type(name, told.get(name), known) | {"zones": zones.get(name, [])} for name in names}
     return found
+
+
+def _images(session: Session, ids: Iterable[str]) -> Iterator[tuple[str, Facts]]:
+    """By id, what those are of the images and snapshots that are there."""
+    images = [one for one in ids if one.startswith("ami-")]
+    for live in asked(session, IMAGE, "image-id", images):
+        begins = root_snapshot(live)
+        yield (
+            str(live["ImageId"]),
+            {
+                "architecture": str(live.get("Architecture", "")),
+                "boot": str(live.get("BootMode") or "legacy-bios"),
+                "state": str(live.get("State", "")),
+                "snapshot": "" if begins is None else begins[0],
+                "size": 0 if begins is None else begins[1],
+            },
+        )
+    for live in asked(session, SNAPSHOT, "snapshot-id", set(ids) - set(images)):
+        identity = str(live["SnapshotId"])
+        yield identity, {"snapshot": identity, "size": int(live["VolumeSize"])}
+
+
+def _type(name: str, told: Live | None, known: Iterable[str]) -> Facts:
+    """What a type of machine has; of one that is not there, names of others that are like it."""
+    if told is None:
+        return {"near": get_close_matches(name, sorted(known), _LIKE)}
+    return {field: told[field] for field in _OF_A_TYPE if field in told}
 
 
 def _key(machine: Any) -> str | None:

@@ -37,7 +37,7 @@ ACTIONS: Mapping[str, tuple[str, ...]] = {
     "ec2:KeyPair": ("ImportKeyPair", "DeleteKeyPair"),
     "ec2:PlacementGroup": ("CreatePlacementGroup", "DeletePlacementGroup"),
     "ec2:DedicatedHost": ("AllocateHosts", "ModifyHosts", "ReleaseHosts"),
-    "ec2:Volume": ("CreateVolume", "ModifyVolume", "DeleteVolume"),
+    "ec2:Volume": ("CreateVolume", "ModifyVolume", "DeleteVolume", "DescribeImages", "DescribeSnapshots"),
     "ec2:VolumeAttachment": (
         "AttachVolume", "DetachVolume", "DescribeInstances", "StopInstances", "StartInstances",
     ),

@@ -35,11 +35,11 @@ def choose(session: Session, requirements: InstanceRequirements) -> tuple[str, s
         if fitting:
             best = min(fitting, key=_size)
             cpus, memory, name = _size(best)
-            told = f"{name} ({cpus} CPUs, {memory} MiB)"
+            told = f"{name} ({cpus} CPU{'s' * (cpus != 1)}, {memory} MiB)"
             return name, f"{told} is the smallest type that has what is asked for: {_asked(requirements)}"
     raise UserError(
         f"no instance type has what is asked for: {_asked(requirements)}; {_closest(seen, requirements)}",
-        "ask for less, or name a type (`instanceType`)",
+        "ask for less, or name a type (`size: {aws: TYPE}` of a machine, `instanceType` of the resource)",
     )
 
 
@@ -124,8 +124,14 @@ def lacks(kind: Type, wanted: InstanceRequirements) -> Iterator[str]:
 def _closest(types: list[Type], wanted: InstanceRequirements) -> str:
     if not types:
         return "no types are offered there"
-    nearest = min(types, key=lambda one: (len(list(lacks(one, wanted))), _size(one)))
+    nearest = min(types, key=lambda one: (len(list(lacks(one, wanted))), _shortage(one, wanted), _size(one)))
     return f"{nearest['InstanceType']} comes closest and lacks {', '.join(lacks(nearest, wanted))}"
+
+
+def _shortage(kind: Type, wanted: InstanceRequirements) -> float:
+    """How far a type is from the size that is wanted, as parts of it."""
+    cpus, memory, _ = _size(kind)
+    return max(0.0, 1 - cpus / wanted.cpus) + max(0.0, 1 - memory / wanted.memory_mib)
 
 
 def _size(kind: Type) -> tuple[int, int, str]:
@@ -138,6 +144,15 @@ def types(session: Session, filters: Mapping[str, tuple[str, ...]]) -> list[Type
     key = ("instance types", tuple(sorted(filters.items())))
     found: list[Type] = session.once(key, lambda: list(_paged(session, "types", asked)))
     return found
+
+
+def offered_in(session: Session, names: tuple[str, ...]) -> Mapping[str, list[str]]:
+    """By type, the zones that have it."""
+    asked = {"LocationType": "availability-zone", "Filters": [{"Name": "instance-type", "Values": list(names)}]}
+    found: dict[str, list[str]] = {}
+    for one in _paged(session, "type_offerings", asked):
+        found.setdefault(str(one["InstanceType"]), []).append(str(one["Location"]))
+    return {name: sorted(zones) for name, zones in found.items()}
 
 
 def _offered(session: Session, zone: str | None) -> set[str] | None:

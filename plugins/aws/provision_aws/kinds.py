@@ -112,6 +112,8 @@ DEDICATED_HOST = Kind(
     "dedicated host", "dedicated-host", "describe_hosts", "Hosts", "HostId", ids="HostIds", filters="Filter",
     page=500, gone=("released", "released-permanent-failure"), by_tag=False,
 )  # fmt: skip
+IMAGE = Kind("image", "image", "describe_images", "Images", "ImageId", "image-id")
+SNAPSHOT = Kind("snapshot", "snapshot", "describe_snapshots", "Snapshots", "SnapshotId", "snapshot-id")
 VOLUME = Kind("volume", "volume", "describe_volumes", "Volumes", "VolumeId", "volume-id", page=500, gone=("deleted",))
 INSTANCE = Kind(
     "machine", "instance", "describe_instances", "Instances", "InstanceId", "instance-id",

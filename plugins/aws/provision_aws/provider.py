@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from provision.spi import (
     Capabilities,
+    DeployedMachine,
     EvidenceRequest,
     FeatureUse,
     Finding,
     Function,
     LiveRulesRequest,
+    NativeState,
     Objection,
     PipelineStep,
     Properties,
@@ -22,6 +24,7 @@ from provision.spi import (
     RulesRequest,
     SettingsRequest,
     Shown,
+    Stranger,
     Support,
     TranslationRequest,
 )
@@ -86,9 +89,10 @@ class AwsProvider(Provider[AwsConfig, Session]):
         Instance,
     )
     functions: ClassVar[Sequence[type[Function[Any, Any]]]] = FUNCTIONS
-    # EC2's own limits differ by account and call; a complaint halves the rate, which then grows back.
+    # EC2's own limits differ by account and call, and most reads and choices are answered without a call: nobody is
+    # held back before EC2 complains. That halves the rate, which then grows back.
     rate_limits: ClassVar[Mapping[str, RateLimit]] = {
-        "ec2": RateLimit(per_second=100, burst=200),
+        "ec2": RateLimit(per_second=1000, burst=1000),
         "kms": RateLimit(per_second=20, burst=20),
     }
 
@@ -171,6 +175,14 @@ class AwsProvider(Provider[AwsConfig, Session]):
         from provision_aws.readers import read_live_rules
 
         return read_live_rules(session, request)
+
+    def strangers(
+        self, session: Session, networks: Sequence[NativeState], machines: Sequence[DeployedMachine]
+    ) -> Sequence[Stranger]:
+        """Machines of others on the networks, by EC2's word."""
+        from provision_aws.readers.strangers import strangers
+
+        return strangers(session, networks, machines)
 
     def evidence(self, session: Session, request: EvidenceRequest) -> Sequence[Sequence[Shown]]:
         """What EC2 tells of a machine.

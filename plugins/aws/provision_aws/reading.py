@@ -27,7 +27,7 @@ class Reader(cloud.Reader[Kind]):
     """Descriptions of objects of one account and region; used by several threads."""
 
     most: ClassVar[int | None] = MOST_IN_A_FILTER
-    first_wait_seconds: ClassVar[float] = 0.2
+    first_wait_seconds: ClassVar[float] = 1.0
 
     def __init__(self, session: Asked) -> None:
         """Nothing is known yet."""

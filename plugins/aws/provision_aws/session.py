@@ -2,13 +2,15 @@
 
 import logging
 import os
+import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from difflib import get_close_matches
 from functools import cache
 from typing import Any
 
 from provision.errors import EnvironmentProblem
-from provision.spi import calls_are_watched, native_call
+from provision.spi import native_call
 from provision.spi.cloud import CloudSession
 from provision_aws.config import AwsConfig
 from provision_aws.errors import code_of, explained, is_absent
@@ -16,7 +18,9 @@ from provision_aws.reading import Reader
 
 _CONNECT_SECONDS = 10
 _READ_SECONDS = 60
-_MOST_CONNECTIONS = 256
+_MOST_CALLS = 32
+"""At a time, however many operations there are: most of these wait for what EC2 has begun."""
+
 _SETTLED_SECONDS = 300
 """After so long every part of EC2 knows an object (EC2 API Reference, "Eventual consistency")."""
 
@@ -41,6 +45,7 @@ class Session(CloudSession):
         self.config = config
         self._clients: dict[str, Any] = {}
         self._wrap: Callable[[Any], Any] = lambda client: client
+        self._turns = threading.Semaphore(_MOST_CALLS)
         self._boto = _boto(config)
         self.account = self._identified()
         self.reader = Reader(self)
@@ -96,11 +101,11 @@ class Session(CloudSession):
                     retries={"total_max_attempts": 1, "mode": "standard"},  # the framework tries again
                     connect_timeout=_CONNECT_SECONDS,
                     read_timeout=_READ_SECONDS,
-                    max_pool_connections=_MOST_CONNECTIONS,
+                    max_pool_connections=_MOST_CALLS,
                     user_agent_extra="provision-aws",
                 ),
             )
-            return _watched(service, made) if calls_are_watched() else made
+            return taking_turns(service, made, self._turns)
         except BotoCoreError as error:
             raise explain(f"connecting to {service}", error) from None
 
@@ -119,7 +124,7 @@ class Session(CloudSession):
             hint = " with the credentials that were found" if code_of(error) else ""
             raise EnvironmentProblem(
                 problem.summary,
-                f"check that {where} can be reached{hint} (`aws sts get-caller-identity`), and "
+                f"{_doubt(self._boto)}check that {where} can be reached{hint} (`aws sts get-caller-identity`), and "
                 "`pulumi config get provision-aws:region` and `provision-aws:endpointUrl`",
             ) from None
         account = str(identity["Account"])
@@ -132,12 +137,13 @@ class Session(CloudSession):
         return account
 
 
-def _watched(service: str, client: Any) -> Any:
-    """A client whose calls are told of, those of its paginators too: all go through this one method of it."""
+def taking_turns(service: str, client: Any, turns: AbstractContextManager[Any]) -> Any:
+    """A client whose calls, those of its paginators too, wait for their turn and are told of."""
     usual = client._make_api_call
 
     def make(operation: str, parameters: Any) -> Any:
-        return native_call(f"{service}.{operation}", lambda: usual(operation, parameters), code=code_of)
+        with turns:
+            return native_call(f"{service}.{operation}", lambda: usual(operation, parameters), code=code_of)
 
     client._make_api_call = make
     return client
@@ -164,6 +170,16 @@ def _boto(config: AwsConfig) -> Any:
         return boto3.Session(botocore_session=_with_role(found, config), region_name=found.region_name)
     except BotoCoreError as error:
         raise explain("reading the configuration of AWS", error) from None
+
+
+def _doubt(found: Any) -> str:
+    """What to say first of a region that nobody knows; empty of others. Newer ones than botocore may be right."""
+    known = found.get_available_regions("ec2")
+    if found.region_name in known:
+        return ""
+    near = get_close_matches(found.region_name, known, 1)
+    meant = f"did you mean {near[0]}?" if near else "mend it if it is misspelt;"
+    return f"no region '{found.region_name}' is known: {meant} "
 
 
 def preload() -> None:

@@ -29,8 +29,9 @@ class InstanceRequirements(Properties):
 
 
 class ImageSearch(Properties):
-    """Where the id of an image is looked up, once: an SSM parameter, or the newest of an owner by name."""
+    """Where the id of an image is looked up, once: an SSM parameter, or the newest of an owner by name; or the id."""
 
+    image_id: Annotated[str | None, Field(description="The id itself, where it is known.", pattern="^ami-")] = None
     ssm_parameter: Annotated[str | None, Field(description="Public or own parameter that holds the id.")] = None
     owner: Annotated[str | None, Field(description="Account, or `self`, `amazon`, that owns the image.")] = None
     image_name: Annotated[str | None, Field(description="Its name; `*` and `?` stand for any text.")] = None
@@ -38,8 +39,8 @@ class ImageSearch(Properties):
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:
-        if (self.ssm_parameter is None) == (self.image_name is None):
-            raise ValueError("give either `ssm_parameter` or `image_name`")
+        if sum(one is not None for one in (self.image_id, self.ssm_parameter, self.image_name)) != 1:
+            raise ValueError("give one of `ssm_parameter`, `image_name` and `image_id`")
         if (self.image_name is None) != (self.owner is None):
             raise ValueError("give `owner` and `image_name` together: anybody may give an image any name")
         return self

@@ -25,7 +25,7 @@ from provision.translate import Scope, capabilities_of
 from provision.verify.proof.planned import planned
 
 STACK = "ab" * 16
-_STICKY = {"ec2:Instance": ("image_id", "instance_type")}
+_STICKY = {"ec2:Instance": ("image_id", "instance_type"), "ec2:Volume": ("snapshot_id",)}
 
 
 def resolved(value, made):

@@ -2,10 +2,13 @@
 
 import pytest
 from botocore.client import BaseClient
+from botocore.stub import Stubber
 from http_faults import Between
 from provision_aws import emulator
+from provision_aws.config import AwsConfig
 from provision_aws.iam import allowed, policy
 from provision_aws.provider import AwsProvider
+from provision_aws.session import Session
 
 PREFIXES = {"service-quotas": "servicequotas"}
 FREE = {"sts:GetCallerIdentity"}  # needs no permission
@@ -24,6 +27,24 @@ def between(server, monkeypatch):
     emulator.reset(server)
     with Between(server) as made:
         yield made
+
+
+@pytest.fixture
+def session(monkeypatch):
+    """A session of its own, which asks nobody by itself."""
+    for name, value in emulator.ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(Session, "_identified", lambda self: "123456789012")
+    made = Session(AwsConfig(region=emulator.REGION))
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def ec2(session):
+    """What it asks of EC2, and what is answered, each held against botocore's own model of the service."""
+    with Stubber(session.client()) as stubber:
+        yield stubber
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -1,5 +1,6 @@
 """An HTTP proxy in front of EC2 that counts its calls and lets some of them go wrong, each as AWS lets it go wrong."""
 
+import contextlib
 import enum
 import threading
 import urllib.error
@@ -10,6 +11,8 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from provision_aws import emulator
+
+_LEAVING_SECONDS = 120
 
 
 class Fault(enum.Enum):
@@ -24,6 +27,8 @@ class Fault(enum.Enum):
     NOT_YET = (400, "InvalidVpcID.NotFound", "")
     CUT_BEFORE = (0, "the connection is cut before the effect", "")
     CUT_AFTER = (0, "the connection is cut after the effect", "")
+    SILENT_BEFORE = (0, "no answer comes, and there is no effect", "")
+    SILENT_AFTER = (0, "no answer comes, though there is the effect", "")
 
 
 @dataclass
@@ -38,11 +43,13 @@ class Between:
 
     Attributes:
         calls: how often each action was asked for.
+        knows_dry_runs: whether what is behind it is told that something is not to be done.
     """
 
     def __init__(self, target):
         self.target = target
         self.calls = Counter()
+        self.knows_dry_runs = True
         self._armed = []
         self._lock = threading.Lock()
         self._server = _Server(("127.0.0.1", 0), _handler(self))
@@ -91,6 +98,9 @@ def _handler(between):
             if fault is Fault.CUT_BEFORE:
                 self._cut()
                 return
+            if fault is Fault.SILENT_BEFORE:
+                self._wait_for_the_caller_to_leave()
+                return
             if fault is not None and fault.value[0]:
                 self._refuse(fault)
                 return
@@ -98,7 +108,16 @@ def _handler(between):
             if fault is Fault.CUT_AFTER:
                 self._cut()
                 return
+            if fault is Fault.SILENT_AFTER:
+                self._wait_for_the_caller_to_leave()
+                return
             self._answer(status, headers, answer)
+
+        def _wait_for_the_caller_to_leave(self):
+            self.connection.settimeout(_LEAVING_SECONDS)
+            with contextlib.suppress(OSError):
+                self.connection.recv(1)
+            self._cut()
 
         def _cut(self):
             self.close_connection = True
@@ -116,6 +135,8 @@ def _handler(between):
 
         def _passed_on(self, body):
             headers = {key: value for key, value in self.headers.items() if key.lower() not in ("content-length",)}
+            if not between.knows_dry_runs:
+                body = body.replace(b"&DryRun=true", b"")
             request = urllib.request.Request(between.target + self.path, data=body, headers=headers)
             try:
                 with urllib.request.urlopen(request, timeout=60) as answer:

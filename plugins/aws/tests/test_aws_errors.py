@@ -1,9 +1,13 @@
 """Each refusal of EC2 becomes the class of error that says whose fault it is and what to do."""
 
 import pytest
+from botocore.client import BaseClient
 from botocore.exceptions import ClientError, NoCredentialsError, ReadTimeoutError
+from provision_aws import emulator
+from provision_aws.config import AwsConfig
 from provision_aws.errors import explain, explained
 from provision_aws.ownership import Owner, urn_value
+from provision_aws.session import Session
 
 from provision.errors import (
     EnvironmentProblem,
@@ -42,6 +46,21 @@ def test_a_code_has_one_class_and_a_fix(code, status, kind):
     assert found.fix
 
 
+@pytest.mark.parametrize(
+    ("operation", "action"), [("RunInstances", "ec2:RunInstances"), ("GetParameter", "ssm:GetParameter")]
+)
+def test_a_missing_permission_is_told_as_iam_calls_it_with_the_reason(operation, action):
+    text = "You are not authorized, with an explicit deny in a policy. Encoded authorization failure message: AbCd=="
+    answer = {"Error": {"Code": "UnauthorizedOperation", "Message": text}, "ResponseMetadata": {"HTTPStatusCode": 403}}
+    found = explain("making it", ClientError(answer, operation))
+
+    assert found.summary == (
+        f"making it: not permitted (UnauthorizedOperation for {operation}): You are not authorized, with an explicit "
+        "deny in a policy."
+    )
+    assert found.fix.startswith(f"allow {action} in the IAM policy of who runs this")
+
+
 def test_what_ec2_asks_to_wait_is_waited():
     found = explain("making it", refusal("RequestLimitExceeded", 503, **{"retry-after": "7"}))
 
@@ -74,3 +93,16 @@ def test_a_long_urn_fits_a_tag_and_stays_unmistakable():
     assert Owner("s", long).made({"Tags": tags})
     assert not Owner("s", other).made({"Tags": tags})
     assert not Owner("t", long).made({"Tags": tags})
+
+
+def test_a_region_that_nobody_knows_is_doubted(monkeypatch):
+    refused = ReadTimeoutError(endpoint_url="https://sts.eu-centrl-1.amazonaws.com")
+    monkeypatch.setattr(BaseClient, "_make_api_call", lambda *call: (_ for _ in ()).throw(refused))
+    for name, value in emulator.ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+
+    for region, doubt in (("eu-centrl-1", "did you mean eu-central-1?"), ("eu-central-1", "check that the region")):
+        with pytest.raises(EnvironmentProblem, match=f"at the region {region}: the connection to AWS broke") as caught:
+            Session(AwsConfig(region=region))
+        assert doubt in caught.value.fix
+        assert ("no region" in caught.value.fix) is (region == "eu-centrl-1")

@@ -17,6 +17,7 @@ pytestmark = pytest.mark.lab
 FILE = """
 version: 1
 platform: aws
+images: {{own: {{sources: {{aws: {{kind: named, name: {image}}}}}}}}}
 networks:
   front: {{cidr: 10.20.1.0/24, internet: routed, existing: {{aws: {{subnets: [{subnet}]}}}}}}
   back: {{cidr: 10.20.2.0/24, existing: {{aws: {{vpc: {vpc}}}}}}}
@@ -27,7 +28,12 @@ machines:
     memory: 1GiB
     nics: [{{network: front, public: true, existing: {{aws: {{security_groups: [{group}]}}}}}}]
     overrides: {{aws: {{key_name: ops}}}}
-  db: {{image: micro, cpus: 2, memory: 1GiB, nics: [{{network: back}}]}}
+  db:
+    image: own
+    memory: 1GiB
+    size: {{aws: m3.large}}
+    disks: {{data: {{size: {size}GiB, image: own}}}}
+    nics: [{{network: back}}]
 isolation:
   services: {{dns: true}}
   policies:
@@ -49,7 +55,14 @@ def make(ec2):
     listed = ec2.describe_security_group_rules(Filters=[{"Name": "group-id", "Values": [group]}])["SecurityGroupRules"]
     ec2.revoke_security_group_egress(GroupId=group, SecurityGroupRuleIds=[one["SecurityGroupRuleId"] for one in listed])
     ec2.import_key_pair(KeyName="ops", PublicKeyMaterial=KEY.encode())
-    return {"vpc": vpc, "subnet": subnet, "group": group}
+    images = ec2.describe_images(Owners=["amazon"], Filters=[{"Name": "architecture", "Values": ["x86_64"]}])["Images"]
+    image, snapshot, size = next(
+        (one["ImageId"], disk["Ebs"]["SnapshotId"], disk["Ebs"]["VolumeSize"])
+        for one in images
+        for disk in one["BlockDeviceMappings"]
+        if disk["DeviceName"] == one["RootDeviceName"] and "SnapshotId" in disk.get("Ebs", {})
+    )
+    return {"vpc": vpc, "subnet": subnet, "group": group, "image": image, "snapshot": snapshot, "size": size}
 
 
 def told(ec2, names):
@@ -66,6 +79,30 @@ def _lasting(subnet):
     return {key: value for key, value in subnet.items() if key != "AvailableIpAddressCount"}
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "reason"),
+    [
+        ("name: ami-", "name: ami-0", "there is no image ami-0"),
+        ("m3.large", "m3.lrge", "there is no instance type 'm3.lrge' in the region eu-central-1"),
+        ("m3.large", "m6g.large", "the type m6g.large of machine 'db' lacks the architecture x86_64"),
+        ("GiB, image: own", "MiB, image: own", "GiB, and the disk 'data' of machine 'db' 1"),
+    ],
+)
+def test_what_the_file_names_and_is_not_there_is_told_before_anything_is_made(
+    server, between, tmp_path, old, new, reason
+):
+    ec2 = boto3.client("ec2", region_name=emulator.REGION, endpoint_url=server)
+    ec2.describe_vpcs()
+    text = FILE.format(**make(ec2))
+    standing = emulator.standing(server)
+    assert text.count(old) == 1
+
+    with pytest.raises(AssertionError, match=reason):  # `deploy` tells what is wrong with a file so
+        deploy({"region": emulator.REGION, "endpoint_url": server}, tmp_path, text.replace(old, new))
+
+    assert emulator.standing(server) == standing
+
+
 def test_a_stack_is_made_in_it_verified_and_taken_away(server, between, tmp_path):
     ec2 = boto3.client("ec2", region_name=emulator.REGION, endpoint_url=server)
     ec2.describe_vpcs()
@@ -80,6 +117,8 @@ def test_a_stack_is_made_in_it_verified_and_taken_away(server, between, tmp_path
     assert names["group"] in [one["GroupId"] for one in live["Groups"]]
     instance = stack.machines["web"].native("ec2:Instance").id
     assert ec2.describe_instances(InstanceIds=[instance])["Reservations"][0]["Instances"][0]["KeyName"] == "ops"
+    (disk,) = ec2.describe_volumes(VolumeIds=[stack.machines["db"].native("ec2:Volume").id])["Volumes"]
+    assert (disk["SnapshotId"], disk["Size"], disk["Encrypted"]) == (names["snapshot"], names["size"], True)
     assert told(ec2, names) == before
     space = PacketSpace()
     readout = stack.live(space)

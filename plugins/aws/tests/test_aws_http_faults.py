@@ -6,10 +6,12 @@ import time
 import boto3
 import pytest
 from http_faults import Fault
-from provision_aws import emulator
+from provision_aws import emulator, session
+from provision_aws.config import AwsConfig
 from provision_aws.provider import AwsProvider
 from provision_aws.reading import Reader
 
+from provision.errors import EnvironmentProblem
 from provision.testing import Lifecycle, OperationFailed
 
 pytestmark = pytest.mark.lab
@@ -82,6 +84,24 @@ def test_a_lost_answer_is_found_again_instead_of_making_another(between):
     assert between.calls["CreateVpc"] == 1
 
 
+@pytest.mark.parametrize(
+    ("action", "fault", "again"),
+    [
+        ("CreateVpc", Fault.SILENT_BEFORE, True),
+        ("CreateVpc", Fault.SILENT_AFTER, False),
+        ("DescribeVpcs", Fault.SILENT_BEFORE, False),
+    ],
+)
+def test_what_is_not_answered_in_time_is_asked_or_looked_for_again(between, monkeypatch, action, fault, again):
+    monkeypatch.setattr(session, "_READ_SECONDS", 3)
+    between.arm(action, fault)
+
+    made = run(_vpc(between))
+
+    assert _ours(between) == [made.id]
+    assert (between.calls["CreateVpc"] > 1) is again
+
+
 def test_botocore_makes_no_retries_of_its_own(between):
     between.arm("CreateVpc", Fault.SERVER_ERROR, times=2)
 
@@ -108,6 +128,15 @@ def test_what_does_not_pass_is_said_at_once_and_nothing_is_made(between, fault, 
     assert _ours(between) == []
 
 
+def test_expired_credentials_are_told_before_anything_is_asked(between):
+    between.arm("GetCallerIdentity", Fault.EXPIRED)
+
+    with pytest.raises(EnvironmentProblem, match="RequestExpired") as failed:
+        session.Session(AwsConfig.model_validate(between.config))
+
+    assert "aws sso login" in failed.value.fix
+
+
 @pytest.mark.parametrize(
     ("fault", "advice"),
     [(Fault.NO_CAPACITY, "another instance type or zone"), (Fault.LIMIT, "higher quota")],
@@ -126,8 +155,10 @@ def test_a_machine_that_ec2_has_no_room_for_is_not_asked_for_again_and_again(bet
     assert between.calls["RunInstances"] == 1
 
 
-def test_a_launch_whose_answer_was_lost_is_one_machine(between):
-    between.arm("RunInstances", Fault.CUT_AFTER)
+@pytest.mark.parametrize("fault", [Fault.CUT_AFTER, Fault.SILENT_AFTER])
+def test_a_launch_whose_answer_was_lost_is_one_machine(between, monkeypatch, fault):
+    monkeypatch.setattr(session, "_READ_SECONDS", 3)
+    between.arm("RunInstances", fault)
 
     async def work():
         async with Lifecycle(AwsProvider, between.config) as lifecycle:

@@ -1,9 +1,12 @@
 """The policy that the plugin prints is complete, and gives no more than what it asks for."""
 
 import json
+import re
+from pathlib import Path
 
 import pytest
 from aws_graphs import Graphs
+from provision_aws import iam
 from provision_aws.iam import allowed, policy
 from provision_aws.iam_actions import ACTIONS, ASKED, VERIFIED
 from provision_aws.provider import AwsProvider
@@ -12,6 +15,17 @@ from provision_aws.resources import Instance, SecurityGroup, Volume
 from provision.spi import GraphBuilder, NeedsPermissions
 
 TYPES = AwsProvider.resource_types
+NOT_AT_WORK = ("conformance", "doctor", "emulator", "iam")
+"""Modules in which nothing is asked of AWS for a stack."""
+
+_WAYS = ("ingress", "egress")
+SPELT = {
+    "authorize_security_group_{inputs.direction}": _WAYS,
+    "describe_instance_{what}": ("types", "type_offerings"),
+    "revoke_security_group_{direction}": _WAYS,
+}
+"""Methods whose names are put together, as they stand in the source."""
+
 MOST_CHARACTERS = 6144  # of a managed policy, blanks left out (IAM User Guide, "IAM and AWS STS quotas")
 
 
@@ -34,6 +48,21 @@ def test_every_action_is_one_of_aws():
     }
 
     assert {f"ec2:{name}" for names in ACTIONS.values() for name in names} | {*ASKED, *VERIFIED} <= known
+
+
+def test_no_action_is_allowed_that_nothing_asks_for():
+    from botocore import xform_name
+
+    text = "\n".join(
+        file.read_text() for file in Path(iam.__file__).parent.rglob("*.py") if not file.name.startswith(NOT_AT_WORK)
+    )
+    for spelt, words in SPELT.items():
+        assert spelt in text
+        text = text.replace(spelt, " ".join(spelt.partition("{")[0] + word for word in words))
+    asked = set(re.findall(r"[a-z]+(?:_[a-z0-9]+)+", text))
+    ours = {one for one in allowed(policy(TYPES)) if not one.startswith(("iam:", "kms:"))}  # EC2's own, in our name
+
+    assert [one for one in sorted(ours) if xform_name(one.partition(":")[2]) not in asked] == []
 
 
 def test_the_policy_fits_into_one():

@@ -3,23 +3,16 @@
 Both what is asked and what is answered is refused by botocore when the service has no such shape.
 """
 
-from datetime import UTC, datetime
-
 import pytest
+from aws_recorded import MARKERS, STACK, create, described_machine, machine_inputs
 from botocore.stub import ANY, Stubber
-from provision_aws import emulator
-from provision_aws.config import AwsConfig
 from provision_aws.evidence import evidence
 from provision_aws.keys import described
 from provision_aws.resources import DedicatedHost, Instance, PrefixList, SecurityGroupRule
-from provision_aws.session import Session
 
 from provision.errors import PlatformError, UserError
 from provision.models import Stack
-from provision.spi import CreateRequest, DeployedMachine, EvidenceRequest, NativeState, Operation
-
-STACK = "ab" * 16
-MARKERS = [{"Key": "provision:stack", "Value": STACK}, {"Key": "provision:urn", "Value": "urn"}]
+from provision.spi import DeployedMachine, EvidenceRequest, NativeState
 
 POLICIES = {
     "alone": {"kind": "single_tenancy"},
@@ -35,101 +28,9 @@ POLICIES = {
 }
 
 
-def described_machine(**more):
-    """A machine as `DescribeInstances` tells it (EC2 API Reference, Instance)."""
-    return {
-        "InstanceId": "i-0123456789abcdef0",
-        "ImageId": "ami-0123456789abcdef0",
-        "InstanceType": "m6a.large",
-        "State": {"Code": 16, "Name": "running"},
-        "Placement": {"AvailabilityZone": "eu-central-1a", "Tenancy": "dedicated", "GroupName": ""},
-        "CpuOptions": {"CoreCount": 1, "ThreadsPerCore": 1, "AmdSevSnp": "enabled"},
-        "MetadataOptions": {
-            "State": "applied",
-            "HttpTokens": "required",
-            "HttpPutResponseHopLimit": 1,
-            "HttpEndpoint": "enabled",
-            "HttpProtocolIpv6": "disabled",
-            "InstanceMetadataTags": "disabled",
-        },
-        "BootMode": "uefi",
-        "CurrentInstanceBootMode": "uefi",
-        "TpmSupport": "v2.0",
-        "RootDeviceName": "/dev/xvda",
-        "BlockDeviceMappings": [{"DeviceName": "/dev/xvda", "Ebs": {"VolumeId": "vol-1", "Status": "attached"}}],
-        "NetworkInterfaces": [],
-        "LaunchTime": datetime(2026, 1, 1, tzinfo=UTC),
-        "Tags": MARKERS,
-        **more,
-    }
-
-
-@pytest.fixture
-def session(monkeypatch):
-    for name, value in emulator.ENVIRONMENT.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setattr(Session, "_identified", lambda self: "123456789012")
-    made = Session(AwsConfig(region=emulator.REGION))
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def ec2(session):
-    with Stubber(session.client()) as stubber:
-        yield stubber
-
-
-def create(session, kind, **inputs):
-    operation = Operation(urn="urn", session=session)
-    return kind().create(CreateRequest(operation, kind.Inputs.model_validate({"stack_id": STACK, **inputs})))
-
-
 def nothing_left(ec2, kind):
     """No interrupted run left anything."""
     ec2.add_response(kind.kind.describe, {kind.kind.answer: []})
-
-
-def machine_inputs(**more):
-    nics = [{"subnet_id": "subnet-1", "security_group_ids": ["sg-1"]}]
-    return {"image_id": "ami-0123456789abcdef0", "instance_type": "m6a.large", "nics": nics, **more}
-
-
-def test_a_machine_is_launched_with_all_that_keeps_it_apart(session, ec2):
-    ec2.add_response("describe_instances", {"Reservations": []})
-    expected = {
-        "ImageId": "ami-0123456789abcdef0",
-        "InstanceType": "m6a.large",
-        "MinCount": 1,
-        "MaxCount": 1,
-        "NetworkInterfaces": [
-            {"DeviceIndex": 0, "SubnetId": "subnet-1", "Groups": ["sg-1"], "DeleteOnTermination": True}
-        ],
-        "MetadataOptions": {
-            "HttpEndpoint": "enabled",
-            "HttpTokens": "required",
-            "HttpPutResponseHopLimit": 1,
-            "HttpProtocolIpv6": "disabled",
-            "InstanceMetadataTags": "disabled",
-        },
-        "CpuOptions": {"CoreCount": 1, "ThreadsPerCore": 1, "AmdSevSnp": "enabled"},
-        "Placement": {"Tenancy": "host", "HostId": "h-0123456789abcdef0"},
-        "TagSpecifications": ANY,
-        "ClientToken": ANY,
-    }
-    ec2.add_response("run_instances", {"Instances": [described_machine()]}, expected)
-
-    made = create(
-        session,
-        Instance,
-        **machine_inputs(
-            cpu_options={"core_count": 1, "threads_per_core": 1, "amd_sev_snp": "enabled"},
-            placement={"tenancy": "host", "host_id": "h-0123456789abcdef0"},
-        ),
-    )
-
-    assert made.id == "i-0123456789abcdef0"
-    ec2.assert_no_pending_responses()
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from provision_aws import emulator
 from provision_aws.conformance_hands import Account
+from provision_aws.iam import allowed
 
 from provision.host.engine import engine_environment, find_engine
 from provision.host.setup import install_shims, plugin_executables
@@ -19,6 +20,7 @@ pytestmark = [pytest.mark.lab, pytest.mark.engine]
 
 COMMAND = Path(sys.executable).with_name("provision")
 STACKS = Path(__file__).parents[3] / "stacks"
+SECRET = "hush-hush-hush"
 _OF_A_VPC = 2  # rules of the default group, which no machine is in
 WITHOUT = {
     "isolation": {"policies": {"side-by-side": None, "unshared-memory": None, "sandboxed": None}},
@@ -37,7 +39,17 @@ class Project:
             [COMMAND, *words], cwd=self.folder, env=self.env, capture_output=True, text=True, check=False, timeout=500
         )
         assert done.returncode == code, done.stdout + done.stderr
+        assert SECRET not in done.stdout + done.stderr
         return done.stdout + done.stderr
+
+    def kept(self):
+        """Everything that the engine keeps of the stack: state, history, configuration."""
+        files = [*(self.folder.parent / "state").rglob("*"), *self.folder.rglob("*")]
+        return "".join(file.read_text(errors="replace") for file in files if file.is_file())
+
+    def configure(self, line):
+        file = self.folder / "Pulumi.dev.yaml"
+        file.write_text(file.read_text().replace("config:\n", f"config:\n  {line}\n"))
 
     def edit(self, old, new):
         file = self.folder / "stack.yaml"
@@ -59,6 +71,8 @@ def project(server, tmp_path, monkeypatch):
     base = {name: value for name, value in os.environ.items() if not name.startswith(("PULUMI_", "AWS_"))}
     ours = {
         **emulator.ENVIRONMENT,
+        "AWS_SECRET_ACCESS_KEY": SECRET,
+        "AWS_SESSION_TOKEN": SECRET,
         "AWS_REGION": emulator.REGION,
         "AWS_ENDPOINT_URL": server,
         "PULUMI_HOME": str(tmp_path / "home"),
@@ -97,6 +111,9 @@ def test_web_is_made_edited_and_taken_away(project, server):
     assert emulator.standing(server) == before
 
     web.run("up", "--yes")
+    kept = web.kept()
+    assert "provision-aws:ec2:Instance" in kept
+    assert SECRET not in kept
     made = machines(server)
     assert sum(one.startswith("machine ") for one in made) == 4
     assert rules(made) - rules(before) == 8 + _OF_A_VPC
@@ -112,15 +129,20 @@ def test_web_is_made_edited_and_taken_away(project, server):
     assert "is on no record" in web.run("verify", code=3)
     assert "passes, and no policy allows it" in web.run("drift", code=3)
 
+    web.configure("provision-aws:exclusiveGroups: true")
     web.edit("count: 2", "count: 3")
     web.edit("allow: [tcp/8080]", "allow: [tcp/8080, tcp/8443]")
     edited = web.run("up", "--yes")
     assert "1 machine created" in edited
+    assert not [one for one in ec2.describe_security_group_rules()["SecurityGroupRules"] if one.get("FromPort") == 22]
     assert set(made) < set(machines(server))
     assert "Nothing to change" in web.run("preview")
 
     web.run("down", "--yes")
     assert emulator.standing(server) == before
+    told = web.run("plugin", "show", "aws", "--iam", "--stack", ".")
+    names = {action.partition(":")[2] for action in allowed(json.loads(told[told.index("{") : told.rindex("}") + 1]))}
+    assert set(emulator.calls(server)) - {"GetCallerIdentity"} <= names
 
 
 def test_isolation_is_refused_with_reasons_and_made_without_what_cannot_be(project, server):

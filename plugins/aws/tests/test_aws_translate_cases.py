@@ -2,6 +2,7 @@
 
 import base64
 import gzip
+import random
 
 import pytest
 from aws_planning import planned, refused
@@ -54,6 +55,14 @@ def test_a_machine_that_no_policy_speaks_of_has_a_group_without_rules():
     nodes = planned(stack([machine()]))
     assert rules(nodes) == set()
     assert nodes["machines/web/nic-0"].inputs["security_group_ids"] == [Output("groups/closed", "id")]
+
+
+def test_rules_of_others_are_taken_away_where_the_configuration_says_so():
+    policies = "{world: {kind: traffic, from: [outside], to: [machine.web], allow: [tcp/443]}}"
+    for facts, exclusive in (({}, False), ({"exclusive_groups": True}, True)):
+        nodes = planned(stack([machine(), machine("db")], policies), **facts)
+        said = {node.inputs["exclusive"] for node in nodes.values() if node.type.token == "ec2:SecurityGroup"}
+        assert said == {exclusive}
 
 
 def test_a_denial_is_taken_out_of_what_is_allowed():
@@ -131,6 +140,14 @@ def test_user_data_is_compressed_when_it_is_too_long(size, packed):
     data = base64.b64decode(nodes["machines/web/instance"].inputs["user_data_base64"])
     assert (data[:2] == b"\x1f\x8b") is packed
     assert (gzip.decompress(data) if packed else data).decode() == text
+
+
+def test_user_data_that_is_too_long_even_when_compressed_is_refused():
+    dense = random.Random(1).randbytes(20_000).hex()
+    (said,) = refused(stack([machine(more=f', user_data: "#{dense}"')], isolation="services: {metadata: true}"))
+    assert (
+        "the user data of machine 'web' is more than the 16384 bytes that EC2 takes, though it was compressed" in said
+    )
 
 
 @pytest.mark.parametrize(

@@ -7,10 +7,10 @@ import pytest
 from aws_deploy import deploy
 from provision_aws import emulator
 from provision_aws.iam import allowed, policy
-from provision_aws.iam_actions import ACTIONS
 from provision_aws.provider import AwsProvider
 
 from provision.packets.sets import PacketSpace
+from provision.spi import Stranger
 from provision.verify.proof.compare import differences
 from provision.verify.proof.ends import Ends
 from provision.verify.proof.intent import IntentSet
@@ -143,6 +143,21 @@ def test_a_stranger_in_a_group_of_the_stack_is_found(stack, ec2):
     assert any(made["NetworkInterfaceId"] in one and "no machine's of the stack" in one for one in unmodelled)
 
 
+def test_an_instance_of_others_in_a_subnet_of_the_stack_is_seen_and_nothing_else(stack, ec2):
+    """The subnets hold interfaces of the stack's machines and of its NAT gateway, too."""
+    machines = list(stack.machines.values())
+    see = AwsProvider().strangers
+    assert see(stack.session, stack.shared, machines) == []
+    subnet = nic_of(stack, "db").inputs["subnet_id"]
+    (network,) = (one.name for one in stack.shared if one.id == subnet)
+    made = ec2.run_instances(ImageId="ami-12c6146b", MinCount=1, MaxCount=1, SubnetId=subnet)["Instances"][0]
+    try:
+        assert see(stack.session, stack.shared, machines) == [Stranger(network, f"the instance {made['InstanceId']}")]
+        assert {one.network for one in see(stack.session, stack.shared, [])} >= {network}  # then its own are strangers
+    finally:
+        ec2.terminate_instances(InstanceIds=[made["InstanceId"]])
+
+
 def test_a_network_acl_that_drops_is_found(stack, ec2):
     subnet = nic_of(stack, "web").inputs["subnet_id"]
     (acl,) = ec2.describe_network_acls(Filters=[{"Name": "association.subnet-id", "Values": [subnet]}])["NetworkAcls"]
@@ -178,20 +193,19 @@ def test_what_is_as_asked_is_accepted(stack):
 
 
 def test_what_the_emulator_drops_without_a_word_is_not_accepted(stack):
-    alone, cores, hidden = stack.afresh().shown("db", "alone", "cores", "hidden")
+    alone, cores, hidden, apart = stack.afresh().shown("db", "alone", "cores", "hidden", "apart")
 
     assert alone[0] == ("accepted", False, "tenancy default instead of dedicated or host")
     assert ("accepted", False, "threads per core: nothing that EC2 tells instead of 1") in cores
     assert hidden[0] == ("accepted", False, "AMD SEV-SNP: nothing that EC2 tells instead of enabled")
+    assert apart[0] == ("accepted", False, "in no placement group instead of one with the strategy spread")
 
 
 def test_what_was_asked_of_ec2_for_all_that_is_in_the_policy_of_the_stack(stack, asked):
     allowed_here = allowed(policy(AwsProvider.resource_types, stack.part.graph))
 
     assert {"ec2:RunInstances", "ec2:CreateNatGateway", "ec2:AttachVolume"} <= asked() & allowed_here
-    made = {kind for kind in ACTIONS if any(kind == one.token for one in stack.made.values())}
-    of_others = {f"ec2:{name}" for kind in set(ACTIONS) - made for name in ACTIONS[kind]}
-    assert asked() - of_others - {"sts:GetCallerIdentity"} <= allowed_here
+    assert sorted(asked() - {"sts:GetCallerIdentity"} - allowed_here) == []
 
 
 def test_a_machine_that_is_gone_is_told(stack):

@@ -40,6 +40,7 @@ def filtered(look: Look, policy: Policy) -> Iterator[Shown]:
     cards = number(len(look.cards), "network card")
     text = f"{cards} in {number(len(seen), 'security group')} with {number(_count(rules, seen), 'rule')} as written"
     yield accepted(not wrong, "; ".join(dict.fromkeys(wrong)) or text)
+    yield look.unseen()
 
 
 def unspoofed(look: Look, policy: AntiSpoofingPolicy) -> Iterator[Shown]:

@@ -3,12 +3,16 @@
 from collections.abc import Iterator
 from typing import Any
 
+from provision.errors import RetriableError
 from provision.spi import Operation
 from provision_aws.kinds import ELASTIC_IP
 from provision_aws.reading import Live
 from provision_aws.resources.belonging import Belonging
 from provision_aws.resources.interface_model import ElasticIpAssociationInputs, ElasticIpAssociationOutputs
 from provision_aws.session import Session
+
+_OF_ADDRESS = "eipalloc-"
+"""What the refusal of an address that somebody has names: its id, not that of an interface or a machine."""
 
 
 class ElasticIpAssociation(Belonging[ElasticIpAssociationInputs, ElasticIpAssociationOutputs]):
@@ -37,6 +41,12 @@ class ElasticIpAssociation(Belonging[ElasticIpAssociationInputs, ElasticIpAssoci
     def clashes(self, live: Live, part: Live, inputs: ElasticIpAssociationInputs) -> bool:
         """An address is with one interface."""
         return True
+
+    def refused(self, error: Exception) -> Exception:
+        """Who has the address is not shown yet, which passes; otherwise the interface has another one."""
+        if _OF_ADDRESS in str(error):
+            return RetriableError(f"the address is given to somebody who is not shown yet ({error})", "run again")
+        return super().refused(error)
 
     def make(self, session: Session, inputs: ElasticIpAssociationInputs) -> None:
         """One call, which takes the address away from nobody."""

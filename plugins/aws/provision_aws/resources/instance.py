@@ -58,8 +58,8 @@ class Instance(Inside[InstanceInputs, InstanceOutputs]):
             return find(session, ImageSearch.model_validate(image))
         wanted = request.inputs.get("requirements")
         named = request.inputs.get("instance_type")
-        if request.field == "type_reason" and wanted is None:
-            return f"{named} is named"
+        if request.field == "type_reason" and (wanted is None or named is None):
+            return f"{named or 'no type'} is named"
         if wanted is None:
             raise UserError("neither a type nor requirements of one are given", "give either")
         chosen, why = choose(session, InstanceRequirements.model_validate(wanted))

@@ -44,7 +44,7 @@ def _switch(operation: Operation, identity: str, method: str, wanted: str) -> No
         if state == wanted or (state in _OVER and wanted == "stopped"):
             return None
         if state in _OVER:
-            raise PlatformError(f"the machine {identity} is gone", "run again with `--refresh`: it is made anew")
+            raise PlatformError(f"the machine {identity} is gone", "`provision refresh`, then run again")
         if not asked and state in ("running", "stopped"):
             session.touched(identity)
             with explained(f"switching the machine {identity}"):

@@ -64,7 +64,7 @@ class Route(Belonging[RouteInputs, RouteOutputs]):
         session.touched(inputs.route_table_id)
         found = self.found(session, request.id, "", fresh=True)
         if found is None:
-            raise NotFound(f"the route {request.id} is gone", "run again with `--refresh`: it is made anew")
+            raise NotFound(f"the route {request.id} is gone", "`provision refresh`, then run again: it is made anew")
         if not self.is_wanted(found, inputs):
             self.refuse_foreign(session, found, request.old_inputs, request.outputs)
             with session.explained(f"changing the route {request.id}"):

@@ -2,13 +2,14 @@
 
 from typing import Any
 
-from provision.spi import Checked, CheckFailure, CheckRequest, DataLoss, Operation, Pending
+from provision.spi import Checked, CheckFailure, CheckRequest, ChoiceRequest, DataLoss, Operation, Pending
 from provision_aws.kinds import VOLUME
 from provision_aws.reading import Live
 from provision_aws.resources.base import Native
 from provision_aws.resources.native_model import TaggedQuery
 from provision_aws.resources.volume_model import VolumeInputs, VolumeOutputs
 from provision_aws.session import Session
+from provision_aws.wanted import ImageSearch
 
 _USUAL = {"gp3": (3000, 125)}
 """What a type has when nothing is said: operations and MiB a second (EBS User Guide, "General Purpose SSD")."""
@@ -28,6 +29,20 @@ class Volume(Native[VolumeInputs, VolumeOutputs]):
     def check(self, request: CheckRequest) -> Checked:
         """It only ever grows."""
         return Checked(request.inputs, shrunk("size_gib", request.inputs, request.old_inputs))
+
+    def choose(self, request: ChoiceRequest) -> str | None:
+        """The snapshot of the image that it begins with; None when it begins with nothing.
+
+        Raises:
+            UserError: there is none that fits.
+        """
+        from provision_aws.images import snapshot
+
+        image = request.inputs.get("image")
+        if image is None:
+            return None
+        search = ImageSearch.model_validate(image)
+        return snapshot(request.operation.session, search, int(request.inputs["size_gib"]))
 
     def make(self, session: Session, inputs: VolumeInputs, tags: list[dict[str, Any]], token: str) -> Live:
         """One call."""
@@ -67,6 +82,8 @@ class Volume(Native[VolumeInputs, VolumeOutputs]):
             "encrypted": bool(live.get("Encrypted")),
             "kms_key_id": key_of(live, recorded),
             "snapshot_id": live.get("SnapshotId") or None,
+            "image": recorded.image if recorded is not None else None,
+            "choose_image_anew": recorded.choose_image_anew if recorded is not None else False,
             **performance(live, recorded),
         }
 

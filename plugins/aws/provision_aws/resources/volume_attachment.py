@@ -45,8 +45,12 @@ class VolumeAttachment(Belonging[VolumeAttachmentInputs, VolumeAttachmentOutputs
         return part.get("State") == "attached"
 
     def leaving(self, part: Live) -> bool:
-        """It is being detached."""
-        return part.get("State") == "detaching"
+        """It is being detached, or is to be as soon as the machine lets go of it."""
+        return part.get("State") in ("detaching", "busy")
+
+    def refused(self, error: Exception) -> Exception:
+        """The machine that has it is letting go of it, or is not shown yet: what EC2 refuses now passes by itself."""
+        return error
 
     def make(self, session: Session, inputs: VolumeAttachmentInputs) -> None:
         """One call."""

@@ -4,8 +4,19 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from provision.spi import DESTROYS_DATA, IMMUTABLE, STABLE, Computed, Isolates, OwnedInputs, StackField, spell_size
+from provision.spi import (
+    DESTROYS_DATA,
+    IMMUTABLE,
+    STABLE,
+    Computed,
+    Isolates,
+    OwnedInputs,
+    StackField,
+    Sticky,
+    spell_size,
+)
 from provision_aws.resources.native_model import NativeOutputs, TaggedInputs
+from provision_aws.wanted import ImageSearch
 
 VolumeType = Literal["gp2", "gp3", "io1", "io2", "st1", "sc1", "standard"]
 
@@ -55,7 +66,16 @@ class VolumeInputs(TaggedInputs):
         DESTROYS_DATA,
         Isolates(setting=True, choice=True),
     ] = None
-    snapshot_id: Annotated[str | None, Field(description="Snapshot that it begins with."), DESTROYS_DATA] = None
+    snapshot_id: Annotated[
+        str | None,
+        Field(description="Snapshot that it begins with; without one that of the root disk of `image`."),
+        Sticky(("image",), "choose_image_anew"),
+        DESTROYS_DATA,
+    ] = None
+    image: Annotated[
+        ImageSearch | None, Field(description="Image that it begins with, found once, when no snapshot is given.")
+    ] = None
+    choose_image_anew: Annotated[bool, Field(description="Whether the image is looked for again.")] = False
 
     @model_validator(mode="after")
     def _fits_the_type(self) -> Self:

@@ -108,6 +108,7 @@ def _group(networks: Networks, ranges: list[IPv4Network]) -> Node:
             "name": name,
             "group_name": plain(name),
             "description": "endpoints of services",
+            "exclusive": networks.exclusive,
         },
     )
     for cidr in dict.fromkeys(ranges):

@@ -69,6 +69,7 @@ class Groups:
                 "name": native,
                 "group_name": plain(native),
                 "description": plain(f"members of {name}" if name != CLOSED else "machines that no policy speaks of"),
+                "exclusive": self.networks.exclusive,
             },
         )
 

@@ -14,6 +14,9 @@ BUILTIN: Mapping[str, tuple[str, Mapping[str, str]]] = {
 }
 """Images that every account has: the parameter that holds the id of each, and what it calls architectures."""
 
+SNAPSHOT = "snap-"
+"""How ids of snapshots begin: data disks may start from one."""
+
 
 def source_of(stack: Stack, name: str) -> object:
     """Where an image comes from: the file's own images come before those that every account has."""
@@ -21,6 +24,23 @@ def source_of(stack: Stack, name: str) -> object:
     if image is None:
         return BuiltinImage(kind="builtin", name=name)
     return image.sources.get("aws") or image.sources.get("any")
+
+
+def named(stack: Stack, name: str) -> str:
+    """The id that the file itself gives for an image (`ami-…`, or `snap-…` for disks); empty when it is looked up."""
+    source = source_of(stack, name)
+    found = source.name if isinstance(source, NamedImage) else ""
+    return found if found.startswith(("ami-", SNAPSHOT)) else ""
+
+
+def disk_inputs(stack: Stack, name: str, architecture: str) -> dict[str, Any]:
+    """The inputs of a volume that say what it begins with: a snapshot, or that of an image's root disk."""
+    identity = named(stack, name)
+    if identity.startswith(SNAPSHOT):
+        return {"snapshot_id": identity}
+    if identity:
+        return {"image": {"image_id": identity, "architecture": architecture}}
+    return image_inputs(stack, name, architecture)
 
 
 def image_inputs(stack: Stack, name: str, architecture: str) -> dict[str, Any]:

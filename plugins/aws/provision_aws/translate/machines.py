@@ -20,7 +20,7 @@ from provision_aws.resources import (
     VolumeAttachment,
 )
 from provision_aws.translate.groups import Groups
-from provision_aws.translate.images import image_inputs
+from provision_aws.translate.images import disk_inputs, image_inputs
 from provision_aws.translate.layout import host_part
 from provision_aws.translate.names import Names
 from provision_aws.translate.networks import Networks
@@ -70,7 +70,7 @@ class Machines:
             outputs["address6"] = six.output("ipv6_address")
         for end, nic in zip(ends, nics, strict=True):
             if machine.nics[end.index].public:
-                address = self._public(parent, end, nic, instance)
+                address = self._public(parent, end, nic, tags)
                 outputs.setdefault("public_address", address.output("public_ip"))
         self.builder.component("Machine", parent, outputs)
 
@@ -113,7 +113,7 @@ class Machines:
             **image_inputs(self.stack, machine.image, said.architecture),
             **self._type(entry, machine, said, ends, zone),
             "nics": [{"network_interface_id": nic.output("id")} for nic in nics],
-            "root_disk": self._root(entry, machine),
+            "root_disk": self._root(entry, machine, said),
             "metadata_options": self.parts.metadata(entry),
             "placement": self._placed(name, entry, zone),
             "power": machine.power.value,
@@ -168,8 +168,10 @@ class Machines:
             **({"choose_type_anew": True} if said.refresh_type else {}),
         }
 
-    def _root(self, entry: str, machine: Machine) -> dict[str, Any]:
+    def _root(self, entry: str, machine: Machine, said: MachineOverrides) -> dict[str, Any]:
         made: dict[str, Any] = {"encrypted": True}
+        if said.root_disk is not None:
+            made |= said.root_disk.model_dump(exclude_none=True)
         if machine.root is not None and machine.root.size is not None:
             made["size_gib"] = machine.root.size.gib
         if machine.root is not None and machine.root.type is not None:
@@ -261,6 +263,8 @@ class Machines:
             "kms_key_id": key,
         }
         inputs |= {field: value for field, value in given.items() if value is not None}
+        if disk.image is not None:
+            inputs |= disk_inputs(self.stack, disk.image, of(MachineOverrides, machine.overrides).architecture)
         volume = self.builder.add(
             Volume,
             f"{parent}/disk-{disk_name}",
@@ -281,11 +285,15 @@ class Machines:
             parent=parent,
         )
 
-    def _public(self, parent: str, end: End, nic: Node, instance: Node) -> Node:
+    def _public(self, parent: str, end: End, nic: Node, tags: Mapping[str, str]) -> Node:
         name = self.names.native(end.machine, f"nic-{end.index}")
         gateway = self.networks.after_gateway()
         address = self.builder.add(
-            ElasticIp, f"{parent}/nic-{end.index}/address", {"name": name}, parent=parent, depends_on=gateway
+            ElasticIp,
+            f"{parent}/nic-{end.index}/address",
+            {"name": name, "tags": dict(tags)},
+            parent=parent,
+            depends_on=gateway,
         )
         self.builder.add(
             ElasticIpAssociation,

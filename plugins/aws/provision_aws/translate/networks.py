@@ -50,6 +50,7 @@ class Networks:
         names: of native objects.
         builder: where nodes go.
         layout: where they lie.
+        exclusive: whether rules that others put into the stack's groups are taken away.
         ways: by subnet, the nodes of the routes out of it.
         tables: by subnet, the node of its route table.
     """
@@ -58,6 +59,7 @@ class Networks:
     names: Names
     builder: GraphBuilder
     layout: Layout
+    exclusive: bool = False
     subnets: dict[tuple[str, str], Node] = field(default_factory=dict)
     ways: dict[tuple[str, str], list[str]] = field(default_factory=dict)
     tables: dict[tuple[str, str], Node] = field(default_factory=dict)
@@ -153,7 +155,7 @@ class Networks:
         if network.cidr6 is None:
             targets.pop(6, None)
         self.tables[name, part.suffix], self.ways[name, part.suffix] = self._table(
-            f"{parent}/", part.suffix, subnet, targets, parent=parent, name=self.names.native(name) + part.suffix
+            f"{parent}/", part.suffix, subnet, targets, parent=parent, name=inputs["name"], tags=inputs["tags"]
         )
 
     def _table(
@@ -165,10 +167,14 @@ class Networks:
         *,
         parent: str | None,
         name: str,
+        tags: Mapping[str, str] | None = None,
     ) -> tuple[Node, list[str]]:
         """A route table of a subnet's own: what people do to the VPC's main one does not matter."""
         table = self.builder.add(
-            RouteTable, f"{prefix}routes{suffix}", {"vpc_id": self.vpc_id, "name": name}, parent=parent
+            RouteTable,
+            f"{prefix}routes{suffix}",
+            {"vpc_id": self.vpc_id, "name": name, "tags": dict(tags or {})},
+            parent=parent,
         )
         made = [
             self.builder.add(

@@ -24,7 +24,7 @@ from provision.spi.flows import End, ends, flows
 from provision.spi.own_words import problem
 from provision_aws.labels import check_tags
 from provision_aws.resources.volume_model import check_performance
-from provision_aws.translate import endpoints, referring
+from provision_aws.translate import endpoints, named, referring
 from provision_aws.translate.layout import Layout
 from provision_aws.translate.machines import DEVICES
 from provision_aws.translate.overrides import EXISTING as REFERRED
@@ -78,6 +78,8 @@ def found(
     yield from _public(stack)
     yield from _services(stack)
     yield from _hosts(stack, decisions)
+    zones = {entry: layout.zones_of(_networks(stack, entry)) for entry in (() if wrong else stack.machines)}
+    yield from named.objections(stack, Parts(stack, decisions, capabilities.facts), capabilities.facts, zones)
     if wrong:
         return  # what follows needs to know where each card is
     if scope is not None:
@@ -88,6 +90,10 @@ def found(
     made = planned(stack, capabilities, decisions, held)
     yield from made.objections
     yield from _joins(stack, made, held)
+
+
+def _networks(stack: Stack, entry: str) -> list[str]:
+    return [nic.network for nic in stack.machines[entry].nics if nic.network in stack.networks]
 
 
 def _joins(stack: Stack, made: Planned, held: Sequence[End]) -> Iterator[Objection]:
@@ -219,6 +225,13 @@ def _disks(stack: Stack) -> Iterator[Objection]:
         if len(machine.disks) > len(DEVICES):
             yield Objection(
                 ("machines", entry, "disks"), f"EC2 names devices for {len(DEVICES)} data disks", "use fewer"
+            )
+        root = of(MachineOverrides, machine.overrides).root_disk
+        if root is not None and machine.root is not None and machine.root.type not in (None, "gp3"):
+            yield Objection(
+                ("machines", entry, "overrides"),
+                f"'root_disk' says how fast a disk of gp3 is, and the root disk is of {machine.root.type}",
+                "write 'type: gp3' for the root disk, or remove 'root_disk'",
             )
         for name, disk in machine.disks.items():
             kind = disk.type or "gp3"

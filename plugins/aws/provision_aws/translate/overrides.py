@@ -30,6 +30,13 @@ class DedicatedHostOverride(Model):
     ] = None
 
 
+class RootDiskOverride(Model):
+    """How fast the root disk of a machine is; of data disks the file's own words say that."""
+
+    iops: Annotated[int | None, Field(ge=3000, le=80000, description="Operations a second, of gp3.")] = None
+    throughput: Annotated[int | None, Field(ge=125, le=2000, description="MiB a second, of gp3.")] = None
+
+
 class MachineOverrides(Model):
     """Under `machines.NAME.overrides.aws`."""
 
@@ -45,6 +52,7 @@ class MachineOverrides(Model):
     key_name: Annotated[str | None, Field(description="Name of a key pair that the account has.")] = None
     key_pair: Annotated[bool, Field(description="Make a key pair of its only key under `ssh_keys`.")] = False
     refresh_type: Annotated[bool, Field(description="Look for the smallest type again on every run.")] = False
+    root_disk: Annotated[RootDiskOverride | None, Field(description="Performance of its root disk (gp3).")] = None
     spot: Annotated[SpotOverride | None, Field(description="Take spare capacity, which EC2 may take back.")] = None
     tags: Annotated[Tags, Field(description="Further tags.")] = {}
 

@@ -18,7 +18,7 @@ from provision.models import (
     Stack,
     Topology,
 )
-from provision.spi import Decision, Objection, enforced
+from provision.spi import EXISTING, Decision, Objection, enforced
 from provision.spi.peers import selects
 from provision_aws.translate.overrides import DedicatedHostOverride, MachineOverrides, of
 
@@ -165,8 +165,8 @@ class Parts:
 
     def _size(self, entry: str) -> Iterator[Objection]:
         size = self.stack.machines[entry].size.get("aws")
-        if size is None:
-            return
+        if size is None or size in (self.facts.get(EXISTING) or {}).get("types", {}):
+            return  # of the latter EC2 has told what they have
         wanted = self.requirements(entry)
         path = ("machines", entry, "size", "aws")
         if wanted.get("burstable") is False and size.startswith(BURSTABLE):

@@ -30,15 +30,17 @@ def translate(request: TranslationRequest) -> ResourceGraph:
     if not stack.networks:
         return builder.build()
     held = ends(stack, request.addresses)
-    networks = Networks(stack, names, builder, layout_of(stack, request.capabilities))
+    facts = request.capabilities.facts
+    exclusive = bool(facts.get("exclusive_groups"))
+    networks = Networks(stack, names, builder, layout_of(stack, request.capabilities), exclusive)
     networks.add()
-    endpoints.add(networks, str(request.capabilities.facts["region"]))
+    endpoints.add(networks, str(facts["region"]))
     for name in stack.isolation.policies:
         builder.component("Policy", f"isolation/{name}")
     rules = planned(stack, request.capabilities, request.decisions, held, request.elsewhere)
     groups = Groups(rules, names, builder, networks, tuple(stack.isolation.policies))
     groups.add()
-    parts = Parts(stack, request.decisions, request.capabilities.facts)
+    parts = Parts(stack, request.decisions, facts)
     machines = Machines(request, names, builder, networks, groups, parts)
     by_machine: dict[str, list[End]] = defaultdict(list)
     for end in held:
