@@ -158,7 +158,7 @@ class DockSession(CloudSession):
             if error.code == "Busy":
                 raise RetriableError(f"{doing}: the dock is busy", "run again") from None
             if self.is_absent(error):
-                raise NotFound(f"{doing}: it is not there", "run again with `--refresh`") from None
+                raise NotFound(f"{doing}: it is not there", "`provision refresh`, then run again") from None
             raise PlatformError(f"{doing}: {error.code}", "mend the cause at the dock, then run again") from None
 
     def is_absent(self, error: Exception) -> bool:
