@@ -183,11 +183,21 @@ class Deployment:
         """Start a command in a session of its own, as a terminal does."""
         words = [str(self.engine) if words[0] == "pulumi" else words[0], *map(str, words[1:])]
         process = subprocess.Popen(
-            words, cwd=self.folder, env=self.env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE, text=True, start_new_session=True,
+            words, cwd=self.folder, env=self.env | {"PYTHONFAULTHANDLER": "1"}, stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
         )  # fmt: skip
         self.started.append(process)
         return process
+
+    def until(self, condition, what, process):
+        """Wait for what a command brings about; where it does not, what it said, or where it hangs, is told."""
+        try:
+            until(lambda: condition() or process.poll() is not None, what)
+            assert process.poll() is None, f"{what} did not come"
+        except AssertionError:
+            process.send_signal(signal.SIGABRT)  # Python's fault handler prints what all threads do
+            self.end(process)
+            raise
 
     def end(self, process, timeout=480):
         began = time.monotonic()

@@ -33,7 +33,7 @@ def broken_on_purpose(web):
     assert not note
 
     running = web.begin("provision", "verify", "--self-test", "--breaks", "3")
-    until(lambda: bool(note), "a broken rule")
+    web.until(lambda: bool(note), "a broken rule", running)
     os.killpg(running.pid, signal.SIGKILL)
     running.communicate()
     until(lambda: not note, "the guardian to mend it")
