@@ -25,3 +25,11 @@ def taken(handle: int) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+@contextmanager
+def one_at_a_time(file: Path) -> Iterator[None]:
+    """Wait for whoever has the lock of a file, then have it while the block runs."""
+    with opened(file) as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield

@@ -2,7 +2,9 @@
 
 import subprocess
 import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from types import SimpleNamespace
 
@@ -15,7 +17,7 @@ from provision_libvirt.config import LibvirtConfig
 from provision_libvirt.provider import LibvirtProvider
 from provision_libvirt.resources import Filter
 from provision_libvirt.resources.filter_guard import rules_kept
-from provision_libvirt.resources.filter_hold import old_rules_held
+from provision_libvirt.resources.filter_hold import let_go, old_rules_held
 from rebooting import reboot
 from resource_bench import Bench, Thing, network
 from stack_requests import addresses, request
@@ -279,6 +281,37 @@ def test_two_hold_at_once_and_the_last_one_lets_go(running):
         with old_rules_held(running.lab.uri) as other:
             assert one is other is True
         assert held(running)
+    assert not held(running)
+
+
+def test_many_that_begin_and_end_together_leave_nothing(running):
+    together = threading.Barrier(6, timeout=60)
+
+    def hold(_):
+        together.wait()
+        with old_rules_held(running.lab.uri) as there:
+            assert there
+            together.wait()
+            found = saved(running)
+            together.wait()
+        return found
+
+    for _ in range(5):
+        with ThreadPoolExecutor(together.parties) as pool:
+            for text in pool.map(hold, range(together.parties)):
+                assert text.count("-A FORWARD -j hold-libvirt-in\n") == 2  # one for each IP version
+        assert "hold-" not in saved(running)
+
+
+def test_a_copy_that_cannot_be_taken_away_is_not_forgotten(running):
+    def jump(verb):
+        kernel(running, "iptables", "-t", "mangle", verb, "POSTROUTING", "-j", "hold-libvirt-in")
+
+    with old_rules_held(running.lab.uri):
+        jump("-A")  # somebody else's, so that the chain cannot go
+    assert held(running)
+    jump("-D")
+    let_go(running.lab.uri)
     assert not held(running)
 
 

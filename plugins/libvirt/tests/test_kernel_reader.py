@@ -329,6 +329,15 @@ def test_a_copy_is_replaced_by_a_newer_one_without_a_second_jump():
     )
 
 
+@pytest.mark.parametrize("wanted", [True, False])
+def test_jumps_to_a_copy_that_are_there_twice_go(wanted):
+    jump = "-A INPUT -j hold-libvirt-host-in"
+    twice = with_copy().replace(f"{jump}\n", f"{jump}\n{jump}\n")
+    lines = changed(twice, held=wanted).splitlines()
+    assert lines.count("-D INPUT -j hold-libvirt-host-in") == (1 if wanted else 2)
+    assert jump not in lines
+
+
 def test_answers_of_a_connection_are_told_by_its_first_packet():
     gate = Gate(4, answer=True)
     assert gate.state == "ESTABLISHED"

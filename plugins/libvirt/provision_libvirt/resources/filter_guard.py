@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 
 from provision_libvirt.hostview import HostView, host_view
-from provision_libvirt.lock_files import opened, taken
+from provision_libvirt.lock_files import one_at_a_time, opened, taken
 
 _TOOLS = ("iptables", "ip6tables")
 _HELD, _GATE = "run/lock/provision-packet-ways.lock", "run/lock/provision-packet-ways.gate"
@@ -49,7 +49,7 @@ def rules_kept(uri: str, others_run: Callable[[], bool] = lambda: True) -> Itera
         yield False
         return
     with opened(view.root / _HELD) as held:
-        with _gate(view):
+        with one_at_a_time(view.root / _GATE):
             alone = taken(held)
             there = os.fstat(held).st_size > 0
             if (alone and (there or others_run())) or not (alone or there):
@@ -59,19 +59,11 @@ def rules_kept(uri: str, others_run: Callable[[], bool] = lambda: True) -> Itera
         try:
             yield there
         finally:
-            with _gate(view):
+            with one_at_a_time(view.root / _GATE):
                 if taken(held) and os.fstat(held).st_size and all(
                     [_change(view, tool, wanted=False) for tool in _TOOLS]
                 ):  # fmt: skip
                     os.ftruncate(held, 0)
-
-
-@contextmanager
-def _gate(view: HostView) -> Iterator[None]:
-    """One at a time comes and goes."""
-    with opened(view.root / _GATE) as gate:
-        fcntl.flock(gate, fcntl.LOCK_EX)
-        yield
 
 
 def _change(view: HostView, tool: str, *, wanted: bool) -> bool:

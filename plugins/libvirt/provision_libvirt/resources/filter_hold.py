@@ -9,97 +9,87 @@ in one again when the new rules are in place. In between a packet must pass both
 import contextlib
 import fcntl
 import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 
 from provision_libvirt.hostview import HostView, host_view
-from provision_libvirt.lock_files import opened, taken
+from provision_libvirt.lock_files import one_at_a_time, opened, taken
 
-_LOCK = "run/lock/provision-packet-rules.lock"
+_HELD, _GATE = "run/lock/provision-packet-rules.lock", "run/lock/provision-packet-rules.gate"
 _MARK = b"held\n"
 _PREFIX = "hold-"
 _ROOTS = {"libvirt-in": "FORWARD", "libvirt-out": "FORWARD", "libvirt-host-in": "INPUT"}
+_TOOLS = ("iptables", "ip6tables")
+_TRIES = 5
+"""Libvirt, or somebody else, may have changed the table since it was read."""
 
 
 @contextmanager
 def old_rules_held(uri: str) -> Iterator[bool]:
     """Let no packet pass that the rules of now stop, until the block is left; gives whether that could be done.
 
-    Several may hold at once, also from several processes. One that is killed leaves its copy, which stops too much and
-    nothing else; the next one, or `let_go`, takes it away.
+    Several may hold at once, also from several processes: the last takes the copy away. One that is killed leaves it,
+    which stops too much and nothing else; the next one, or `let_go`, takes it away.
     """
     view = host_view(uri)
     if view is None or os.geteuid() != 0:
         yield False
         return
-    with _lock(view.root / _LOCK) as lock:
-        os.pwrite(lock, _MARK, 0)
-        held = _copy(view)
+    with opened(view.root / _HELD) as held:
+        with one_at_a_time(view.root / _GATE):
+            fcntl.flock(held, fcntl.LOCK_SH)
+            os.pwrite(held, _MARK, 0)
+            there = _copy(view)
         try:
-            yield held
+            yield there
         finally:
-            if _alone(lock):
-                _drop(view)
-                os.ftruncate(lock, 0)
-            else:
-                _copy(view)
+            with one_at_a_time(view.root / _GATE):
+                if not _dropped_by_the_last(view, held):
+                    _copy(view)  # what others hold is to be what is in force now
+                fcntl.flock(held, fcntl.LOCK_UN)
 
 
 def let_go(uri: str) -> None:
     """Take away what a killed run left; costs nothing when there is nothing."""
     view = host_view(uri)
-    file = None if view is None else view.root / _LOCK
     with contextlib.suppress(OSError):
-        if view is None or file is None or os.geteuid() != 0 or not file.stat().st_size:
+        if view is None or os.geteuid() != 0 or not (view.root / _HELD).stat().st_size:
             return
-        with _lock(file) as lock:
-            if _alone(lock):
-                _drop(view)
-                os.ftruncate(lock, 0)
+        with opened(view.root / _HELD) as held, one_at_a_time(view.root / _GATE):
+            _dropped_by_the_last(view, held)
 
 
-@contextmanager
-def _lock(file: Path) -> Iterator[int]:
-    """A lock that all who hold share; the file is not empty while there may be a copy."""
-    with opened(file) as handle:
-        fcntl.flock(handle, fcntl.LOCK_SH)
-        yield handle
-
-
-def _alone(lock: int) -> bool:
-    """Whether nobody else holds; then nobody begins to until this one is done."""
-    if taken(lock):
-        return True
-    with contextlib.suppress(OSError):
-        fcntl.flock(lock, fcntl.LOCK_SH)
-    return False
+def _dropped_by_the_last(view: HostView, held: int) -> bool:
+    """Take the copy away if nobody else holds; while that fails the file stays marked, and the next one tries again."""
+    if not taken(held):
+        return False
+    if all([_change(view, tool, held=False) for tool in _TOOLS]):
+        os.ftruncate(held, 0)
+    return True
 
 
 def _copy(view: HostView) -> bool:
     """Copy what is in force now, in place of any earlier copy; gives whether that was possible for all."""
-    return all([_change(view, tool, held=True) for tool in ("iptables", "ip6tables")])
-
-
-def _drop(view: HostView) -> None:
-    """Take the copy away."""
-    for tool in ("iptables", "ip6tables"):
-        _change(view, tool, held=False)
+    return all([_change(view, tool, held=True) for tool in _TOOLS])
 
 
 def _change(view: HostView, tool: str, *, held: bool) -> bool:
-    saved = view.run(f"{tool}-save")
-    if saved is None:
-        return False
-    text = changed(saved, held=held)
-    return not text or view.run(f"{tool}-restore", "--noflush", given=text) is not None
+    for _ in range(_TRIES):
+        saved = view.run(f"{tool}-save")
+        if saved is None:
+            return False
+        text = changed(saved, held=held)
+        if not text or view.run(f"{tool}-restore", "--wait", "--noflush", given=text) is not None:
+            return True
+    return False
 
 
 def changed(saved: str, *, held: bool) -> str:
     """What to give to `iptables-restore`, from what `iptables-save` printed; empty when there is nothing to do."""
     rules, table = dict[str, list[list[str]]](), ""
     there: set[str] = set()
-    jumps: set[str] = set()
+    jumps = Counter[tuple[str, str]]()
     for line in saved.splitlines():
         words = line.split()
         if line.startswith("*"):
@@ -107,7 +97,7 @@ def changed(saved: str, *, held: bool) -> str:
         elif table == "mangle" and line.startswith(f":{_PREFIX}"):
             there.add(words[0][1:])
         elif table == "mangle" and line.startswith("-A ") and words[-2:-1] == ["-j"] and words[-1].startswith(_PREFIX):
-            jumps.add(words[-1]) if not words[1].startswith(_PREFIX) else None
+            jumps[words[1], words[-1]] += 1
         elif table == "filter" and line.startswith(":"):
             rules.setdefault(words[0][1:], [])
         elif table == "filter" and line.startswith("-A "):
@@ -118,10 +108,8 @@ def changed(saved: str, *, held: bool) -> str:
     for chain in wanted:
         lines += [f"-A {_PREFIX}{chain} {_copied(words, wanted)}" for words in rules[chain]]
     for root, base in _ROOTS.items():
-        if root in wanted and f"{_PREFIX}{root}" not in jumps:
-            lines.append(f"-A {base} -j {_PREFIX}{root}")
-        if root not in wanted and f"{_PREFIX}{root}" in jumps:
-            lines.append(f"-D {base} -j {_PREFIX}{root}")
+        more = (root in wanted) - jumps[base, f"{_PREFIX}{root}"]
+        lines += [f"-{'A' if more > 0 else 'D'} {base} -j {_PREFIX}{root}"] * abs(more)
     lines += [f"-X {chain}" for chain in sorted(there - {f"{_PREFIX}{chain}" for chain in wanted})]
     return "\n".join(["*mangle", *lines, "COMMIT", ""]) if lines else ""
 
