@@ -16,6 +16,7 @@ from provision_libvirt.lab import LabInfo, lifecycle, settings, start, status, s
 from provision_libvirt.lab.cgroups import hierarchies
 from provision_libvirt.micro import CHANNEL, CMDLINE, READY_MARK, Nic, Probe, ProbeClient, State, build
 from provision_libvirt.micro.transport import ChannelTransport, SocketTransport
+from provision_libvirt.resources.iso import iso_image
 
 from provision.errors import EnvironmentProblem, UserError
 
@@ -109,7 +110,7 @@ def lab() -> Iterator[LabInfo]:
 
 
 @pytest.fixture(scope="module")
-def guests(lab: LabInfo, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Guest]]:
+def guests(lab: LabInfo) -> Iterator[list[Guest]]:
     image = build()
     images = lab.directory / "lib/images"
     shutil.copy(image.kernel, images / "vmlinux")
@@ -120,7 +121,7 @@ def guests(lab: LabInfo, tmp_path_factory: pytest.TempPathFactory) -> Iterator[l
 
     def boot(number: int) -> None:
         name, mac = f"g{number}", f"52:54:00:77:00:{number:02x}"
-        seed(images / f"{name}.iso", tmp_path_factory.mktemp(name), name, mac, number)
+        (images / f"{name}.iso").write_bytes(seed(name, mac, number))
         domain = connection.createXML(DOMAIN.format(name=name, mac=mac, cmdline=CMDLINE, channel=CHANNEL))
         client = ProbeClient(ChannelTransport(connection, domain.UUIDString()))
         assert client.wait(120).hostname == name
@@ -135,16 +136,16 @@ def guests(lab: LabInfo, tmp_path_factory: pytest.TempPathFactory) -> Iterator[l
     connection.close()
 
 
-def seed(target: Path, scratch: Path, name: str, mac: str, number: int) -> None:
-    (scratch / "meta-data").write_text(f"instance-id: {name}\nlocal-hostname: {name}\n")
-    (scratch / "user-data").write_text("#!/bin/sh\necho USER-DATA-RAN $(hostname)\n")
-    (scratch / "network-config").write_text(
-        f'version: 2\nethernets:\n  nic0:\n    match: {{macaddress: "{mac}"}}\n'
-        f'    addresses: [10.77.0.{10 + number}/24, "fd77::{10 + number}/64"]\n'
-        '    routes:\n      - to: default\n        via: 10.77.0.1\n      - to: ::/0\n        via: "fd77::1"\n'
+def seed(name: str, mac: str, number: int) -> bytes:
+    return iso_image(
+        {
+            "meta-data": f"instance-id: {name}\nlocal-hostname: {name}\n",
+            "user-data": "#!/bin/sh\necho USER-DATA-RAN $(hostname)\n",
+            "network-config": f'version: 2\nethernets:\n  nic0:\n    match: {{macaddress: "{mac}"}}\n'
+            f'    addresses: [10.77.0.{10 + number}/24, "fd77::{10 + number}/64"]\n'
+            '    routes:\n      - to: default\n        via: 10.77.0.1\n      - to: ::/0\n        via: "fd77::1"\n',
+        }
     )
-    files = [str(path) for path in sorted(scratch.iterdir())]
-    subprocess.run(["genisoimage", "-quiet", "-V", "cidata", "-r", "-J", "-o", str(target), *files], check=True)
 
 
 @pytest.mark.lab
