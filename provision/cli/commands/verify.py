@@ -151,8 +151,10 @@ def _probe(
     from provision.cli.deployed import open_deployed
     from provision.cli.guardrails import kept
     from provision.cli.mending import guarded, journal_of, mend
+    from provision.cli.messages import show_error
     from provision.cli.planned import configuration, load_configured, named_rules
     from provision.cli.watched import phases
+    from provision.errors import UserError
     from provision.spi import Evidence
     from provision.verify import as_data, human, junit, markdown, selftest, verify
 
@@ -183,12 +185,15 @@ def _probe(
                 measuring=measure,
                 exhaustive=exhaustive,
             )
-            score = None
+            score, refused = None, None
             if self_test:
                 places = deployed.reached or {"": (deployed.provider, deployed.session)}
                 journal, most = journal_of(workspace, directory), breaks or selftest.BREAKS
-                with guarded(workspace, directory):
-                    score = selftest.self_test(loaded, made, places, report, journal, progress, breaks=most)
+                try:
+                    with guarded(workspace, directory):
+                        score = selftest.self_test(loaded, made, places, report, journal, progress, breaks=most)
+                except UserError as error:
+                    refused = error
     report = replace(report, rules=checked)
     if output == "json":
         more = {"self_test": selftest.live_data(score)} if score else {}
@@ -205,6 +210,9 @@ def _probe(
             click.secho(line, fg="yellow")
         if score:
             click.echo(selftest.live_summary(score))
+    if refused:
+        show_error(refused)  # what was seen is shown all the same
+        return report.exit_code or 1
     return report.exit_code or (3 if score and score.astray else 0)
 
 

@@ -124,12 +124,12 @@ def self_test(
     """
     if before.exit_code == 1 or any(item.standing is Standing.DIFFERS for item in before.policies):
         raise UserError(
-            "a stack that differs from its file already is not broken further",
-            "see `provision verify`; `provision refresh`, then `provision up` make it as the file says",
+            "no self-test: a stack that differs from its file already is not broken further",
+            "`provision refresh`, then `provision up` make it as the file says",
         )
     parts, why = translated(loaded, deployed, places)
     if not parts:
-        raise UserError(f"nothing can be broken on purpose: {why}", "`provision verify` says what is known")
+        raise UserError(f"no self-test: nothing can be broken on purpose: {why}", "the report says what is known")
     natives = Natives(deployed, places)
     benches = [(Bench(part), list(mutants(part.graph))) for part in parts]
     possible = sum(able(natives, mutant) for _, found in benches for mutant in found)

@@ -193,11 +193,13 @@ class Deployment:
         """Wait for what a command brings about; where it does not, what it said, or where it hangs, is told."""
         try:
             until(lambda: condition() or process.poll() is not None, what)
-            assert process.poll() is None, f"{what} did not come"
         except AssertionError:
             process.send_signal(signal.SIGABRT)  # Python's fault handler prints what all threads do
             self.end(process)
             raise
+        if process.poll() is not None:
+            done = self.end(process)
+            raise AssertionError(f"{what} did not come: exit {done.code}, {' / '.join(done.text.splitlines())}")
 
     def end(self, process, timeout=480):
         began = time.monotonic()
