@@ -101,13 +101,13 @@ def relation(intent: Intent) -> set[tuple[Endpoint, Endpoint, Service, Family]]:
     }
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(mixed, allows())
 def test_one_more_allow_takes_nothing_away(policies: list[dict[str, Any]], more: dict[str, Any]) -> None:
     assert relation(intent_of(policies)) <= relation(intent_of([*policies, more]))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(mixed, denies())
 def test_one_more_deny_opens_nothing(policies: list[dict[str, Any]], more: dict[str, Any]) -> None:
     assert relation(intent_of([*policies, more])) <= relation(intent_of(policies))
@@ -169,7 +169,7 @@ def test_a_range_passes_only_if_both_its_ends_do(policies: list[dict[str, Any]],
                 assert intent.allowed(a, b, last, Family.V4).allowed
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(mixed, st.sampled_from(["allow", "deny"]), st.booleans())
 def test_the_intent_as_one_set_says_the_same(policies: list[dict[str, Any]], default: str, discovery: bool) -> None:
     intent = intent_of(policies, default=default, services={"dhcp": True, "nd": discovery})

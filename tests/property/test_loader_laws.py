@@ -90,7 +90,7 @@ FRAGMENTS = st.sampled_from(
 
 
 @given(st.lists(st.tuples(st.integers(0, len(VALID)), st.integers(0, 12), FRAGMENTS), min_size=1, max_size=4))
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=300, deadline=None)
 def test_a_damaged_file_gives_a_stack_or_a_diagnosis(edits: list[tuple[int, int, str]]) -> None:
     text = VALID
     for at, length, fragment in edits:
@@ -118,7 +118,7 @@ VALID_DATA = plain(read(VALID, "stack.yaml")[0] or Node(None, ("", 1, 1, 1)))
 
 
 @given(st.lists(st.tuples(st.sampled_from(places(VALID_DATA)), VALUES), min_size=1, max_size=3))
-@settings(max_examples=500, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_any_value_anywhere_gives_a_stack_or_a_diagnosis(edits: list[tuple[tuple[Any, ...], Any]]) -> None:
     data = json.loads(json.dumps(VALID_DATA))
     for path, value in edits:

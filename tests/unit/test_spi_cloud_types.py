@@ -156,15 +156,16 @@ def test_an_object_is_waited_for(api, operation):
 
 
 def test_what_takes_long_is_noticed_as_soon_as_its_platform_asks(api, session, monkeypatch):
-    monkeypatch.setattr(session.reader, "longest_pause_seconds", 0.7)
+    monkeypatch.setattr(session.reader, "longest_pause_seconds", 0.3)
+    monkeypatch.setattr(session.reader, "fresh_seconds", 0.05)
     pauses = []
     operation = Operation(URN, session, wait=lambda seconds: pauses.append(seconds))
-    api.packing = 30
+    api.packing = 12
 
     dock.Crate().create(CreateRequest(operation, wanted()))
 
-    assert len(pauses) >= 10
-    assert max(pauses) <= 0.7
+    assert len(pauses) >= 8
+    assert max(pauses) <= 0.3
 
 
 def test_one_that_will_never_be_ready_is_kept_with_the_reason(api, operation):

@@ -130,7 +130,7 @@ def passes(source, destination, family, protocol, sport, dport, kind):
     return True
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(
     st.sampled_from([(s, d) for s in ("a", "b", "c", "outside") for d in ("a", "b", "c", "outside") if s != d]),
     st.sampled_from([4, 6]),

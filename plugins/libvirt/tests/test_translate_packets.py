@@ -281,7 +281,7 @@ OPEN_BUT_FOR_ONE = {
 }
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.one_of(policies(), ordered_policies()))
 @example(OPEN_BUT_FOR_ONE)
 def test_every_probe_packet_fares_as_the_policies_say(drawn):
@@ -308,7 +308,7 @@ def test_every_probe_packet_fares_as_the_policies_say(drawn):
                 assert world.connects(packet), packet
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(policies(), st.data())
 def test_a_machine_sends_nothing_as_another(drawn, data):
     world = World(drawn)
