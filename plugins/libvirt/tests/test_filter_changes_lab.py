@@ -4,6 +4,7 @@ import subprocess
 import sys
 import threading
 import time
+import uuid
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from types import SimpleNamespace
@@ -17,7 +18,7 @@ from provision_libvirt.config import LibvirtConfig
 from provision_libvirt.provider import LibvirtProvider
 from provision_libvirt.resources import Filter
 from provision_libvirt.resources.filter_guard import rules_kept
-from provision_libvirt.resources.filter_hold import let_go, old_rules_held
+from provision_libvirt.resources.filter_hold import drop_left_copy, old_rules_held
 from rebooting import reboot
 from resource_bench import Bench, Thing, network
 from stack_requests import addresses, request
@@ -26,7 +27,7 @@ from test_nwfilter_live import traffic
 from provision.errors import ProvisionError
 from provision.packets import Protocol
 from provision.packets.sets import PacketSpace
-from provision.spi import LiveRulesRequest, Probe, ReadRequest, Seen
+from provision.spi import DeleteRequest, LiveRulesRequest, Probe, ReadRequest, Seen
 from provision.verify.proof.compare import Way, differences
 from provision.verify.proof.ends import Ends
 from provision.verify.proof.intent import IntentSet
@@ -241,6 +242,25 @@ def test_a_copy_that_a_killed_run_left_goes_with_the_next_look(running):
     assert not held(running)
 
 
+def test_what_a_killed_run_left_goes_with_what_is_removed(running):
+    script = (
+        "import os, signal, sys\n"
+        "from provision_libvirt.resources.filter_guard import rules_kept\n"
+        "from provision_libvirt.resources.filter_hold import old_rules_held\n"
+        "with old_rules_held(sys.argv[1]), rules_kept(sys.argv[1]):\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    subprocess.run([sys.executable, "-c", script, running.lab.uri], check=False)
+    assert held(running)
+    assert WAY in saved(running)
+    name = next(name for name, (kind, _, _) in running.edited.made.items() if kind is Filter)
+    kind, inputs, created = running.edited.made[name]
+    gone = DeleteRequest(running.edited.operation(name, kind), str(uuid.uuid4()), inputs, created.outputs)
+    kind().delete(gone)
+    assert not held(running)
+    assert WAY not in saved(running)
+
+
 WAY = "-A FORWARD -j provision-way\n"
 
 
@@ -311,7 +331,7 @@ def test_a_copy_that_cannot_be_taken_away_is_not_forgotten(running):
         jump("-A")  # somebody else's, so that the chain cannot go
     assert held(running)
     jump("-D")
-    let_go(running.lab.uri)
+    drop_left_copy(running.lab.uri)
     assert not held(running)
 
 

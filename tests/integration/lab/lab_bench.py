@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import time
@@ -83,6 +84,11 @@ class Hypervisor:
         return subprocess.run(
             ["nsenter", "-t", str(pid), "-n", *words], capture_output=True, text=True, timeout=60, check=True
         ).stdout
+
+    def rules_of_a_change(self):
+        """Packet rules that are there while filters change or machines start, and not afterwards."""
+        saved = self.inside("iptables-save") + self.inside("ip6tables-save")
+        return [line for line in saved.splitlines() if re.match(r":(hold|provision-way)", line)]
 
     def _all(self):
         c = self.connection

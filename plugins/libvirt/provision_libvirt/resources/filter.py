@@ -25,7 +25,8 @@ from provision.spi import (
 from provision_libvirt.ownership import Owner, is_marked
 from provision_libvirt.resources import xml_filter
 from provision_libvirt.resources.common import foreign, name_for_life, ours, taken_back
-from provision_libvirt.resources.filter_hold import let_go, old_rules_held
+from provision_libvirt.resources.filter_guard import drop_left_way
+from provision_libvirt.resources.filter_hold import drop_left_copy, old_rules_held
 from provision_libvirt.resources.filter_model import FilterInputs, FilterOutputs
 from provision_libvirt.resources.filter_users import (
     incarnations,
@@ -62,7 +63,7 @@ class Filter(ResourceType[FilterInputs, FilterOutputs, Session]):
         inputs = request.inputs
         owner = Owner(inputs.stack_id, request.operation.urn)
         connection = request.operation.session.connection()
-        let_go(request.operation.session.config.uri)
+        _drop_what_was_left(request.operation.session)
         references_change(request.operation.session)
         uuid, incarnation = owner.incarnation()
         older = incarnations(connection, uuid)
@@ -72,7 +73,7 @@ class Filter(ResourceType[FilterInputs, FilterOutputs, Session]):
 
     def read(self, request: ReadRequest[FilterInputs, FilterOutputs]) -> Read[FilterInputs, FilterOutputs] | None:
         """What the filter is now: the recorded rules when its definition is the one that was written."""
-        let_go(request.operation.session.config.uri)
+        _drop_what_was_left(request.operation.session)
         filter = FILTER.read(request)
         if filter is None:
             return None
@@ -112,6 +113,7 @@ class Filter(ResourceType[FilterInputs, FilterOutputs, Session]):
             RetriableError: a machine or another filter still refers to it.
         """
         connection = request.operation.session.connection()
+        _drop_what_was_left(request.operation.session)
         filter = FILTER.marked(connection, request.id)
         if filter is None:
             return
@@ -133,6 +135,12 @@ class Filter(ResourceType[FilterInputs, FilterOutputs, Session]):
             if error.get_error_code() in (libvirt.VIR_ERR_OPERATION_INVALID, libvirt.VIR_ERR_RESOURCE_BUSY):
                 raise _in_use(name, "a running machine") from None
             raise explain(f"removing the packet filter '{name}'", error) from None
+
+
+def _drop_what_was_left(session: Session) -> None:
+    """Rules of runs that were killed while filters changed or machines started."""
+    drop_left_copy(session.config.uri)
+    drop_left_way(session.config.uri)
 
 
 def _define(

@@ -8,6 +8,7 @@ alone meanwhile: so the first asks `libvirt-in` before, and the second asks the 
 always, however long it lasts, and nothing is copied: rules that change meanwhile count at once.
 """
 
+import contextlib
 import fcntl
 import os
 from collections.abc import Callable, Collection, Iterator
@@ -38,7 +39,7 @@ def rules_kept(uri: str, others_run: Callable[[], bool] = lambda: True) -> Itera
     """Keep every machine's rules in force while libvirt puts those of another there; gives whether that is done.
 
     Several may do so at once, also from several processes: the first makes the second way, the last removes it. A run
-    that is killed leaves it, which costs the kernel time and nothing else, until the next one ends.
+    that is killed leaves it, which costs the kernel time and nothing else, until the next one ends or `drop_left_way`.
 
     Args:
         uri: of the connection.
@@ -60,10 +61,22 @@ def rules_kept(uri: str, others_run: Callable[[], bool] = lambda: True) -> Itera
             yield there
         finally:
             with one_at_a_time(view.root / _GATE):
-                if taken(held) and os.fstat(held).st_size and all(
-                    [_change(view, tool, wanted=False) for tool in _TOOLS]
-                ):  # fmt: skip
-                    os.ftruncate(held, 0)
+                _removed_by_the_last(view, held)
+
+
+def drop_left_way(uri: str) -> None:
+    """Remove what a killed run left; costs nothing when there is nothing."""
+    view = host_view(uri)
+    with contextlib.suppress(OSError):
+        if view is None or not (view.root / _HELD).stat().st_size or not view.may_change_rules():
+            return
+        with opened(view.root / _HELD) as held, one_at_a_time(view.root / _GATE):
+            _removed_by_the_last(view, held)
+
+
+def _removed_by_the_last(view: HostView, held: int) -> None:
+    if taken(held) and os.fstat(held).st_size and all([_change(view, tool, wanted=False) for tool in _TOOLS]):
+        os.ftruncate(held, 0)
 
 
 def _change(view: HostView, tool: str, *, wanted: bool) -> bool:

@@ -30,7 +30,7 @@ def old_rules_held(uri: str) -> Iterator[bool]:
     """Let no packet pass that the rules of now stop, until the block is left; gives whether that could be done.
 
     Several may hold at once, also from several processes: the last takes the copy away. One that is killed leaves it,
-    which stops too much and nothing else; the next one, or `let_go`, takes it away.
+    which stops too much and nothing else; the next one, or `drop_left_copy`, takes it away.
     """
     view = host_view(uri)
     if view is None or os.geteuid() != 0:
@@ -50,7 +50,7 @@ def old_rules_held(uri: str) -> Iterator[bool]:
                 fcntl.flock(held, fcntl.LOCK_UN)
 
 
-def let_go(uri: str) -> None:
+def drop_left_copy(uri: str) -> None:
     """Take away what a killed run left; costs nothing when there is nothing."""
     view = host_view(uri)
     with contextlib.suppress(OSError):
