@@ -169,7 +169,7 @@ def test_a_range_passes_only_if_both_its_ends_do(policies: list[dict[str, Any]],
                 assert intent.allowed(a, b, last, Family.V4).allowed
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(mixed, st.sampled_from(["allow", "deny"]), st.booleans())
 def test_the_intent_as_one_set_says_the_same(policies: list[dict[str, Any]], default: str, discovery: bool) -> None:
     intent = intent_of(policies, default=default, services={"dhcp": True, "nd": discovery})

@@ -135,7 +135,7 @@ def test_any_value_anywhere_gives_a_stack_or_a_diagnosis(edits: list[tuple[tuple
 
 
 @given(st.sampled_from(places(VALID_DATA)))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_a_secret_is_never_shown_wherever_it_is_used(path: tuple[Any, ...]) -> None:
     data = json.loads(json.dumps(VALID_DATA))
     data["parameters"]["token"] = {"secret": True}
@@ -206,7 +206,7 @@ def stacks(draw: st.DrawFn) -> dict[str, Any]:
 
 
 @given(stacks())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_what_is_loaded_can_be_dumped_and_loaded_again(data: dict[str, Any]) -> None:
     first = load_text(json.dumps(data, ensure_ascii=False)).stack
     dumped = first.model_dump_json(by_alias=True, exclude_defaults=False)
