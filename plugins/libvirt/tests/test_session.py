@@ -4,12 +4,13 @@ import errno
 import queue
 import socket
 import threading
+from types import SimpleNamespace
 
 import libvirt
 import pytest
 from provision_libvirt.answering import NoAnswer, Patience
 from provision_libvirt.config import LibvirtConfig
-from provision_libvirt.session import Session, best_effort, explain, explained, is_absent
+from provision_libvirt.session import Session, best_effort, explain, explained, is_absent, upload
 
 from provision.errors import EnvironmentProblem, NotFound, PlatformError, RetriableError
 
@@ -55,6 +56,17 @@ def test_a_full_disk_is_named(error):
 
     assert "the hypervisor's disk is full" in told.summary
     assert told.fix == "free space in the pool's directory, then run again"
+
+
+def test_a_disk_that_filled_up_in_silence_is_named():
+    """What libvirt 9.0 does with one of about a thousand uploads to a full disk."""
+    stream = SimpleNamespace(send=len, finish=lambda: None, abort=lambda: None)
+    volume = SimpleNamespace(name=lambda: "data", upload=lambda *_: None, infoFlags=lambda _: [0, 1 << 30, 1 << 20])
+
+    with pytest.raises(PlatformError, match="it has 1048576 of the 3000000 bytes of the volume 'data'") as caught:
+        upload(SimpleNamespace(newStream=lambda _: stream), volume, [bytes(1_500_000)] * 2)
+
+    assert caught.value.fix == "free space in the pool's directory, then run again"
 
 
 def test_only_absence_counts_as_absence():

@@ -10,7 +10,7 @@ from provision.spi import DeployedMachine, LogPiece
 from provision_libvirt.daytwo.machines import native_of
 from provision_libvirt.resources.finding import POOL
 from provision_libvirt.resources.leftovers import CONSOLE_SUFFIX, is_console_log, refresh
-from provision_libvirt.session import Session, download, explained
+from provision_libvirt.session import Session, download, explained, file_length
 
 _MARK_BYTES = 256
 _TRIES = 5
@@ -73,7 +73,7 @@ def _piece(connection: Any, pool: Any, name: str, position: Position | None) -> 
             parts.append(rest)
             lost = False
             break
-        parts.append(_bytes(connection, volume, 0, _size(volume)))
+        parts.append(_bytes(connection, volume, 0, file_length(volume)))
     newest_size = len(parts[0]) if files else 0
     if position is not None and len(parts) == 1 and not lost:
         return LogPiece(parts[0], _moved_on(position, parts[0]))
@@ -92,7 +92,7 @@ def _age(volume: Any) -> int:
 
 def _after(connection: Any, volume: Any, position: Position) -> bytes | None:
     """What follows `position` in a file, None when it is not the one in which reading stopped."""
-    size, start = _size(volume), position.offset - len(position.mark)
+    size, start = file_length(volume), position.offset - len(position.mark)
     if size < position.offset:
         return None
     data = _bytes(connection, volume, start, size - start)
@@ -101,10 +101,6 @@ def _after(connection: Any, volume: Any, position: Position) -> bytes | None:
 
 def _moved_on(position: Position, data: bytes) -> Position:
     return Position(position.offset + len(data), (position.mark + data)[-_MARK_BYTES:]) if data else position
-
-
-def _size(volume: Any) -> int:
-    return int(volume.infoFlags(libvirt.VIR_STORAGE_VOL_GET_PHYSICAL)[2])
 
 
 def _bytes(connection: Any, volume: Any, start: int, length: int) -> bytes:

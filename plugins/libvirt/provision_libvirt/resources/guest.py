@@ -12,7 +12,7 @@ from provision.spi import Cancelled, Operation, Pending
 from provision_libvirt.resources.domain_model import DomainInputs, DomainOutputs, Power
 from provision_libvirt.resources.leftovers import CONSOLE_SUFFIX, refresh
 from provision_libvirt.resources.readiness import ByGuestAgent, ByProbeAgent, Heard, Readiness
-from provision_libvirt.session import best_effort, download, explained, is_absent, is_passing
+from provision_libvirt.session import best_effort, download, explained, file_length, is_absent, is_passing
 
 _REPORT_SECONDS = 5.0
 _FIRST_PAUSE_SECONDS = 0.05
@@ -162,7 +162,7 @@ def console_text(connection: Any, pool_name: str, machine: str, length: int | No
             if error.get_error_code() == libvirt.VIR_ERR_NO_STORAGE_VOL:
                 return ""
             raise
-        size = int(volume.infoFlags(libvirt.VIR_STORAGE_VOL_GET_PHYSICAL)[2])
+        size = file_length(volume)
         start = 0 if length is None else max(0, size - length)
         if size == start:
             return ""

@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 from typing import Any
 
-import libvirt
 from pydantic import SecretStr
 
 from provision.errors import UserError
@@ -37,7 +36,7 @@ from provision_libvirt.resources.storage_model import SeedInputs, SeedOutputs
 from provision_libvirt.resources.upload import write
 from provision_libvirt.resources.volume import delete_volume
 from provision_libvirt.resources.volume_finding import find_volume, list_volumes
-from provision_libvirt.session import Session, download, explained, upload
+from provision_libvirt.session import Session, download, explained, file_length, upload
 
 _LARGEST_BYTES = 64 << 20
 _SYSTEM_BYTES = 32 << 10
@@ -71,7 +70,7 @@ class Seed(ResourceType[SeedInputs, SeedOutputs, Session]):
             return None
         with request.operation.session.own() as connection, explained(f"reading the seed '{request.id}'"):
             mine = connection.storageVolLookupByKey(volume.key())
-            length = _length(mine)
+            length = file_length(mine)
             if request.outputs is not None and request.inputs is not None:
                 if length != request.outputs.size:
                     return None
@@ -116,10 +115,6 @@ def seed_files(inputs: SeedInputs) -> dict[str, str]:
 
 def _volume_name(inputs: SeedInputs) -> str:
     return f"{inputs.name}{SEED_SUFFIX}"
-
-
-def _length(volume: Any) -> int:
-    return int(volume.infoFlags(libvirt.VIR_STORAGE_VOL_GET_PHYSICAL)[2])
 
 
 def _may_be_seed(head: bytes) -> bool:
@@ -206,7 +201,7 @@ def _write(
         if volume is None:
             volume = write(connection, pool, name, iter([image]), mode="0600", operation=request.operation)
         else:  # in its place, so that there is one whatever fails
-            image = image.ljust(_length(volume), b"\0")
+            image = image.ljust(file_length(volume), b"\0")
             upload(connection, volume, [image])
         with taken_back(lambda: volume.delete(0) if before is None else None):
             path = volume.path()

@@ -37,7 +37,7 @@ from provision_libvirt.resources.storage_model import BackingSource, VolumeInput
 from provision_libvirt.resources.upload import LocalSource, built_image, local_source, upload
 from provision_libvirt.resources.volume_finding import DIGEST_SHOWN, find_volume, importable_volume, list_volumes
 from provision_libvirt.resources.xml_tools import attribute, from_text, owner_of
-from provision_libvirt.session import Session, best_effort, explained
+from provision_libvirt.session import Session, best_effort, explained, file_length
 
 
 class Volume(ResourceType[VolumeInputs, VolumeOutputs, Session]):
@@ -231,7 +231,7 @@ def _not_to_encrypt(inputs: Mapping[str, Any]) -> bool:
 
 def _cut_off(volume: Any, source: LocalSource, cache: bool) -> bool:
     """Whether what is there is not the whole upload. A disk in use never gets shorter than what it was made from."""
-    length = int(volume.infoFlags(libvirt.VIR_STORAGE_VOL_GET_PHYSICAL)[2])
+    length = file_length(volume)
     return length != source.size if cache else length < source.size
 
 
