@@ -66,7 +66,10 @@ def place():
     folder.mkdir()
     home = folder / "home"
     install_shims(home, plugin_executables())
-    environment = engine_environment(base | {"PULUMI_HOME": str(home), "PULUMI_CONFIG_PASSPHRASE": "t"}, engine.path)
+    scratch = folder / "tmp"  # where commands that are killed leave what they wrote
+    scratch.mkdir()
+    own = {"PULUMI_HOME": str(home), "PULUMI_CONFIG_PASSPHRASE": "t", "TMPDIR": str(scratch)}
+    environment = engine_environment(base | own, engine.path)
     yield folder, environment, engine
     shutil.rmtree(folder)
 
